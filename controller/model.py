@@ -1,0 +1,381 @@
+"""The vocabulary of a rig: readings, snapshots, commands, events, and the door that screens and scripts see.
+
+Pydantic at the border: everything here crosses a socket or a journal as JSON and comes back equal. Unknown is `None`;
+zero is a measurement. Every moment carries the loop's time (`at_s`, monotonic) and UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drivers.boards.board import Channel, Protection
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Quality(StrEnum):
+    GOOD = "good"
+    SUSPECT = "suspect"
+    INVALID = "invalid"
+
+
+class GuardState(StrEnum):
+    """SAFE_OFF -power up-> STARTING -reached-> LIVE; a fault from anywhere -> LATCHED -clear-> SAFE_OFF.
+
+    UNPROTECTED: the control port is gone and nobody can cut the rail. UNKNOWN: before the first safe-off or contact.
+    """
+
+    UNKNOWN = "unknown"
+    SAFE_OFF = "safe_off"
+    STARTING = "starting"
+    LIVE = "live"
+    LATCHED = "latched"
+    UNPROTECTED = "unprotected"
+
+
+class Cause(StrEnum):
+    """Why a board was stopped. Exact: a bus fault is never called over-temperature."""
+
+    CHIP_TEMPERATURE = "chip_temperature"
+    VR_TEMPERATURE = "vr_temperature"
+    POWER = "power"
+    CURRENT = "current"
+    INPUT_LOW = "input_low"
+    INPUT_HIGH = "input_high"
+    CORE_VOLTAGE = "core_voltage"
+    REGULATOR_FAULT = "regulator_fault"
+    REGULATOR_OFF = "regulator_off"
+    SENSOR_STALE = "sensor_stale"
+    SENSOR_INVALID = "sensor_invalid"
+    SENSOR_BUS = "sensor_bus"
+    FAN = "fan"
+    ACTUATION = "actuation"
+    CHIP_SILENT = "chip_silent"
+    CONTROL_PORT_LOST = "control_port_lost"
+    DATA_PORT_LOST = "data_port_lost"
+    SENTINEL_LOST = "sentinel_lost"
+    OWNER_LOST = "owner_lost"
+    SUSPENDED = "suspended"
+    STOP_REQUESTED = "stop_requested"
+    INTERNAL = "internal"
+
+
+class Reading(Model):
+    """One channel at one moment: the last known value and how far to trust it."""
+
+    value: float | None
+    at_s: float
+    quality: Quality
+    evidence: str | None = None
+
+
+class OperatingPoint(Model):
+    """A frequency and a core voltage. Unknown parts are None."""
+
+    frequency_mhz: float | None = None
+    core_v: float | None = None
+
+
+class PointStatus(Model):
+    """What was asked for, what the guard allowed and the hardware can give, and what is read back: three fields."""
+
+    requested: OperatingPoint = OperatingPoint()
+    granted: OperatingPoint = OperatingPoint()
+    achieved: OperatingPoint = OperatingPoint()
+
+
+class ChipSnapshot(Model):
+    index: int
+    address: int
+    chip_id: int
+    finds: int
+    hw_errors: int
+
+
+class ChainSnapshot(Model):
+    """One chain of chips. Counts since the board was opened."""
+
+    chip: str
+    chips: tuple[ChipSnapshot, ...]
+    expected_chips: int
+    frequency_mhz: float | None
+    expected_hs: float
+    ticket_difficulty: int
+    jobs: int
+    nonces: int
+    verified: int
+    hw_errors: int
+    duplicates: int
+    stale: int
+    link_errors: int
+    chip_hash_count: int | None = None
+    """The chip's own counter (unit 2^32 hashes), as last read."""
+
+
+class WorkSnapshot(Model):
+    """The work session that runs, or the last one. Counts since it began."""
+
+    kind: str
+    running: bool
+    elapsed_s: float
+    jobs: int
+    answers_due: int | None
+    answers_found: int | None
+    yield_ratio: float | None
+    yield_ci95: tuple[float, float] | None
+    nonces: int
+    verified: int
+    extra: int
+    hw_errors: int
+    duplicates: int
+    stale: int
+    link_errors: int
+    hashrate_hs: float | None
+    hashrate_ci95_hs: tuple[float, float] | None
+    expected_hs: float
+    ticket_difficulty: int
+    due_by_core: Mapping[int, int] = {}
+    found_by_core: Mapping[int, int] = {}
+
+
+class BoardSnapshot(Model):
+    board: str
+    at_s: float
+    at_utc: datetime
+    state: GuardState
+    protections: frozenset[Protection]
+    channels: Mapping[Channel, Reading]
+    point: PointStatus
+    chains: tuple[ChainSnapshot, ...]
+    work: WorkSnapshot | None
+    latched: FaultRecord | None = None
+    emulated: bool
+    dilution: int
+    seed: int | None
+
+
+class Snapshot(Model):
+    schema_: Literal["hashbridge.snapshot/1"] = Field(default="hashbridge.snapshot/1", alias="schema")
+    at_s: float
+    at_utc: datetime
+    boards: tuple[BoardSnapshot, ...]
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="null")
+
+
+class FaultRecord(Model):
+    """Why a board was latched, with the sensor, the numbers and the rule that found it."""
+
+    cause: Cause
+    sensor: str | None
+    detail: str
+    at_s: float
+    at_utc: datetime
+
+
+class ActionRecord(Model):
+    name: str
+    sent: bool
+    confirmed: bool
+    detail: str = ""
+
+
+class SafeOffRecord(Model):
+    at_s: float
+    confirmed: bool
+    by: Literal["rig", "sentinel"]
+    actions: tuple[ActionRecord, ...]
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+class PowerUp(Model):
+    """From safe-off to a running point, in the documented order. The change-per-command limits do not bind."""
+
+    kind: Literal["power_up"] = "power_up"
+    frequency_mhz: float | None = None
+    core_v: float | None = None
+
+
+class SetOperatingPoint(Model):
+    """Move a live board. What is None stays. At most 50 mV and 50 MHz per command unless `preset`."""
+
+    kind: Literal["set_operating_point"] = "set_operating_point"
+    frequency_mhz: float | None = None
+    core_v: float | None = None
+    preset: bool = False
+
+
+class StartWork(Model):
+    """Feed the chips. `headers` is the path of raw 80-byte records for work "headers"."""
+
+    kind: Literal["start_work"] = "start_work"
+    work: Literal["pattern", "synthetic", "headers"]
+    headers: str | None = None
+    ticket_difficulty: int | None = None
+    seed: int | None = None
+
+
+class StopWork(Model):
+    """Stop feeding and let the last window end. The chips keep drawing power: this is not a safe state."""
+
+    kind: Literal["stop_work"] = "stop_work"
+
+
+class PowerDown(Model):
+    """Orderly stop: work stopped, clock ramped down, then safe-off."""
+
+    kind: Literal["power_down"] = "power_down"
+
+
+class SafeOff(Model):
+    """Stop now. Needs no permission."""
+
+    kind: Literal["safe_off"] = "safe_off"
+    reason: str = "requested"
+
+
+class ClearFault(Model):
+    """Leave the latch: an act of a person, granted only when the readings are healthy."""
+
+    kind: Literal["clear_fault"] = "clear_fault"
+
+
+Command = Annotated[
+    PowerUp | SetOperatingPoint | StartWork | StopWork | PowerDown | SafeOff | ClearFault, Field(discriminator="kind")
+]
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventBase(Model):
+    seq: int
+    """Counts up from 1 without gaps, over all boards of a rig."""
+    at_s: float
+    at_utc: datetime
+    board: str
+
+
+class BoardAttached(EventBase):
+    kind: Literal["board_attached"] = "board_attached"
+    firmware: str | None
+    parts: Mapping[str, str | None]
+    hashing_suspected: bool
+    emulated: bool
+    dilution: int
+    seed: int | None
+
+
+class BoardLost(EventBase):
+    kind: Literal["board_lost"] = "board_lost"
+    port: Literal["control", "data"]
+    detail: str
+
+
+class StateChanged(EventBase):
+    kind: Literal["state_changed"] = "state_changed"
+    before: GuardState
+    after: GuardState
+    why: str
+
+
+class CommandAccepted(EventBase):
+    kind: Literal["command_accepted"] = "command_accepted"
+    command: Command
+    steps: int
+
+
+class CommandRefused(EventBase):
+    kind: Literal["command_refused"] = "command_refused"
+    command: Command
+    rule: str
+    reason: str
+
+
+class StepApplied(EventBase):
+    kind: Literal["step_applied"] = "step_applied"
+    step: str
+    detail: str
+
+
+class FaultLatched(EventBase):
+    kind: Literal["fault_latched"] = "fault_latched"
+    cause: Cause
+    sensor: str | None
+    detail: str
+    snapshot: BoardSnapshot | None
+
+
+class FaultCleared(EventBase):
+    kind: Literal["fault_cleared"] = "fault_cleared"
+    cause: Cause
+
+
+class SafeOffDone(EventBase):
+    kind: Literal["safe_off_done"] = "safe_off_done"
+    reason: str
+    report: SafeOffRecord
+
+
+class WorkStarted(EventBase):
+    kind: Literal["work_started"] = "work_started"
+    work: str
+    ticket_difficulty: int
+
+
+class WorkStopped(EventBase):
+    kind: Literal["work_stopped"] = "work_stopped"
+    result: WorkSnapshot
+
+
+class Note(EventBase):
+    """Something worth a line in the log that changes nothing by itself."""
+
+    kind: Literal["note"] = "note"
+    level: Literal["info", "warn", "error"]
+    text: str
+
+
+Event = Annotated[
+    BoardAttached
+    | BoardLost
+    | StateChanged
+    | CommandAccepted
+    | CommandRefused
+    | StepApplied
+    | FaultLatched
+    | FaultCleared
+    | SafeOffDone
+    | WorkStarted
+    | WorkStopped
+    | Note,
+    Field(discriminator="kind"),
+]
+
+
+class RigPort(Protocol):
+    """What screens, tuners and scripts see of a rig: live, remote or recorded, all look alike."""
+
+    async def request(self, board: str, command: Command) -> None:
+        """Returns when the command is done. Raises `Refused`, `Latched`, `UsageError` or another project error."""
+        ...
+
+    def snapshots(self) -> AsyncIterator[Snapshot]:
+        """State: the newest wins, none queue up."""
+        ...
+
+    def events(self) -> AsyncIterator[Event]:
+        """History from the rig's first event on: in order, none lost."""
+        ...
+
+
+BoardSnapshot.model_rebuild()
