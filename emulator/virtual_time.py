@@ -1,0 +1,80 @@
+"""A loop whose clock jumps: when nothing is ready, time moves to the next timer. An hour of waiting costs nothing.
+
+For in-memory ports only: nothing outside this process can answer between two timers. It leans on one private
+attribute of `asyncio` (`_scheduled`, the heap of timers), so it lives in one file with its own test, and
+`looptime(noop_cycles=0)` is the fallback. Textual's own timers do not follow it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Deadlock(RuntimeError):
+    """Nothing is ready and nothing is scheduled: on a real clock this would hang for ever."""
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    loop: VirtualTimeLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and (timeout is None or timeout > 0):
+            self.loop.jump()
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop that starts at 0 s and never waits. Timers keep their order; ready work always goes first."""
+
+    _scheduled: list[asyncio.TimerHandle]
+    _clock_resolution: float
+
+    def __init__(self) -> None:
+        selector = _JumpingSelector()
+        selector.loop = self
+        self._now_s = 0.0
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self._now_s
+
+    def jump(self) -> None:
+        """Move the clock to the next timer. `Deadlock` when there is none."""
+        due = self._scheduled[0] if self._scheduled else None
+        if due is not None and due.cancelled():
+            due = min((handle for handle in self._scheduled if not handle.cancelled()), default=None)
+        if due is None:
+            waiting = "; ".join(sorted(_where(task) for task in asyncio.all_tasks(self))) or "no task"
+            raise Deadlock(f"at {self._now_s:.6f} s nothing is ready and nothing is scheduled; waiting: {waiting}")
+        self._now_s = max(self._now_s, due.when())
+        # The loop runs what is due before now + resolution; that sum has to differ from now, however late it is.
+        self._clock_resolution = max(1e-9, math.ulp(self._now_s))
+
+    def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Run `func` here and now: while a thread works, virtual time would race ahead of it."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the future, as a thread pool does
+            future.set_exception(error)
+        return future
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    frames = task.get_stack()
+    place = f"{frames[-1].f_code.co_qualname}:{frames[-1].f_lineno}" if frames else "done"
+    return f"{task.get_name()} in {place}"
+
+
+def virtual_run(main: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` on a fresh virtual clock. Returns or raises what `main` does; `Deadlock` when all wait for ever."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main)
