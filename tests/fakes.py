@@ -36,7 +36,7 @@ class BusLog:
         self.written: list[str] = []
         """Writes, address first: `"24 21 66 02"`. The command byte of a write-read is not a write."""
         self.log: list[str] = []
-        """Everything in order: `"24 21 66 02"` for a write, `"24 8b > 66 02"` for a write-read, `"24 > 66"` for a read."""
+        """Everything in order: `"24 21 66 02"` a write, `"24 8b > 66 02"` a write-read, `"24 > 66"` a read."""
 
     def answer(self, key: Key, answers: Answer | Sequence[Answer]) -> None:
         """From now on, reads of `key` return this."""
