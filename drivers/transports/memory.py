@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from drivers.errors import Unplugged
 from drivers.traits import ByteSink
+from drivers.transports.descriptor import check_baud
 
 
 class MemoryTransport:
@@ -42,6 +43,7 @@ class MemoryTransport:
             self._on_bytes(self._baud, bytes(data))
 
     async def set_baud(self, baud: int) -> None:
+        check_baud(baud)
         self._check()
         self._baud = baud
         if self._on_baud is not None:
