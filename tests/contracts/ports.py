@@ -39,7 +39,12 @@ class MemoryEnd:
     def __init__(self) -> None:
         self.transport, self.wire = memory_pair("bench")
         self._got = bytearray()
-        self.wire.attach(lambda _baud, data: self._got.extend(data), lambda _baud: None)
+        self._came = asyncio.Event()
+        self.wire.attach(self._keep, lambda _baud: None)
+
+    def _keep(self, _baud: int, data: bytes) -> None:
+        self._got += data
+        self._came.set()
 
     def send(self, data: bytes) -> None:
         self.wire.deliver(data)
@@ -47,7 +52,8 @@ class MemoryEnd:
     async def receive(self, count: int) -> bytes:
         async with asyncio.timeout(10):
             while len(self._got) < count:
-                await asyncio.sleep(0.001)
+                self._came.clear()
+                await self._came.wait()
         got = bytes(self._got)
         self._got.clear()
         return got
