@@ -1,0 +1,400 @@
+"""The rig's side of the sentinel: starts it, beats, and takes the port over when it dies or freezes.
+
+`sentinel.py` owns the control port; the board's bridge talks to it through `transport`, a socket. Three things can
+happen to a sentinel, and each has its own callback, because the rig must do different things:
+
+- `on_lost`: it died, or froze and was killed. The port has been opened here; the rig makes safe through it. None
+  instead of a port: it vanished too, the rig can only stop the hashing through the data port. The client goes on
+  trying, and calls once more, with the port, when it returns.
+- `on_fenced`: it fenced *us* off, since we did not beat (we were stopped, or the machine slept). The board is already
+  safe. The rig must not touch the control port again: it cannot know what happened while it was away.
+- `on_port_lost`, `on_port_back`: the port hung up under a sentinel that lives. When it returns, the sentinel has
+  played safe-off before the rig hears of it, and `transport` carries bytes again.
+
+All callbacks run in the event loop. A client ends either lost or fenced; neither leads back to watching.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from controller.model import ActionRecord, SafeOffRecord
+from controller.safety import sentinel
+from drivers.boards.board import RecipeAction
+from drivers.errors import NoReply, PortBusy, PortMissing, ProtocolError, UnexpectedReply
+from drivers.traits import Transport
+from drivers.transports.serial import open_serial
+from drivers.transports.socket import SocketTransport
+
+log = logging.getLogger(__name__)
+
+LIMIT_S = 1.0
+START_S = 3.0
+TICK_S = 0.05
+STALL_S = 0.3
+"""Added to the limit where no beat is outstanding: the sentinel's own limit is to act first on a rig that is slow."""
+EXIT_S = 0.5
+TAKE_OVER_S = 1.0
+
+OpenPort = Callable[[str], Awaitable[Transport]]
+State = Literal["new", "watching", "lost", "fenced", "released"]
+
+
+def job_json(
+    name: str,
+    port: str,
+    recipe: Sequence[RecipeAction],
+    data_fd: int,
+    beat_fd: int,
+    *,
+    limit_s: float = LIMIT_S,
+    orphan_s: float = 600.0,
+    report: Path | None = None,
+) -> bytes:
+    """What a sentinel reads on its standard input."""
+    actions = [
+        {
+            "name": action.name,
+            "request": action.request.hex(),
+            "reply": action.reply.hex(),
+            "mask": action.mask.hex(),
+            "pause_s": action.pause_s,
+            "confirms": action.confirms,
+        }
+        for action in recipe
+    ]
+    job: dict[str, Any] = {
+        "name": name,
+        "port": port,
+        "limit_s": limit_s,
+        "orphan_s": orphan_s,
+        "data_fd": data_fd,
+        "beat_fd": beat_fd,
+        "report": None if report is None else str(report),
+        "recipe": actions,
+    }
+    return json.dumps(job).encode()
+
+
+def record_of(report: dict[str, Any]) -> SafeOffRecord:
+    """A sentinel's report in the vocabulary of the rig. Raises `UnexpectedReply`."""
+    try:
+        return SafeOffRecord(
+            at_s=report["ended_s"],
+            confirmed=report["confirmed"],
+            by="sentinel",
+            actions=tuple(ActionRecord(**action) for action in report["actions"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnexpectedReply(f"sentinel report: {error!r}") from error
+
+
+class SentinelClient:
+    """One sentinel of one board. `start`, then `beat` after every sweep, then `release` or `aclose`."""
+
+    def __init__(
+        self,
+        name: str,
+        port: str,
+        recipe: Sequence[RecipeAction],
+        *,
+        directory: Path,
+        limit_s: float = LIMIT_S,
+        orphan_s: float = 600.0,
+        open_port: OpenPort | None = None,
+    ) -> None:
+        """`directory` is where the log and the report of the sentinel go; it must exist."""
+        self.name, self.port = name, port
+        self.on_port_lost: Callable[[str], None] = lambda why: None
+        self.on_port_back: Callable[[SafeOffRecord], None] = lambda record: None
+        self.on_lost: Callable[[str, Transport | None], None] = lambda why, transport: None
+        self.on_fenced: Callable[[str, SafeOffRecord | None], None] = lambda why, record: None
+        self.report_path = directory / f"sentinel-{name}.json"
+        self.log_path = directory / f"sentinel-{name}.log"
+        self._recipe, self._limit_s, self._orphan_s = recipe, limit_s, orphan_s
+        self._open_port: OpenPort = open_serial if open_port is None else open_port
+        self._state: State = "new"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._beats: socket.socket | None = None
+        self._data: socket.socket | None = None
+        self._transport: Transport | None = None
+        self._text = b""
+        self._sent = self._acked = 0
+        self._unacked_since_s: float | None = None
+        self._heard_s = 0.0
+        self._ready: asyncio.Future[dict[str, Any]] | None = None
+        self._released: asyncio.Future[None] | None = None
+        self._fenced_why: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
+    def watching(self) -> bool:
+        """True while a sentinel guards this board."""
+        return self._state == "watching"
+
+    @property
+    def transport(self) -> Transport:
+        """The way to the control port. Valid after `start`."""
+        assert self._transport is not None
+        return self._transport
+
+    async def start(self) -> Transport:
+        """Spawn the sentinel and wait until it holds the port. Raises `PortBusy`, `PortMissing` or `NoReply`."""
+        loop = asyncio.get_running_loop()
+        self._ready, self._released = loop.create_future(), loop.create_future()
+        self.report_path.unlink(missing_ok=True)
+        self._data, data_far = socket.socketpair()
+        self._beats, beats_far = socket.socketpair()
+        with data_far, beats_far, self.log_path.open("ab") as log_file:
+            fds = (data_far.fileno(), beats_far.fileno())
+            self._process = self._spawn(fds, log_file)
+        self._beats.setblocking(False)
+        loop.add_reader(self._beats, self._on_readable)
+        try:
+            async with asyncio.timeout(START_S):
+                answer = await self._ready
+        except TimeoutError as error:
+            self._forget()
+            raise NoReply(f"start of the sentinel of {self.name}", START_S) from error
+        if answer["event"] != "ready":
+            self._forget()
+            raise PortBusy(self.port) if answer.get("error") == "busy" else PortMissing(self.port, str(answer["why"]))
+        self._state = "watching"
+        # A second descriptor of the same socket: when the bridge closes its own, the sentinel must not take it for a
+        # dead rig before it is released.
+        self._transport = SocketTransport(self._data.dup(), f"{self.port} (sentinel)")
+        return self._transport
+
+    def _spawn(self, fds: tuple[int, int], log_file: BinaryIO) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", sentinel.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=log_file,
+            pass_fds=fds,
+            start_new_session=True,
+        )
+        job = job_json(
+            self.name,
+            self.port,
+            self._recipe,
+            *fds,
+            limit_s=self._limit_s,
+            orphan_s=self._orphan_s,
+            report=self.report_path,
+        )
+        assert process.stdin is not None
+        with process.stdin:
+            process.stdin.write(job)
+        return process
+
+    def beat(self) -> None:
+        """Say that the sensors were just looked at. Called by the loop that watches them and by nothing else."""
+        if self._state != "watching" or self._beats is None:
+            return
+        now_s = asyncio.get_running_loop().time()
+        if self._sent == 0:
+            self._heard_s = now_s
+            self._tick()
+        self._sent += 1
+        if self._unacked_since_s is None:
+            self._unacked_since_s = now_s
+        try:
+            self._beats.send(b'{"beat":%d}\n' % self._sent)
+        except BlockingIOError:
+            log.warning("%s: the sentinel does not read its beats", self.name)
+        except OSError as error:
+            log.warning("%s: beat: %s", self.name, error)  # its end of file is on the way to the reader
+
+    async def release(self) -> None:
+        """The rig's own safe-off is confirmed: let the sentinel go without a byte to the port."""
+        if self._state == "watching" and self._beats is not None and self._released is not None:
+            self._state = "released"
+            self._stop_timer()
+            try:
+                self._beats.send(b'{"release":true}\n')
+                async with asyncio.timeout(EXIT_S):
+                    await self._released
+            except (OSError, TimeoutError) as error:
+                log.warning("%s: the sentinel was not released: %r", self.name, error)
+        await self.aclose()
+
+    async def aclose(self) -> SafeOffRecord | None:
+        """Leave. A sentinel that still watches sees its sockets close and plays safe-off; its report is returned."""
+        watching, self._state = self._state == "watching", "released"
+        self._forget()
+        for task in self._tasks:
+            task.cancel()
+        if self._process is None:
+            return None
+        if await self._gone(5.0 if watching else EXIT_S) is None:
+            log.error("%s: the sentinel [%s] goes on without us", self.name, self.pid)
+        return self._read_report() if watching else None
+
+    # --- what comes from the sentinel -----------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        """Read all that is there; an end of file after a fence is something else than one without."""
+        if self._beats is None:
+            return
+        ended = False
+        try:
+            while True:
+                chunk = self._beats.recv(65536)
+                if not chunk:
+                    ended = True
+                    break
+                self._text += chunk
+        except BlockingIOError:
+            ended = False
+        except OSError as error:
+            log.warning("%s: beat socket: %s", self.name, error)
+            ended = True
+        *lines, self._text = self._text.split(b"\n")
+        for line in lines:
+            self._on_message(json.loads(line))
+        if ended:
+            self._on_end()
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        if "ack" in message:
+            self._acked = message["ack"]
+            now_s = self._heard_s = asyncio.get_running_loop().time()
+            self._unacked_since_s = None if self._acked == self._sent else now_s
+            return
+        match message.get("event"):
+            case "ready" | "failed":
+                if self._ready is not None and not self._ready.done():
+                    self._ready.set_result(message)
+            case "released":
+                if self._released is not None and not self._released.done():
+                    self._released.set_result(None)
+            case "fenced":
+                self._fenced_why = str(message["why"])
+            case "port_lost" if self._state == "watching":
+                self.on_port_lost(str(message["why"]))
+            case "port_back" if self._state == "watching":
+                self.on_port_back(record_of(message["report"]))
+            case _:
+                log.warning("%s: the sentinel said %s", self.name, message)
+
+    def _on_end(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(ProtocolError(f"the sentinel of {self.name} ended at its start: {self.log_path}"))
+        if self._state == "watching":
+            self._begin(self._end())
+        elif self._beats is not None:
+            asyncio.get_running_loop().remove_reader(self._beats)
+
+    def _tick(self) -> None:
+        """Is the sentinel alive? A frozen one cannot close its sockets, so its silence is all there is to see."""
+        if self._state != "watching":
+            return
+        loop = asyncio.get_running_loop()
+        if self._silent_s(loop.time()) is not None:
+            self._on_readable()  # it may be we who were frozen: then its words are waiting
+        silent_s = self._silent_s(loop.time())
+        if self._state == "watching" and silent_s is not None:
+            self._begin(self._kill(f"the sentinel did not answer for {silent_s:.2f} s"))
+            return
+        self._timer = loop.call_later(TICK_S, self._tick)
+
+    def _silent_s(self, now_s: float) -> float | None:
+        """How long it is silent, when that is too long."""
+        unacked_s = 0.0 if self._unacked_since_s is None else now_s - self._unacked_since_s
+        unheard_s = now_s - self._heard_s
+        if unacked_s > self._limit_s or unheard_s > self._limit_s + STALL_S:
+            return max(unacked_s, unheard_s)
+        return None
+
+    # --- the end of a sentinel ------------------------------------------------------------------------------------
+
+    def _begin(self, work: Any) -> None:
+        self._state = "lost"
+        self._forget()
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end(self) -> None:
+        """Its sockets closed. A process that crashed is gone within milliseconds; one that lives has fenced us off."""
+        code = await self._gone(0.1) if self._fenced_why is None else None
+        if self._fenced_why is None and code not in (None, 0, 5):
+            await self._take_over(f"the sentinel died ({code})")
+            return
+        self._state = "fenced"
+        await self._gone(2.0)
+        self.on_fenced(self._fenced_why or "the sentinel closed its sockets", self._read_report())
+
+    async def _kill(self, why: str) -> None:
+        assert self._process is not None
+        self._process.kill()
+        await self._take_over(why)
+
+    async def _take_over(self, why: str) -> None:
+        """Open the port ourselves. The lock goes with the sentinel's last descriptor, moments after its sockets."""
+        loop = asyncio.get_running_loop()
+        told, until_s = False, loop.time() + TAKE_OVER_S
+        while True:
+            try:
+                transport = await self._open_port(self.port)
+                break
+            except PortBusy:
+                await asyncio.sleep(sentinel.REOPEN_S if told else 0.005)
+            except PortMissing:
+                until_s = min(until_s, loop.time())
+                await asyncio.sleep(sentinel.REOPEN_S if told else 0.0)
+            if not told and loop.time() >= until_s:
+                log.error("%s: %s; control port out of reach", self.name, why)
+                told = True
+                self.on_lost(why, None)
+        log.error("%s: %s; control port taken over", self.name, why)
+        self.on_lost(why, transport)
+        await self._gone(EXIT_S)
+
+    async def _gone(self, patience_s: float) -> int | None:
+        """The exit code, or None when the sentinel still runs after that time."""
+        assert self._process is not None
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + patience_s
+        while True:
+            code = self._process.poll()
+            if code is not None or loop.time() > until_s:
+                return code
+            await asyncio.sleep(0.002)
+
+    def _read_report(self) -> SafeOffRecord | None:
+        try:
+            return record_of(json.loads(self.report_path.read_text()))
+        except (OSError, ValueError, UnexpectedReply) as error:
+            log.warning("%s: no report of the sentinel: %r", self.name, error)
+            return None
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _forget(self) -> None:
+        """Close our ends. The bridge's own descriptor is the bridge's to close; the sentinel watches the beats too."""
+        self._stop_timer()
+        if self._beats is not None:
+            asyncio.get_running_loop().remove_reader(self._beats)
+            self._beats.close()
+            self._beats = None
+        if self._data is not None:
+            self._data.close()
+            self._data = None
