@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from drivers.errors import NoReply, Unplugged
 from drivers.traits import Transport
@@ -30,11 +30,47 @@ class Codec(Protocol[Out_contra, In]):
     def feed(self, data: bytes, /) -> list[In]: ...
 
 
-class _Question(Generic[In]):
-    """Somebody waits. `offer` says whether it took the message."""
+class _Question(Generic[In, R]):
+    """Somebody waits for answers. It is over at the first pause of `quiet_s` after an answer; None: not before time."""
 
-    def __init__(self, offer: Callable[[In], bool], done: asyncio.Future[None]) -> None:
-        self.offer, self.done = offer, done
+    def __init__(self, pick: Callable[[In], R | None], quiet_s: float | None) -> None:
+        self._pick, self._quiet_s = pick, quiet_s
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self.answers: list[R] = []
+        self.over: asyncio.Future[None] = self._loop.create_future()
+
+    def offer(self, message: In) -> bool:
+        """Whether this question takes the message."""
+        if self.over.done():
+            return False
+        picked = self._pick(message)
+        if picked is None:
+            return False
+        self.answers.append(picked)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._quiet_s is None:
+            return True
+        if self._quiet_s > 0:
+            self._timer = self._loop.call_later(self._quiet_s, self._end)
+        else:
+            self._end()
+        return True
+
+    def fail(self, error: Exception) -> None:
+        if not self.over.done():
+            self.over.set_exception(error)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.over.cancel() and not self.over.cancelled():
+            self.over.exception()  # given up and failed at once: nobody else will ask
+
+    def _end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
 
 
 class Link(Generic[Out, In]):
@@ -55,7 +91,7 @@ class Link(Generic[Out, In]):
     ) -> None:
         self._transport, self._codec = transport, codec
         self._on_events, self._on_lost = on_events, on_lost
-        self._questions: list[_Question[In]] = []
+        self._questions: list[_Question[In, Any]] = []
         self._lost: Unplugged | None = None
         self._closed = False
 
@@ -85,35 +121,12 @@ class Link(Generic[Out, In]):
         """Write a message and wait for its answer: the first for which `pick` returns something, which is returned.
 
         Several questions may wait at once; each message is offered to them in the order in which they were asked.
-        Raises `NoReply(what)` after `timeout_s`, the time of the write included, and `Unplugged`.
+        Raises `NoReply(what)` after `timeout_s`, the time of the write included, and `Unplugged`. An answer that
+        comes after that is an event.
         """
-        answers: list[R] = []
-
-        def offer(candidate: In) -> bool:
-            if done.done():
-                return False
-            picked = pick(candidate)
-            if picked is None:
-                return False
-            answers.append(picked)
-            done.set_result(None)
-            return True
-
-        done = asyncio.get_running_loop().create_future()
-        question = _Question(offer, done)
-        self._questions.append(question)
-        limit = asyncio.timeout(timeout_s)
-        try:
-            async with limit:
-                await self.send(message)
-                await done
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise NoReply(what, timeout_s) from error
-        finally:
-            self._questions.remove(question)
-            _forget(done)
+        answers = await self._exchange(message, pick, timeout_s, quiet_s=0.0)
+        if not answers:
+            raise NoReply(what, timeout_s)
         return answers[0]
 
     async def collect(
@@ -124,43 +137,25 @@ class Link(Generic[Out, In]):
         With `quiet_s` it ends earlier: that long after an answer, when no other came. Nobody answering is an empty
         list, not an error. Raises `Unplugged`.
         """
-        loop = asyncio.get_running_loop()
-        answers: list[R] = []
-        done: asyncio.Future[None] = loop.create_future()
-        timer: asyncio.TimerHandle | None = None
+        return await self._exchange(message, pick, timeout_s, quiet_s)
 
-        def finish() -> None:
-            if not done.done():
-                done.set_result(None)
-
-        def offer(candidate: In) -> bool:
-            nonlocal timer
-            picked = None if done.done() else pick(candidate)
-            if picked is None:
-                return False
-            answers.append(picked)
-            if quiet_s is not None:
-                if timer is not None:
-                    timer.cancel()
-                timer = loop.call_later(quiet_s, finish)
-            return True
-
-        question = _Question(offer, done)
-        self._questions.append(question)
+    async def _exchange(
+        self, message: Out, pick: Callable[[In], R | None], timeout_s: float, quiet_s: float | None
+    ) -> list[R]:
+        question = _Question(pick, quiet_s)
+        self._questions.append(question)  # before the write: in memory the answer comes inside it
         limit = asyncio.timeout(timeout_s)
         try:
             async with limit:
                 await self.send(message)
-                await done
+                await question.over
         except TimeoutError:
             if not limit.expired():
                 raise
         finally:
-            if timer is not None:
-                timer.cancel()
             self._questions.remove(question)
-            _forget(done)
-        return answers
+            question.close()
+        return question.answers
 
     def dispatch(self, messages: list[In]) -> None:
         """Hand out messages as if they had just been read: for codecs that release some after a silence."""
@@ -200,15 +195,6 @@ class Link(Generic[Out, In]):
         self._lost = lost
         _log.debug("%s lost: %s", self._transport.name, lost.why)
         for question in self._questions:
-            if not question.done.done():
-                question.done.set_exception(for_questions or lost)
+            question.fail(for_questions or lost)
         if self._on_lost is not None and not self._closed:
             self._on_lost(lost)
-
-
-def _forget(done: asyncio.Future[None]) -> None:
-    """A question that was given up may have been answered with an error as well; nobody will ask for it."""
-    if done.done() and not done.cancelled():
-        done.exception()
-    else:
-        done.cancel()
