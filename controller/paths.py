@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,31 +23,38 @@ RIG_SCHEMA = "hashbridge.rig/1"
 
 def runtime_dir() -> Path:
     """For sockets and what describes them. Made when absent, mode 0700. Raises `UsageError` when it is not ours."""
-    return _own(_place("HASHBRIDGE_RUNTIME_DIR", platformdirs.user_runtime_path("hashbridge", appauthor=False)))
+    return _own(_place("HASHBRIDGE_RUNTIME_DIR", platformdirs.user_runtime_path))
 
 
 def state_dir() -> Path:
     """For journals, logs and safe-off reports. Made when absent, mode 0700. Raises `UsageError` when not ours."""
-    return _own(_place("HASHBRIDGE_STATE_DIR", platformdirs.user_state_path("hashbridge", appauthor=False)))
+    return _own(_place("HASHBRIDGE_STATE_DIR", platformdirs.user_state_path))
 
 
-def _place(variable: str, otherwise: Path) -> Path:
+def _place(variable: str, usual: Callable[[str], Path]) -> Path:
     override = os.environ.get(variable)
-    return Path(override) if override else otherwise
+    if override:
+        return Path(override)
+    with warnings.catch_warnings():  # without XDG_RUNTIME_DIR it falls back to a place that `_own` holds to its rules
+        warnings.simplefilter("ignore")
+        return usual("hashbridge")
 
 
 def _own(path: Path) -> Path:
     """The directory, surely a directory of this user and of nobody else."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.lstat()
+        found, parent = path.lstat(), path.parent.stat()
     except OSError as error:
         raise UsageError("directory", str(path), f"a place where it can be made ({error.strerror})") from error
     if not stat.S_ISDIR(found.st_mode):
         raise UsageError("directory", str(path), "a directory, not a file or a link")
     if hasattr(os, "geteuid"):
-        if found.st_uid != os.geteuid():
-            raise UsageError("directory", str(path), f"a directory of user {os.geteuid()}, not of {found.st_uid}")
+        user = os.geteuid()
+        if found.st_uid != user:
+            raise UsageError("directory", str(path), f"a directory of user {user}, not of {found.st_uid}")
+        if parent.st_uid not in (0, user):  # who owns the parent can put another directory in this one's place
+            raise UsageError("directory", str(path), f"a place that user {parent.st_uid} cannot exchange")
         if stat.S_IMODE(found.st_mode) != 0o700:
             path.chmod(0o700)
     return path

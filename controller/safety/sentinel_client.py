@@ -152,7 +152,10 @@ class SentinelClient:
         return self._transport
 
     async def start(self) -> Transport:
-        """Spawn the sentinel and wait until it holds the port. Raises `PortBusy`, `PortMissing` or `NoReply`."""
+        """Spawn the sentinel and wait until it holds the port.
+
+        Raises `PortBusy` or `PortMissing`; `NoReply` or `ProtocolError` when no working sentinel came of it.
+        """
         loop = asyncio.get_running_loop()
         self._ready, self._released = loop.create_future(), loop.create_future()
         self.report_path.unlink(missing_ok=True)
@@ -166,6 +169,9 @@ class SentinelClient:
         try:
             async with asyncio.timeout(START_S):
                 answer = await self._ready
+        except ProtocolError:
+            self._forget()
+            raise
         except TimeoutError as error:
             self._forget()
             raise NoReply(f"start of the sentinel of {self.name}", START_S) from error
@@ -287,6 +293,7 @@ class SentinelClient:
             case "port_lost" if self._state == "watching":
                 self.on_port_lost(str(message["why"]))
             case "port_back" if self._state == "watching":
+                self.report_path.unlink(missing_ok=True)  # it must not pass for that of a fence to come
                 self.on_port_back(record_of(message["report"]))
             case _:
                 log.warning("%s: the sentinel said %s", self.name, message)
