@@ -47,10 +47,8 @@ class Ear:
 class Rig:
     """A client with callbacks that keep what they were told, and a loop that beats."""
 
-    def __init__(self, firmware: TinyFirmware, directory: Path, **options: float) -> None:
-        self.client = SentinelClient(
-            "tiny", str(firmware.path), RECIPE, directory=directory, limit_s=LIMIT_S, **options
-        )
+    def __init__(self, firmware: TinyFirmware, directory: Path) -> None:
+        self.client = SentinelClient("tiny", str(firmware.path), RECIPE, directory=directory, limit_s=LIMIT_S)
         self.told: asyncio.Queue[tuple[str, object]] = asyncio.Queue()
         self.client.on_port_lost = lambda why: self.told.put_nowait(("port_lost", why))
         self.client.on_port_back = lambda record: self.told.put_nowait(("port_back", record))
