@@ -111,7 +111,7 @@ class Link(Generic[Out, In]):
     async def send(self, message: Out) -> None:
         """Write one message. Raises `Unplugged`."""
         if self._lost is not None:
-            raise self._lost
+            raise Unplugged(self._lost.port, self._lost.why) from self._lost
         data = self._codec.encode(message)
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s > %s %r", self._transport.name, data.hex(" "), message)
@@ -195,6 +195,6 @@ class Link(Generic[Out, In]):
         self._lost = lost
         _log.debug("%s lost: %s", self._transport.name, lost.why)
         for question in self._questions:
-            question.fail(for_questions or lost)
+            question.fail(for_questions or Unplugged(lost.port, lost.why))
         if self._on_lost is not None and not self._closed:
             self._on_lost(lost)

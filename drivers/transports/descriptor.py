@@ -86,7 +86,7 @@ class DescriptorTransport(ABC):
 
     def _check(self) -> None:
         if self._ended is not None:
-            raise self._ended
+            raise Unplugged(self._name, self._ended.why)  # a fresh one: a shared one would gather tracebacks
 
     def _readable(self) -> None:
         try:

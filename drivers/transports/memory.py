@@ -58,7 +58,7 @@ class MemoryTransport:
 
     def _check(self) -> None:
         if self._lost is not None:
-            raise self._lost
+            raise Unplugged(self._name, self._lost.why)
         if self._closed:
             raise Unplugged(self._name, "closed")
 

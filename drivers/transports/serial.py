@@ -241,7 +241,7 @@ class ThreadSerial:
 
     def _check(self) -> None:
         if self._ended is not None:
-            raise self._ended
+            raise Unplugged(self._name, self._ended.why)
 
     def _pump(self) -> None:
         """The reader thread: everything it has to say goes through the loop."""

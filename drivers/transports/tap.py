@@ -249,8 +249,10 @@ class ReplayTransport:
             self._timer.cancel()
 
     def _check(self) -> None:
-        if self._ended is not None:
+        if isinstance(self._ended, ReplayMismatch):
             raise self._ended
+        if self._ended is not None:
+            raise Unplugged(self._name, self._ended.why)
 
     def _differs(self, expected: str, found: str) -> ReplayMismatch:
         self._ended = mismatch = ReplayMismatch(self._name, self._offset, expected, found)
