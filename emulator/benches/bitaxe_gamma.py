@@ -1,0 +1,229 @@
+"""Bitaxe Gamma (601): one BM1370 on bitaxe-raw firmware, TPS546D24A at 24, EMC2101 at 4C, 5 V from a barrel jack.
+
+Wiring: bitaxeorg/bitaxeGamma schematics, ESP-Miner `main/device_config.h`. RST_N is GPIO1 of the ESP32-S3, low at
+power-up. The regulator's EN pin is driven by no host. The regulator is powered as long as the jack is; the USB cable
+carries data alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from emulator.benches.bench import Actuation, BenchSettings
+from emulator.device import Burst
+from emulator.faults import Faults
+from emulator.firmware.bitaxe_raw import BitaxeRaw
+from emulator.hashing import SolvedHeaders
+from emulator.parts import I2cBus
+from emulator.parts.emc2101 import Emc2101, Surroundings
+from emulator.parts.tps546 import RailState, Tps546
+from emulator.physics import Plant
+from emulator.silicon.bm1370 import Bm1370
+
+T = TypeVar("T")
+
+BOARD = "bitaxe-gamma"
+ADC_FULL_V = 3.1
+"""Full scale of the ESP32-S3 ADC at 11 dB, uncalibrated [A]."""
+
+
+class BitaxeGamma:
+    """The bench: parts, chip, firmware and plant, brought to one time together."""
+
+    board = BOARD
+
+    def __init__(self, settings: BenchSettings | None = None) -> None:
+        self.settings = known = settings or BenchSettings()
+        unit = replace(known.plant, seed=known.seed)
+        if known.ambient_c is not None:
+            unit = replace(unit, ambient_c=known.ambient_c)
+        self.plant = Plant(unit)
+        self.actuations: list[Actuation] = []
+        self.on_actuation: Callable[[Actuation], None] | None = None
+        self.clock: Callable[[], float] = lambda: self.plant.time_s
+        """The present, for faults, which come without a time. A port that carries the bench replaces it."""
+        self._reset_asserted = True
+        self._in_chip = False
+        self._moved_at_s: float | None = None
+        self.regulator = Tps546(
+            rail=self._rail,
+            drive=self._drive_rail,
+            seed=known.seed,
+            device_id=known.regulator,
+            on_at_power_up=known.rail_on_at_power_up,
+            first_temperature_quirk=known.first_temperature_quirk,
+        )
+        self.fan = Emc2101(look=self._look, drive=self._drive_fan, seed=known.seed)
+        solved = SolvedHeaders.load(known.solved)
+        chance = random.Random(f"{known.seed}/chip")
+        self.chip = Bm1370(chance, solved, known.dilution, self.plant.chip_supply)
+        self.chip.on_load = self.plant.set_load
+        self.chips = (self.chip,)
+        parts = {"tps546": self.regulator.address, "emc2101": self.fan.address}
+        self.faults = Faults(self, parts, known.seed)
+        self.firmware = BitaxeRaw(
+            I2cBus((self.regulator, self.fan), self.faults.bus),
+            self,
+            self.faults,
+            set_reset=self._set_reset,
+            core_adc=self._core_adc,
+        )
+        self.control = self.firmware.control
+        self.data = self.firmware.data
+        self.plant.input_watchers.append(self._moved)
+        self._power_up(0.0)
+
+    def advance(self, at_s: float) -> None:
+        """Bring everything to `at_s`; an earlier time changes nothing."""
+        self.firmware.settle(at_s)
+        self.plant.advance(at_s)
+
+    def truth(self, at_s: float) -> dict[str, Any]:
+        """What is really so at `at_s`. Keys end in their units."""
+        self.advance(at_s)
+        plant = self.plant
+        return {
+            "at_s": at_s,
+            "rail_on": plant.rail_on,
+            "rail_v": plant.core_v(at_s),
+            "rail_set_v": self.regulator.set_v,
+            "reset_asserted": self._reset_asserted,
+            "fan_duty": self.fan.duty,
+            "fan_rpm": plant.rpm,
+            "fan_table": self.fan.table_active,
+            "die_c": plant.die_c,
+            "sink_c": plant.sink_c,
+            "vr_c": plant.vr_c,
+            "ambient_c": plant.ambient_c,
+            "input_v": plant.input_v(at_s),
+            "input_w": plant.input_w,
+            "core_a": plant.core_a,
+            "chip_w": plant.chip_w,
+            "reported_power_w": plant.reported_power_w,
+            "hashing": self.chip.hash_activity > 0.0,
+            "activity": self.chip.hash_activity,
+            "frequency_mhz": self.chip.frequency_mhz,
+            "yields": list(plant.yields(at_s)),
+            "burnt": plant.burnt,
+            "wedged": self.faults.wedged,
+            "panicked": self.faults.panicked,
+            "flash_stores": self.regulator.stores,
+        }
+
+    # --- the chip UART, as the firmware sees it
+
+    def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
+        self._with_chip(at_s, lambda: self.chip.receive(burst, at_s, previous_baud))
+
+    def transmit(self, at_s: float) -> list[Burst]:
+        return self._with_chip(at_s, lambda: self.chip.transmit(at_s))
+
+    def wakes_at(self) -> float | None:
+        return self.chip.wakes_at()
+
+    # --- faults (`FaultyBench`)
+
+    def set_diode(self, state: str) -> None:
+        self.advance(self.clock())
+        self.fan.diode = state
+
+    def set_fan_stalled(self, stalled: bool) -> None:
+        self.plant.set_fan_stalled(stalled, self.clock())
+
+    def set_source_ohm(self, ohm: float) -> None:
+        self.plant.set_source(self.clock(), ohm=ohm)
+
+    def set_source_v(self, volts: float) -> None:
+        self.plant.set_source(self.clock(), volts=volts)
+
+    def set_ambient_c(self, celsius: float) -> None:
+        self.plant.set_ambient_c(celsius, self.clock())
+
+    def set_heatsink(self, resistance_factor: float) -> None:
+        self.plant.set_heatsink(resistance_factor, self.clock())
+
+    def set_regulation_error_v(self, volts: float) -> None:
+        self.regulator.set_regulation_error(volts, self.clock())
+
+    def power_cycle(self) -> None:
+        at_s = self.clock()
+        self.advance(at_s)
+        self._drive_rail(0.0, at_s, 0.0)
+        self._power_up(at_s)
+
+    # --- wiring
+
+    def _power_up(self, at_s: float) -> None:
+        self.firmware.power_up(at_s)
+        self.fan.power_up(at_s)
+        self.regulator.power_up(at_s)
+
+    def _rail(self, at_s: float) -> RailState:
+        plant = self.plant
+        plant.advance(at_s)
+        return RailState(plant.input_v(at_s), plant.core_v(at_s), plant.core_a, plant.vr_c)
+
+    def _look(self, at_s: float) -> Surroundings:
+        plant = self.plant
+        plant.advance(at_s)
+        return Surroundings(plant.die_c, (plant.vr_c + plant.ambient_c) / 2, plant.rpm)
+
+    def _moved(self, input_v: float, at_s: float) -> None:
+        """The plant made a step, or something electrical changed: what acts by itself acts now."""
+        if self._in_chip:
+            self._moved_at_s = at_s  # the chip is in mid-thought; the rail must not go from under it
+            return
+        plant = self.plant
+        self.regulator.supervise(at_s, RailState(input_v, plant.core_v(at_s), plant.core_a, plant.vr_c))
+        self.fan.tick(at_s, Surroundings(plant.die_c, (plant.vr_c + plant.ambient_c) / 2, plant.rpm))
+
+    def _with_chip(self, at_s: float, call: Callable[[], T]) -> T:
+        """Call into the chip with the plant up to date. What its change of load does to the rail follows at once."""
+        self.plant.advance(at_s)
+        if self._in_chip:
+            return call()
+        self._in_chip = True
+        try:
+            result = call()
+        finally:
+            self._in_chip = False
+        if (moved_at_s := self._moved_at_s) is not None:
+            self._moved_at_s = None
+            self._moved(self.plant.input_v(moved_at_s), moved_at_s)
+        return result
+
+    def _set_reset(self, asserted: bool, at_s: float) -> None:
+        self.plant.advance(at_s)
+        if asserted != self._reset_asserted:
+            self._note(at_s, "reset asserted" if asserted else "reset released", "")
+            if not asserted:
+                self.fan.disturb(at_s)
+        self._reset_asserted = asserted
+        self._with_chip(at_s, lambda: self.chip.set_reset(asserted, at_s))
+
+    def _drive_rail(self, volts: float, at_s: float, ramp_s: float) -> None:
+        was_on = self.plant.rail_on
+        self.plant.advance(at_s)
+        self.plant.set_rail(volts, volts > 0.0, at_s, ramp_s)
+        if volts > 0.0:
+            self._note(at_s, "rail voltage" if was_on else "rail on", f"{volts:.3f} V")
+        elif was_on:
+            self._note(at_s, "rail off", "")
+        if volts == 0.0:
+            self._with_chip(at_s, lambda: self.chip.set_power(0.0, at_s))
+
+    def _drive_fan(self, duty: float, at_s: float) -> None:
+        self.plant.set_fan_duty(duty, at_s)
+        self._note(at_s, "fan duty", f"{duty:.3f}")
+
+    def _core_adc(self, at_s: float) -> int:
+        return min(4095, round(self.plant.core_v(at_s) / ADC_FULL_V * 4095))
+
+    def _note(self, at_s: float, what: str, detail: str) -> None:
+        actuation = Actuation(at_s, what, detail)
+        self.actuations.append(actuation)
+        if self.on_actuation is not None:
+            self.on_actuation(actuation)

@@ -1,0 +1,129 @@
+"""A device on a wire in memory: one timer a wake-up and no task, so that virtual time costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from emulator.benches.bench import Bench
+from emulator.device import Burst, Device
+from emulator.ports import noise, same_rate
+
+
+class Wire(Protocol):
+    """The far end of a transport in memory."""
+
+    @property
+    def baud(self) -> int: ...
+
+    def attach(self, on_bytes: Callable[[int, bytes], None], on_baud: Callable[[int], None]) -> None: ...
+
+    def deliver(self, data: bytes) -> None: ...
+
+    def hang_up(self, why: str = ...) -> None: ...
+
+
+class MemoryPort:
+    """Carries one device. Device time is loop time minus `origin_s`."""
+
+    def __init__(
+        self,
+        device: Device,
+        wire: Wire,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        origin_s: float = 0.0,
+        seed: int = 1,
+    ) -> None:
+        self._device = device
+        self._loop = loop or asyncio.get_running_loop()
+        self._origin_s = origin_s
+        self._rng = random.Random(f"{seed}/memory port")
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = float("inf")
+        self._wire: Wire | None = None
+        self._attach(wire)
+
+    @property
+    def plugged(self) -> bool:
+        return self._wire is not None
+
+    def hang_up(self) -> None:
+        """The port vanishes for the host. The device lives on and hears nothing."""
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            self._cancel()
+            wire.hang_up("unplugged")
+
+    def replug(self, wire: Wire | None = None) -> None:
+        """The port is back, on a new wire: in memory a wire that hung up stays so. ValueError without one."""
+        if wire is None:
+            raise ValueError("a port in memory comes back on a new wire")
+        self._cancel()
+        self._attach(wire)
+
+    def _attach(self, wire: Wire) -> None:
+        self._wire = wire
+
+        def on_bytes(baud: int, data: bytes) -> None:
+            if wire is self._wire:
+                self._device.receive(Burst(baud, data), self._now_s())
+                self._schedule()
+
+        def on_baud(baud: int) -> None:
+            if wire is self._wire:
+                self._device.line_rate_changed(baud, self._now_s())
+                self._schedule()
+
+        wire.attach(on_bytes, on_baud)
+        self._device.line_rate_changed(wire.baud, self._now_s())
+        self._schedule()
+
+    def _now_s(self) -> float:
+        return self._loop.time() - self._origin_s
+
+    def _schedule(self) -> None:
+        due_s = self._device.wakes_at()
+        # A timer that fires too early asks again; only one that would be late is replaced.
+        if due_s is not None and due_s < self._due_s:
+            self._cancel()
+            self._due_s = due_s
+            self._timer = self._loop.call_at(due_s + self._origin_s, self._wake)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._due_s = None, float("inf")
+
+    def _wake(self) -> None:
+        at_s = max(self._due_s, self._now_s())
+        self._timer, self._due_s = None, float("inf")
+        wire = self._wire
+        if wire is None:
+            return
+        for baud, data in self._device.transmit(at_s):
+            heard = wire.baud
+            wire.deliver(data if same_rate(baud, heard) else noise(self._rng, len(data), baud, heard))
+        self._schedule()
+
+
+def plug_in(
+    bench: Bench,
+    control: Wire,
+    data: Wire,
+    loop: asyncio.AbstractEventLoop | None = None,
+    *,
+    origin_s: float = 0.0,
+) -> tuple[MemoryPort, MemoryPort]:
+    """Put both ports of a bench on wires, and let its faults reach them. Returns (control, data)."""
+    running = loop or asyncio.get_running_loop()
+    seed = bench.settings.seed
+    ports = (
+        MemoryPort(bench.control, control, running, origin_s=origin_s, seed=seed),
+        MemoryPort(bench.data, data, running, origin_s=origin_s, seed=seed),
+    )
+    bench.faults.ports.update(control=ports[0], data=ports[1])
+    bench.clock = lambda: running.time() - origin_s
+    return ports
