@@ -80,8 +80,8 @@ class Request:
             raise UsageError(
                 "data", self.data.hex(), "an address and 1 byte or more: a write of none wedges the bridge"
             )
-        if self.page == Page.I2C and self.command == I2cCommand.SET_FREQUENCY and not any(self.data):
-            raise UsageError("data", self.data.hex(), "a frequency other than 0 Hz: it halts the bridge")
+        if self.page == Page.I2C and self.command == I2cCommand.SET_FREQUENCY:  # 0 would halt the MCU: it divides by it
+            _check_range("i2c frequency", int.from_bytes(self.data, "little"), 1_150, 1_000_000, "Hz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _check_dialect(dialect: str) -> None:
 
 
 def i2c_frequency(hertz: int) -> Request:
-    """Set the bus clock, 1,150 Hz to 1 MHz. The firmware divides by it: 0 would halt the MCU."""
+    """Set the bus clock, 1,150 Hz to 1 MHz."""
     _check_range("i2c frequency", hertz, 1_150, 1_000_000, "Hz")
     return Request(Page.I2C, I2cCommand.SET_FREQUENCY, hertz.to_bytes(4, "little"), reply_bytes=4)
 
@@ -243,7 +243,7 @@ class HostCodec:
     @property
     def pending_quiet(self) -> bool:
         """Whether `quiet` has something to decide: an ambiguous candidate waits, or input is being discarded."""
-        return bool(self._discarding) or (self._question is not None and self._is_candidate(self._question))
+        return bool(self._discarding) or (self._question is not None and self._is_candidate())
 
     def encode(self, request: Request, id: int) -> bytes:
         """The frame of a request; `id` 0x00 to 0xFE comes back with its answer."""
@@ -273,9 +273,9 @@ class HostCodec:
         """Nothing came for 20 to 50 ms: a candidate error is one, half a frame is none, discarding ends."""
         events: list[HostEvent] = []
         question = self._question
-        if question and self._is_candidate(question):
+        if question and self._is_candidate():
             events.append(self._refusal(self._length()))
-        elif self._rest:
+        if self._rest:
             events.append(self._stray("half a reply"))
         self._discarding = ""
         return events
@@ -320,10 +320,10 @@ class HostCodec:
             self._discarding = "neither the reply that was due nor an error"
         return None
 
-    def _is_candidate(self, question: _Question) -> bool:
-        """Whether what is kept is a whole error, and would be the beginning of a success as well."""
-        length = self._length() if len(self._rest) >= 4 else 0
-        return length in COLLIDING_LENGTHS and len(self._rest) == length and _is_error(self._rest)
+    def _is_candidate(self) -> bool:
+        """Whether what is kept begins with a whole error: `feed` has left it only if it may become a success too."""
+        length = self._length()
+        return length in COLLIDING_LENGTHS and len(self._rest) >= length and _is_error(self._rest[:length])
 
     def _reply(self, count: int) -> Reply:
         reply = Reply(self._rest[2], self._rest[3 : 3 + count])

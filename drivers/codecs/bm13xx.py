@@ -8,11 +8,12 @@ GPTechinno/bm13xx-rs; collected in docs/wire/bm13xx.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from struct import Struct
 from typing import Final, Literal, NamedTuple
 
-from drivers.codecs.crc import CRC5_START, CRC5_TABLE, crc5, crc5_bits, crc16
+from drivers.codecs.crc import crc5, crc5_bits, crc16
+from drivers.codecs.framing import NONCE_TYPE, REGISTER_TYPE, count_good, is_good
 from drivers.errors import UsageError
 
 TO_CHIP: Final = b"\x55\xaa"
@@ -33,8 +34,6 @@ _JOB: Final = 0x21
 _COMMAND_LENGTH: Final = {_SET_ADDRESS: 5, _WRITE_ONE: 9, _WRITE_ALL: 9, _READ_ONE: 5, _READ_ALL: 5, _CHAIN_INACTIVE: 5}
 _MIDSTATE_JOB_LENGTHS: Final = frozenset(22 + 32 * count for count in range(1, 5))
 
-_REGISTER_TYPE: Final = 0
-_NONCE_TYPE: Final = 4
 _REGISTER_FIELDS: Final = Struct(">IBB")
 _NO_NONCE: Final = bytes(4)
 
@@ -236,48 +235,12 @@ def encode(message: HostMessage) -> bytes:
 # --- the host's end --------------------------------------------------------------------------------------------------
 
 
-@cache
-def _check_tables(size: int) -> tuple[bytes, ...]:
-    """One table of 256 for each position in a reply; the XOR over a frame's look-ups is 0 when it is good.
-
-    CRC-5 is linear, so each byte has a share of its own, in the low five bits. The top three bits flag a wrong preamble
-    and a type that is neither register nor nonce. `bytes.translate` applies a table to a whole column of frames.
-    """
-    shares = []
-    share = CRC5_TABLE
-    for _ in range(size - 2):
-        shares.append(share)
-        share = bytes(CRC5_TABLE[crc << 3] for crc in share)
-    shares.reverse()
-    start = crc5(bytes(size - 2), CRC5_START)
-    shares[0] = bytes(crc ^ start for crc in shares[0])
-    types = (_REGISTER_TYPE, _NONCE_TYPE)
-    shares[-1] = bytes(crc if last >> 5 in types else crc | 0x20 for last, crc in enumerate(shares[-1]))
-    preamble = (
-        bytes(0 if byte == right else flag for byte in range(256)) for right, flag in ((0xAA, 0x80), (0x55, 0x40))
-    )
-    return (*preamble, *shares)
-
-
 _make_nonce: Final = partial(tuple.__new__, NonceReply)  # skips the Python-level constructor: a third of the time
 _LONG_NONCE: Final = Struct(">2x4sBBHx")
 _SHORT_NONCE: Final = Struct(">2x4sBBx")
 _NONCE_LASTS: Final = bytes(range(0x80, 0xA0))
-_FEW: Final = 4
+_FEW: Final = 3
 """Below so many frames, checking them one by one is faster than by columns."""
-
-
-def _good(data: bytes, at: int, size: int) -> bool:
-    """Whether the `size` bytes at `at`, known to begin with the preamble, are a frame."""
-    return crc5(data[at + 2 : at + size]) == 0 and data[at + size - 1] >> 5 in (_REGISTER_TYPE, _NONCE_TYPE)
-
-
-def _count_good(block: bytes, count: int, size: int) -> int:
-    """How many of the `count` frames in `block` are good before the first that is not."""
-    verdict = 0  # one byte a frame, the first frame on top
-    for position, table in enumerate(_check_tables(size)):
-        verdict ^= int.from_bytes(block[position::size].translate(table), "big")
-    return count - (verdict.bit_length() + 7) // 8
 
 
 def _decode(data: bytes, at: int, size: int) -> ChipReply:
@@ -358,7 +321,7 @@ class HostCodec:
             if at == noise_from:  # at the start, or right behind a frame: whole frames may follow one another
                 count = min((end - at) // size, burst)
                 if count >= _FEW:
-                    good = _count_good(data[at : at + count * size], count, size)
+                    good = count_good(data[at : at + count * size], count, size)
                     events += _decode_all(data[at : at + good * size], size)
                     at = noise_from = at + good * size
                     if good == count:
@@ -371,7 +334,7 @@ class HostCodec:
                 break
             if end - at < size:
                 break
-            if _good(data, at, size):
+            if is_good(data[at : at + size]):
                 if at > noise_from:
                     events.append(self._noise(data[noise_from:at], bad))
                     bad = False
@@ -432,7 +395,7 @@ class HostCodec:
         """The length of the reply at `at` when the mode is unknown; 0: none, or not yet."""
         here = len(data) - at
         for size in (SHORT_REPLY_BYTES, LONG_REPLY_BYTES):
-            if here >= size and _good(data, at, size):
+            if here >= size and is_good(data[at : at + size]):
                 is_nonce = data[at + size - 1] >= 0x80
                 asked = self._expected is None or data[at + 7] == self._expected
                 if (is_nonce and size == LONG_REPLY_BYTES) or (not is_nonce and asked):
@@ -522,13 +485,13 @@ class DeviceCodec:
         if isinstance(reply, RegisterReply):
             if not 0 <= reply.value <= 0xFFFF_FFFF:
                 raise UsageError("value", reply.value, "0 to 0xFFFFFFFF")
-            kind = _REGISTER_TYPE
+            kind = REGISTER_TYPE
             body = _REGISTER_FIELDS.pack(
                 reply.value, _byte("address", reply.address), _byte("register", reply.register)
             )
             extra = 0
         else:
-            kind = _NONCE_TYPE
+            kind = NONCE_TYPE
             nonce = _exactly("nonce", reply.nonce, 4)
             body = nonce + bytes((_byte("excess", reply.excess), _byte("result", reply.result)))
             extra = -1 if reply.version_field is None else reply.version_field
