@@ -33,6 +33,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"hashbridge: target={config.getoption('--hb-target')} seed={config.getoption('--hb-seed')}"
 
 
+@pytest.hookimpl(trylast=True)  # after -k and -m have made their choice
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_hardware = config.getoption("--hb-target") == "hw"
     for item in items:

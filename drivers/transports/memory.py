@@ -39,8 +39,8 @@ class MemoryTransport:
 
     async def write(self, data: bytes) -> None:
         self._check()
-        if self._on_bytes is not None:
-            self._on_bytes(self._baud, bytes(data))
+        if data and self._on_bytes is not None:
+            self._on_bytes(self._baud, data)
 
     async def set_baud(self, baud: int) -> None:
         check_baud(baud)
