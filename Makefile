@@ -1,0 +1,56 @@
+# Everything works from a fresh checkout with git, make, python3 (3.11 or newer) and python3-venv. No root.
+# Paths are relative on purpose: the checkout may live under a directory with blanks in its name.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+DEMO_OPTIONS ?=
+PYTEST_OPTIONS ?=
+
+.PHONY: help demo test check bench udev clean venv
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+# Installed once: the stamps make the second call fast. `dev` contains everything that `run` has.
+.venv/run.stamp: pyproject.toml
+	@[ -x .venv/bin/pip ] || { echo "creating .venv" >&2; $(PYTHON) -m venv --clear .venv; }
+	@echo "installing hashbridge into .venv" >&2
+	@$(PIP) install --editable .
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml
+	@[ -x .venv/bin/pip ] || { echo "creating .venv" >&2; $(PYTHON) -m venv --clear .venv; }
+	@echo "installing hashbridge and its development tools into .venv" >&2
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ .venv/run.stamp
+
+venv: .venv/dev.stamp ## the virtual environment, with development tools
+
+demo: .venv/run.stamp ## an emulated Bitaxe Gamma hashes real block headers, about 30 s
+	@$(PY) -m controller run --emulate bitaxe-gamma --self-test 6 --work synthetic --seconds 8 $(DEMO_OPTIONS)
+
+test: .venv/dev.stamp ## all tests but soak and hardware
+	@$(PY) -m pytest -q -m "not soak and not hil" $(PYTEST_OPTIONS)
+
+check: .venv/dev.stamp ## ruff, mypy and all tests
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -q -m "not soak and not hil" $(PYTEST_OPTIONS)
+
+bench: .venv/dev.stamp ## measures, about 3 minutes; JSON on stdout and in bench.json
+	@$(PY) -m tests.bench --out bench.json
+
+udev: .venv/run.stamp ## writes udev/ anew from the table of boards
+	@$(PY) -m drivers.discovery > udev/71-hashbridge.rules
+
+clean: ## removes what the other targets made
+	@rm -rf .venv build dist bench.json .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,86 @@
+"""`hashbridge emulate`: serves an emulated board on two pseudo-terminals, until interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from controller.cli.emulators import emulator_directory
+from controller.cli.exits import Exit
+from controller.cli.files import new_file, readable_file
+from controller.cli.quantities import parse_dilution, parse_number, parse_seed
+from controller.cli.talk import Talk, facts
+from drivers.errors import PortBusy, UnknownPart, UsageError
+from emulator.benches import BENCHES, BenchSettings
+from emulator.serve import Served, main_async
+
+_NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("board", metavar="NAME", help=f"which board: {', '.join(sorted(BENCHES))}")
+    parser.add_argument("--seed", metavar="N", default="1", help="the seed of all chance (1)")
+    parser.add_argument("--dilution", metavar="K", default="1", help="one hash of unsolved work stands for K (1)")
+    parser.add_argument("--solved", metavar="FILE", help="other solved headers, raw 80-byte records")
+    parser.add_argument("--ambient", metavar="C", help="air temperature (25)")
+    parser.add_argument("--source-ohm", metavar="R", help="impedance of supply and cable (0.09)")
+    parser.add_argument("--name", metavar="NAME", help="what the ports are called; default: the board's name")
+    parser.add_argument("--directory", metavar="DIR", help="where they are published; default: the runtime directory")
+    parser.add_argument("--trace", metavar="FILE", help="append what the emulated actuators do, as JSON lines")
+    parser.add_argument("--json", action="store_true", help="print the sidecar, hashbridge.emulator/1, on one line")
+    parser.add_argument("--owner-fd", type=int, help=SUPPRESS)
+
+
+def run(arguments: Namespace) -> int:
+    board = arguments.board
+    if board not in BENCHES:
+        raise UnknownPart("emulate", board, f"one of {', '.join(sorted(BENCHES))}")
+    settings = settings_of(arguments)
+    name = arguments.name or board
+    if not set(name) <= _NAME_LETTERS or name.startswith("."):
+        raise UsageError("--name", name, "letters, digits, dot, dash and underscore")
+    directory = Path(arguments.directory).absolute() if arguments.directory else emulator_directory()
+    trace = new_file(arguments.trace, "--trace") if arguments.trace else None
+    talk = Talk(arguments.quiet or arguments.owner_fd is not None)
+
+    def ready(served: Served) -> None:
+        if arguments.json:
+            print(json.dumps({"name": name, **served.as_dict()}))
+        else:
+            print(facts([("control", served.control), ("data", served.data), ("plant", served.plant)]))
+        sys.stdout.flush()
+        talk.say(f"{board}, seed {served.seed}, one hash stands for {served.dilution}; Ctrl+C ends it")
+
+    try:
+        asyncio.run(
+            main_async(
+                board,
+                directory,
+                settings=settings,
+                name=name,
+                trace=Path(trace) if trace else None,
+                owner_fd=arguments.owner_fd,
+                on_ready=ready,
+            )
+        )
+    except FileExistsError as error:
+        raise PortBusy(f"emulator {name} ({error})") from error
+    return Exit.OK
+
+
+def settings_of(arguments: Namespace) -> BenchSettings:
+    """The bench that the options describe."""
+    settings = BenchSettings(
+        seed=parse_seed(arguments.seed),
+        dilution=parse_dilution(arguments.dilution),
+        solved=None if arguments.solved is None else readable_file(arguments.solved, "--solved"),
+        ambient_c=None if arguments.ambient is None else parse_number(arguments.ambient, "--ambient", -20, 60, "C"),
+    )
+    if arguments.source_ohm is not None:
+        ohm = parse_number(arguments.source_ohm, "--source-ohm", 0, 5, "ohm")
+        settings = replace(settings, plant=replace(settings.plant, source_ohm=ohm))
+    return settings

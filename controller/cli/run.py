@@ -1,0 +1,230 @@
+"""`hashbridge run`: power a board up, hash for a while, make it safe, print the result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import Final, Self, TypeVar
+
+from controller.cli.attach import Target, add_target_options, attach, known_board
+from controller.cli.exits import Exit, exit_for, explain
+from controller.cli.files import new_file, readable_file
+from controller.cli.live import event_line, snapshot_line
+from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
+from controller.cli.result import Outcome, run_object, run_table, self_test_failure, unaccounted
+from controller.cli.session import Plan, Session
+from controller.cli.talk import Talk
+from controller.model import Cause, StartWork
+from controller.port import HostConfig, LiveRig
+from drivers.errors import UsageError
+
+_LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})
+_HEADER_BYTES: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The command line, understood. Everything that can be wrong with it has been found before a port is touched."""
+
+    work: StartWork
+    work_kind: str
+    frequency_mhz: float | None
+    core_v: float | None
+    seconds: float | None
+    self_test_s: float | None
+    journal: str | None
+    record: str | None
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_target_options(parser)
+    job = parser.add_argument_group("work")
+    job.add_argument("--work", metavar="WORK", default="pattern", help="pattern (default), synthetic or headers:FILE")
+    job.add_argument(
+        "--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz; default: the board's stock"
+    )
+    job.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V; default: the board's stock")
+    job.add_argument(
+        "--seconds", metavar="N", help="how long, from the moment the point is reached; default: until Ctrl+C"
+    )
+    job.add_argument(
+        "--self-test", metavar="S", help="before the work, S seconds of known-answer test; exit 1 if it fails"
+    )
+    output = parser.add_argument_group("output")
+    shape = output.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one hashbridge.run/1 object at the end")
+    shape.add_argument("--jsonl", action="store_true", help="snapshots and events as they come, then that object")
+    output.add_argument("--journal", metavar="FILE", help="keep all readings and events in FILE")
+    output.add_argument("--record", metavar="FILE", help="keep every byte of both ports in FILE: see `replay`")
+
+
+def run(arguments: Namespace) -> int:
+    return asyncio.run(_run(arguments, understand(arguments)))
+
+
+def understand(arguments: Namespace) -> Wish:
+    """Raises `UsageError` naming option, value and what is allowed."""
+    if arguments.emulate is not None:
+        known_board(arguments.emulate, "--emulate")
+    work, _, path = arguments.work.partition(":")
+    if work == "headers" and path:
+        found = readable_file(path, "--work headers:FILE")
+        size = found.stat().st_size
+        if not size or size % _HEADER_BYTES:
+            raise UsageError(
+                "--work", arguments.work, f"raw records of {_HEADER_BYTES} bytes; this file has {size} bytes"
+            )
+        start = StartWork(work="headers", headers=str(found))
+    elif arguments.work == "pattern":
+        start = StartWork(work="pattern")
+    elif arguments.work == "synthetic":
+        start = StartWork(work="synthetic")
+    else:
+        raise UsageError("--work", arguments.work, "pattern, synthetic or headers:FILE")
+    return Wish(
+        work=start,
+        work_kind=arguments.work,
+        frequency_mhz=_parsed(arguments.frequency, parse_frequency),
+        core_v=_parsed(arguments.voltage, parse_voltage),
+        seconds=_parsed(arguments.seconds, parse_seconds),
+        self_test_s=_parsed(arguments.self_test, lambda text: parse_seconds(text, "--self-test")),
+        journal=_parsed(arguments.journal, lambda path: new_file(path, "--journal")),
+        record=_parsed(arguments.record, lambda path: new_file(path, "--record")),
+    )
+
+
+_T = TypeVar("_T")
+
+
+def _parsed(text: str | None, parse: Callable[[str], _T]) -> _T | None:
+    return None if text is None else parse(text)
+
+
+async def _run(arguments: Namespace, wish: Wish) -> int:
+    talk = Talk(arguments.quiet)
+    with _Interrupts() as interrupts:
+        async with AsyncExitStack() as stack:
+            target = await attach(arguments, wish.work.work, stack)
+            config = target.config.model_copy(update={"control_tap": wish.record, "data_tap": wish.record})
+            if interrupts.seen:
+                return Exit.INTERRUPTED
+            _announce(talk, target)
+            rig = await LiveRig.start(HostConfig(boards=(config,), journal=wish.journal))
+            stack.push_async_callback(rig.aclose, "the run is over")
+            outcome, interrupted = await _session(rig, target, wish, talk, interrupts, jsonl=arguments.jsonl)
+    late = rig.last_safe_off.get(target.config.name)
+    if late is not None and not outcome.safe_off_confirmed:
+        outcome = replace(outcome, safe_off=late)
+    if arguments.json or arguments.jsonl:
+        print(json.dumps(run_object(outcome)))
+    else:
+        print(run_table(outcome))
+    sys.stdout.flush()
+    return verdict(outcome, interrupted=interrupted, talk=talk)
+
+
+def _announce(talk: Talk, target: Target) -> None:
+    config = target.config
+    what = f"emulated, seed {config.seed}, one hash stands for {config.dilution}" if config.emulated else "hardware"
+    talk.say(f"{config.kind} ({what}) at {config.control}, {config.data}")
+
+
+async def _session(
+    rig: LiveRig, target: Target, wish: Wish, talk: Talk, interrupts: _Interrupts, *, jsonl: bool
+) -> tuple[Outcome, bool]:
+    config = target.config
+    seed = config.seed if config.emulated else None
+    plan = Plan(
+        board=config.name,
+        emulated=config.emulated,
+        dilution=config.dilution,
+        seed=seed,
+        work=wish.work.model_copy(update={"seed": seed}),
+        work_kind=wish.work_kind,
+        frequency_mhz=wish.frequency_mhz,
+        core_v=wish.core_v,
+        self_test_s=wish.self_test_s,
+        seconds=wish.seconds,
+    )
+    session = Session(rig, plan, talk)
+    if jsonl:
+        session.on_snapshot = lambda snapshot: _put(snapshot_line(snapshot))
+        session.on_event = lambda event: _put(event_line(event))
+    interrupts.tell = session.interrupt
+    if interrupts.seen:
+        session.interrupt()
+    return await session.run(), interrupts.seen
+
+
+def _put(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def verdict(outcome: Outcome, *, interrupted: bool, talk: Talk) -> Exit:
+    """The exit code of a run that got as far as energising the board."""
+    confirmed = outcome.safe_off_confirmed
+    if outcome.failure is not None:
+        talk.warn(explain(outcome.failure))
+        if not outcome.trips and confirmed:
+            code = exit_for(outcome.failure)
+            return Exit.FAILED if code is Exit.REFUSED else code
+    if outcome.trips:
+        if confirmed:
+            return Exit.TRIPPED
+        talk.warn("the board tripped and its safe state could NOT be confirmed: cut its supply")
+        return Exit.LINK if any(trip.cause in _LOST_PORTS for trip in outcome.trips) else Exit.FAILED
+    if not confirmed:
+        talk.warn("the safe-off could NOT be confirmed by read-back: cut the board's supply")
+        return Exit.FAILED
+    if interrupted:
+        return Exit.INTERRUPTED
+    if outcome.work is None or outcome.work.verified == 0:
+        talk.warn("no verified nonce came back")
+        return Exit.FAILED
+    if unaccounted(outcome.work):
+        talk.warn(f"{unaccounted(outcome.work)} nonces were counted without having been verified")
+        return Exit.FAILED
+    if outcome.self_test is not None and self_test_failure(outcome.self_test) is not None:
+        return Exit.FAILED
+    return Exit.OK
+
+
+class _Interrupts:
+    """Ctrl+C, SIGTERM and SIGHUP. The first asks the session to end in order, the second ends this process at once.
+
+    The rig lives in a session of its own, where no signal of our terminal reaches it. When we are gone, it makes safe.
+    """
+
+    _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+
+    def __init__(self) -> None:
+        self.seen = False
+        self.tell: Callable[[], None] | None = None
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):
+            for name in self._SIGNALS:
+                loop.add_signal_handler(getattr(signal, name), self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):
+            for name in self._SIGNALS:
+                loop.remove_signal_handler(getattr(signal, name))
+
+    def _heard(self) -> None:
+        if self.seen:
+            os._exit(Exit.INTERRUPTED)
+        self.seen = True
+        if self.tell is not None:
+            self.tell()

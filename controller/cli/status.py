@@ -1,0 +1,98 @@
+"""`hashbridge status`: what a running rig reads right now."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import Final
+
+from controller.cli.exits import Exit
+from controller.cli.live import add_rig_option, choose_rig, event_line, snapshot_line
+from controller.cli.talk import facts, hashrate, number
+from controller.model import BoardSnapshot, Quality, Snapshot
+from controller.port import LiveRig
+from drivers.errors import NoReply
+
+_FIRST_WAIT_S: Final = 5.0
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add_rig_option(parser)
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one hashbridge.snapshot/1 object")
+    shape.add_argument("--jsonl", action="store_true", help="follow: snapshots and events, one object a line")
+
+
+def run(arguments: Namespace) -> int:
+    return asyncio.run(_run(arguments))
+
+
+async def _run(arguments: Namespace) -> int:
+    async with await LiveRig.connect(choose_rig(arguments.rig).socket) as rig:
+        if arguments.jsonl:
+            await _follow(rig)
+            return Exit.OK
+        snapshot = await newest(rig)
+    if arguments.json:
+        print(snapshot_line(snapshot))
+    else:
+        print("\n\n".join(board_text(board) for board in snapshot.boards))
+    return Exit.OK
+
+
+async def newest(rig: LiveRig) -> Snapshot:
+    """The first snapshot that comes: the rig sends its newest at once."""
+    try:
+        async with asyncio.timeout(_FIRST_WAIT_S):
+            async for snapshot in rig.snapshots():
+                return snapshot
+    except TimeoutError:
+        raise NoReply("the first snapshot of the rig", _FIRST_WAIT_S) from None
+    raise rig.lost or NoReply("the first snapshot of the rig", _FIRST_WAIT_S)
+
+
+async def _follow(rig: LiveRig) -> None:
+    async def events() -> None:
+        async for event in rig.events():
+            _put(event_line(event))
+
+    async def snapshots() -> None:
+        async for snapshot in rig.snapshots():
+            _put(snapshot_line(snapshot))
+
+    await asyncio.gather(events(), snapshots())
+
+
+def _put(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def board_text(board: BoardSnapshot) -> str:
+    """A board for people: state first, then what was asked, granted and achieved, then every channel with its age."""
+    emulated = f", emulated (seed {board.seed}, one hash stands for {board.dilution})" if board.emulated else ""
+    rows = [("board", f"{board.board}{emulated}"), ("state", board.state.value)]
+    if board.latched:
+        sensor = f" ({board.latched.sensor})" if board.latched.sensor else ""
+        rows.append(("latched", f"{board.latched.cause.value}{sensor}: {board.latched.detail}"))
+    point = board.point
+    for name, part in (("requested", point.requested), ("granted", point.granted), ("achieved", point.achieved)):
+        rows.append((name, f"{number(part.frequency_mhz, 2, 'MHz')}, {number(part.core_v, 3, 'V')}"))
+    for channel, reading in board.channels.items():
+        text = number(reading.value, 3)
+        age_s = board.at_s - reading.at_s
+        if reading.quality is not Quality.GOOD or age_s > 1.0:
+            text += f"  {reading.quality.value}, {age_s:.1f} s old{f': {reading.evidence}' if reading.evidence else ''}"
+        rows.append((channel.value, text))
+    rows.append(("protected by", ", ".join(sorted(guard.value for guard in board.protections)) or "NOTHING"))
+    if board.work:
+        work = board.work
+        state = "running" if work.running else "ended"
+        rows.append(("work", f"{work.kind}, {state}, {work.jobs} jobs in {work.elapsed_s:.0f} s"))
+        if work.hashrate_hs is not None:
+            rows.append(("rate", f"{hashrate(work.hashrate_hs)}, expected {hashrate(work.expected_hs)}"))
+        if work.answers_due is not None:
+            rows.append(("answers", f"{work.answers_found} of {work.answers_due}"))
+        rows.append(("nonces", f"{work.verified} verified of {work.nonces}, {work.hw_errors} wrong"))
+    return facts(rows)
