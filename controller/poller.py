@@ -1,0 +1,125 @@
+"""Looks at one board, five times a second: sweep, judge of plausibility, snapshot. Moves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from controller.clock import Clock
+from controller.model import (
+    BoardSnapshot,
+    ChainSnapshot,
+    ChipSnapshot,
+    OperatingPoint,
+    PointStatus,
+    Quality,
+    Reading,
+    WorkSnapshot,
+)
+from controller.safety.guard import Guard
+from controller.safety.plausibility import Watchkeeper
+from drivers.asics.chain import Chain
+from drivers.boards.board import Attached, Board, Channel, Protection
+
+PERIOD_S: Final = 0.2
+SWEEP_LIMIT_S: Final = 1.5
+"""A sweep is bounded to 0.6 s by the board; one that takes this long is stuck."""
+_REMEMBERED_SWEEPS: Final = 3000
+
+
+class Poller:
+    """The newest readings of one board, and snapshots made of them."""
+
+    def __init__(self, board: Board, attached: Attached, guard: Guard, clock: Clock) -> None:
+        self._board, self._attached, self._guard, self._clock = board, attached, guard, clock
+        self._watchkeeper = Watchkeeper(board.kind.envelope)
+        self.channels: Mapping[Channel, Reading] = {}
+        self.work: Callable[[bool], WorkSnapshot | None] = lambda intervals: None
+        self.protections: Callable[[], frozenset[Protection]] = board.protections
+        self.lateness_s: deque[float] = deque(maxlen=_REMEMBERED_SWEEPS)
+        """How late each of the last sweeps began."""
+        self.sweeps = 0
+
+    async def sweep(self) -> None:
+        """Reads every sensor once. Raises what `Board.read` raises, or `TimeoutError` when it is stuck."""
+        async with asyncio.timeout(SWEEP_LIMIT_S):
+            raw = await self._board.read()
+        self.channels = self._watchkeeper.take(raw, powered=self._guard.commanded.rail_on)
+        self.sweeps += 1
+
+    def snapshot(self, *, full: bool) -> BoardSnapshot:
+        """The board as it is known now. Without `full` the intervals and per-core counts of the work are left out."""
+        at_s = asyncio.get_running_loop().time()
+        guard, attached, channels = self._guard, self._attached, self.channels
+        return BoardSnapshot.model_construct(
+            board=attached.name,
+            at_s=at_s,
+            at_utc=self._clock.utc(at_s),
+            state=guard.state,
+            protections=self.protections(),
+            channels=channels,
+            point=PointStatus.model_construct(
+                requested=guard.requested,
+                granted=guard.granted,
+                achieved=OperatingPoint.model_construct(
+                    frequency_mhz=_good(channels.get(Channel.FREQUENCY_MHZ)),
+                    core_v=_good(channels.get(Channel.CORE_V)),
+                ),
+            ),
+            chains=tuple(_chain(chain) for chain in self._board.chains),
+            work=self.work(full),
+            latched=guard.fault,
+            emulated=attached.emulated,
+            dilution=attached.dilution,
+            seed=attached.seed,
+        )
+
+    async def pace(self, due_s: float) -> float:
+        """Waits for the next absolute deadline after `due_s` and returns it. Deadlines that were missed are skipped."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        due_s += PERIOD_S
+        if now_s > due_s:
+            due_s += PERIOD_S * int((now_s - due_s) / PERIOD_S)
+            self.lateness_s.append(now_s - due_s)
+            await asyncio.sleep(0)
+            return due_s
+        await asyncio.sleep(due_s - now_s)
+        self.lateness_s.append(max(0.0, loop.time() - due_s))
+        return due_s
+
+
+def _good(sample: Reading | None) -> float | None:
+    return sample.value if sample is not None and sample.quality is Quality.GOOD else None
+
+
+def _chain(chain: Chain) -> ChainSnapshot:
+    counters = chain.counters
+    clock = chain.frequency_mhz
+    return ChainSnapshot.model_construct(
+        chip=chain.kind.name,
+        chips=tuple(
+            ChipSnapshot.model_construct(
+                index=chip.index,
+                address=chip.address,
+                chip_id=chip.chip_id,
+                finds=chip.finds,
+                hw_errors=chip.hw_errors,
+            )
+            for chip in chain.chips
+        ),
+        expected_chips=chain.expected_chips,
+        frequency_mhz=None if clock is None else float(clock),
+        expected_hs=float(chain.expected_hs),
+        ticket_difficulty=chain.ticket_difficulty,
+        jobs=counters.jobs,
+        nonces=counters.nonces,
+        verified=counters.verified,
+        hw_errors=counters.hw_errors,
+        duplicates=counters.duplicates,
+        stale=counters.stale,
+        link_errors=counters.link_errors,
+        chip_hash_count=None,
+    )

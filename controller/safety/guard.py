@@ -1,0 +1,504 @@
+"""The judge: every wish passes here before it becomes steps, and every sweep passes here before it becomes news. Pure.
+
+One guard per board. It opens nothing, waits for nothing and reads no clock: time comes with the snapshot. Three rules:
+
+- G1  A move toward safety needs no permission. A move away from it needs fresh readings, the right order and no latch.
+- G2  Nothing outside the envelope becomes a step.
+- G3  Refuse, never clamp.
+
+`judge` turns a command into steps, `permit` looks again immediately before each step, `applied` is told of each step
+that was carried out, `watch` looks at every sweep.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from controller.model import (
+    BoardSnapshot,
+    Cause,
+    ClearFault,
+    Command,
+    FaultRecord,
+    GuardState,
+    OperatingPoint,
+    PowerDown,
+    PowerUp,
+    Quality,
+    SafeOff,
+    SetOperatingPoint,
+    StartWork,
+    StopWork,
+)
+from controller.safety import ordering
+from controller.safety.trips import (
+    SENSORS,
+    SETTLED_S,
+    STATUS_NOT_GOOD,
+    STATUS_OFF,
+    Commanded,
+    Trips,
+    expected_rpm,
+)
+from drivers.boards.board import (
+    BringUp,
+    Channel,
+    CoreVoltage,
+    Envelope,
+    FanDuty,
+    FanTable,
+    FastLink,
+    Frequency,
+    LockDown,
+    RailOn,
+    ReleaseReset,
+    Step,
+    SweepWindow,
+    TicketDifficulty,
+    VerifyRail,
+)
+from drivers.errors import Latched, Refused, UsageError
+from drivers.units import Megahertz, Volts
+
+Realise = Callable[[Megahertz], Megahertz]
+"""What the chip's clock can give for a wish: from the PLL solver of the chain."""
+
+REALISABLE_WITHIN_MHZ: Final = 1.0
+_NEAR: Final = 1e-6
+_FAN_TARGET_CHIP_C: Final = 60.0
+_FAN_TARGET_VR_C: Final = 75.0
+_UNGUARDED_BELOW_MHZ: Final = 56.25
+_CLEAR_BELOW_CHIP_C: Final = 45.0
+_CLEAR_BELOW_VR_C: Final = 95.0
+_RAIL_DOWN_V: Final = 0.5
+_THROTTLE_MARGIN_C: Final = 5.0
+_IN_BAND_S: Final = 0.2
+_SLOW: Final = frozenset({Channel.FAN_RPM, Channel.RESET_RELEASED})
+"""Channels that a board may read less often than once a sweep."""
+_SLOW_FRESH_S: Final = 2.0
+_JITTER_S: Final = 0.01
+
+_PATIENCE_S: Final[Mapping[type[Step], float]] = MappingProxyType(
+    {RailOn: 3.0, ReleaseReset: 1.0, Frequency: 1.0, CoreVoltage: 1.0}
+)
+
+
+class Guard:
+    """One board: what may be done with it now, and whether it has to stop."""
+
+    def __init__(self, board: str, envelope: Envelope, realise: Realise | None = None) -> None:
+        self.board, self.envelope = board, envelope
+        self._realise: Realise = realise or (lambda wish: wish)
+        self.state = GuardState.UNKNOWN
+        self.fault: FaultRecord | None = None
+        self.commanded = Commanded()
+        self.requested = OperatingPoint()
+        self.granted = OperatingPoint()
+        self._trips = Trips(envelope)
+        self._warm = False
+
+    # --- wishes -------------------------------------------------------------------------------------------------------
+
+    def judge(self, command: Command, now: BoardSnapshot) -> tuple[Step, ...]:
+        """The steps that carry out `command`, in order. Raises `Refused`, `Latched` or `UsageError`; then no step."""
+        match command:
+            case SafeOff() | StopWork():
+                return ()
+            case PowerDown():
+                clock = self.commanded.frequency_mhz
+                if self.state is not GuardState.LIVE or clock is None:
+                    return ()
+                return tuple(ordering.power_down(self.envelope, Megahertz(clock)))
+            case PowerUp():
+                return self._judge_power_up(command, now)
+            case SetOperatingPoint():
+                return self._judge_move(command, now)
+            case StartWork():
+                return self._judge_work(command)
+            case ClearFault():
+                self._check_clear(now)
+                return ()
+
+    def _judge_power_up(self, command: PowerUp, now: BoardSnapshot) -> tuple[Step, ...]:
+        self._no_latch()
+        if self.state is not GuardState.SAFE_OFF:
+            raise Refused("state", f"power-up starts from safe_off, the board is {self.state.value}")
+        e = self.envelope
+        core_v = Volts(e.stock_core_v if command.core_v is None else command.core_v)
+        clock = Megahertz(e.stock_frequency_mhz if command.frequency_mhz is None else command.frequency_mhz)
+        granted = self._inside(core_v, clock)
+        self._fresh(now, SENSORS)
+        self._cool_enough(now)
+        self._input_inside(now)
+        self.requested = OperatingPoint(frequency_mhz=clock, core_v=core_v)
+        self.granted = OperatingPoint(frequency_mhz=granted, core_v=core_v)
+        return tuple(ordering.power_up(e, core_v, clock, None))
+
+    def _judge_move(self, command: SetOperatingPoint, now: BoardSnapshot) -> tuple[Step, ...]:
+        if command.core_v is None and command.frequency_mhz is None:
+            raise UsageError("set_operating_point", None, "a frequency, a core voltage or both")
+        self._no_latch()
+        from_v, from_mhz = self.commanded.core_v, self.commanded.frequency_mhz
+        if self.state is not GuardState.LIVE or from_v is None or from_mhz is None:
+            raise Refused("state", f"only a live board can be moved, this one is {self.state.value}")
+        to_v = Volts(from_v if command.core_v is None else command.core_v)
+        to_mhz = Megahertz(from_mhz if command.frequency_mhz is None else command.frequency_mhz)
+        granted = self._inside(to_v, to_mhz)
+        if not command.preset:
+            self._small_enough(from_v, to_v, from_mhz, to_mhz)
+        if to_v > from_v + _NEAR or to_mhz > from_mhz + _NEAR:
+            self._fresh(now, SENSORS)
+            self._chips_complete(now)
+        if to_mhz > from_mhz + _NEAR:
+            self._room_above_stock(now, to_mhz)
+        self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
+        self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
+        return tuple(ordering.move(self.envelope, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
+
+    def _judge_work(self, command: StartWork) -> tuple[Step, ...]:
+        self._no_latch()
+        if self.state is not GuardState.LIVE:
+            raise Refused("state", f"work needs a live board, this one is {self.state.value}")
+        if command.ticket_difficulty is None:
+            return ()
+        _power_of_two(command.ticket_difficulty)
+        return (TicketDifficulty(command.ticket_difficulty),)
+
+    def _inside(self, core_v: float, frequency_mhz: float) -> Megahertz:
+        """Checks a point against the operator's range; returns what the clock can give for it."""
+        for name, value, span, hard, unit in (
+            ("core_v", core_v, self.envelope.core_v, self.envelope.core_v_hard, "V"),
+            ("frequency_mhz", frequency_mhz, self.envelope.frequency_mhz, self.envelope.frequency_hard_mhz, "MHz"),
+        ):
+            if not math.isfinite(value):
+                raise Refused("envelope", f"{name} {value} is not a number that can be set")
+            if value not in span or value > hard:
+                raise Refused("envelope", f"{name} {value:g} {unit} is outside {span.low:g} to {span.high:g} {unit}")
+        try:
+            granted = self._realise(Megahertz(frequency_mhz))
+        except UsageError as error:
+            raise Refused("realisable", str(error)) from error
+        if not math.isfinite(granted) or abs(granted - frequency_mhz) > REALISABLE_WITHIN_MHZ:
+            raise Refused("realisable", f"{frequency_mhz:g} MHz cannot be set; the nearest clock is {granted:.2f} MHz")
+        return granted
+
+    def _small_enough(self, from_v: float, to_v: float, from_mhz: float, to_mhz: float) -> None:
+        most_v, most_mhz = self.envelope.command_core_v_max_change_v, self.envelope.command_frequency_max_change_mhz
+        if abs(to_v - from_v) > most_v + _NEAR:
+            text = f"{abs(to_v - from_v) * 1000:.0f} mV in one command; at most {most_v * 1000:.0f} mV without a preset"
+            raise Refused("change", text)
+        if abs(to_mhz - from_mhz) > most_mhz + _NEAR:
+            text = f"{abs(to_mhz - from_mhz):g} MHz in one command; at most {most_mhz:g} MHz without a preset"
+            raise Refused("change", text)
+
+    # --- interlocks ---------------------------------------------------------------------------------------------------
+
+    def patience_s(self, step: Step) -> float:
+        """How long `permit` may be asked again before a refusal is final: a fan needs time to spin up."""
+        return _PATIENCE_S.get(type(step), 0.5)
+
+    def permit(self, step: Step, now: BoardSnapshot) -> None:
+        """May this step be taken right now? Raises `Refused` or `Latched`. Marks the board as moving."""
+        if not self._toward_safety(step):
+            self._no_latch()
+            if self.state not in (GuardState.STARTING, GuardState.LIVE):
+                raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
+            self._interlock(step, now)
+        self.commanded.moving = True
+
+    def _toward_safety(self, step: Step) -> bool:
+        c = self.commanded
+        match step:
+            case FanDuty(ratio=ratio):
+                return ratio == 1.0
+            case Frequency(frequency_mhz=clock):
+                return c.frequency_mhz is not None and self.envelope.floor_frequency_mhz <= clock <= c.frequency_mhz
+            case SweepWindow(frequency_mhz=clock):
+                return clock == 0.0
+            case VerifyRail():
+                return True
+            case _:
+                return False
+
+    def _interlock(self, step: Step, now: BoardSnapshot) -> None:
+        c = self.commanded
+        match step:
+            case FanDuty(ratio=ratio):
+                if not 0.0 <= ratio <= 1.0:
+                    raise Refused("envelope", f"fan duty {ratio} is outside 0 to 1")
+                self._cool_for_less_fan(now)
+            case FanTable():
+                _need(c.locked_down, "the fan table is not written")
+                self._cool_for_less_fan(now)
+            case LockDown():
+                _need(not c.rail_on, "limits are written before the rail is on")
+            case CoreVoltage(core_v=target):
+                self._permit_voltage(target, now)
+            case RailOn():
+                self._permit_rail(now)
+            case ReleaseReset():
+                self._permit_reset_release(now)
+            case BringUp():
+                _need(c.rail_on and c.reset_released, "chips are brought up after rail and reset")
+            case Frequency(frequency_mhz=clock):
+                self._permit_clock_rise(clock, now)
+            case SweepWindow(frequency_mhz=clock):
+                _need(c.brought_up, "no chip was brought up")
+                within = math.isfinite(clock) and clock >= (c.frequency_mhz or 0.0) - _NEAR
+                _need(within, f"a window for {clock:g} MHz is longer than the share of a core at {c.frequency_mhz} MHz")
+            case FastLink():
+                _need(c.brought_up, "no chip was brought up")
+            case TicketDifficulty(difficulty=difficulty):
+                _need(c.brought_up, "no chip was brought up")
+                _power_of_two(difficulty)
+            case VerifyRail():
+                return
+
+    def _permit_voltage(self, target: float, now: BoardSnapshot) -> None:
+        c, e = self.commanded, self.envelope
+        if not math.isfinite(target) or target not in e.core_v or target > e.core_v_hard:
+            raise Refused("envelope", f"core_v {target:g} V is outside {e.core_v.low:g} to {e.core_v.high:g} V")
+        _need(c.locked_down, "the regulator's own limits are not written")
+        if not c.rail_on or c.core_v is None or target <= c.core_v:
+            return
+        rise_v = target - c.core_v
+        _need(rise_v <= e.core_v_step_v + _NEAR, f"{rise_v * 1000:.0f} mV in one step")
+        self._fresh(now, SENSORS)
+
+    def _permit_rail(self, now: BoardSnapshot) -> None:
+        c = self.commanded
+        _need(c.locked_down, "the regulator's own limits are not written")
+        _need(c.core_v is not None, "no core voltage is set")
+        _need(not c.reset_released and self._reads(now, Channel.RESET_RELEASED) == 0.0, "reset is not asserted")
+        _need(c.fan_ratio == 1.0, "the fan is not commanded to full")
+        self._fresh(now, SENSORS)
+        self._cool_enough(now)
+        self._input_inside(now)
+        fan = now.channels[Channel.FAN_RPM]
+        limit = 0.5 * expected_rpm(self.envelope, 1.0)
+        turning = fan.value is not None and fan.value > limit and fan.at_s >= c.fan_changed_s + SETTLED_S
+        _need(turning, f"fan at {fan.value} rpm, needs more than {limit:.0f} rpm")
+
+    def _permit_reset_release(self, now: BoardSnapshot) -> None:
+        c = self.commanded
+        _need(c.rail_on and c.core_v is not None, "the rail is not on")
+        _need(c.verified_v == c.core_v, "the rail was not read back")
+        self._fresh(now, (Channel.CORE_V,))
+        held_s = self._trips.core_in_band_s()
+        text = f"the core rail was within 5 % for {held_s:.1f} s, needs {_IN_BAND_S:.1f} s"
+        _need(held_s >= _IN_BAND_S - _JITTER_S, text)
+        status = self._reads(now, Channel.STATUS_WORD)
+        word = 0 if status is None else int(status)
+        _need(not word & (STATUS_OFF | STATUS_NOT_GOOD), f"regulator status {word:#06x}: power is not good")
+
+    def _permit_clock_rise(self, clock: float, now: BoardSnapshot) -> None:
+        c, e = self.commanded, self.envelope
+        present = c.frequency_mhz
+        if not math.isfinite(clock) or clock > min(e.frequency_mhz.high, e.frequency_hard_mhz):
+            raise Refused("envelope", f"{clock:g} MHz is above {e.frequency_mhz.high:g} MHz")
+        if clock < e.floor_frequency_mhz:
+            raise Refused("envelope", f"{clock:g} MHz is below {e.floor_frequency_mhz:g} MHz")
+        if present is None or not (c.rail_on and c.reset_released and c.brought_up):
+            raise Refused("interlock", "no chip was brought up")
+        rise = clock - present
+        _need(rise <= e.frequency_step_mhz + REALISABLE_WITHIN_MHZ, f"{rise:g} MHz in one step")
+        _need(c.verified_v == c.core_v, "the core rail was not read back before the clock rises")
+        longest = c.window_mhz
+        if longest:
+            _need(clock <= longest + _NEAR, f"the window is for {longest:g} MHz: too long for {clock:g} MHz")
+        if clock > _UNGUARDED_BELOW_MHZ:
+            self._fresh(now, SENSORS)
+            self._chips_complete(now)
+        self._room_above_stock(now, clock)
+
+    # --- what the interlocks ask --------------------------------------------------------------------------------------
+
+    def _no_latch(self) -> None:
+        if self.fault is not None:
+            raise Latched(self.fault.cause.value, self.fault.detail)
+
+    def _fresh(self, now: BoardSnapshot, channels: tuple[Channel, ...]) -> None:
+        for channel in channels:
+            sample = now.channels.get(channel)
+            if sample is None or sample.value is None:
+                raise Refused("fresh", f"{channel.value} is unknown")
+            age_s = now.at_s - sample.at_s
+            if sample.quality is not Quality.GOOD:
+                raise Refused("fresh", f"{channel.value} is {sample.quality.value}: {sample.evidence}")
+            if age_s > (_SLOW_FRESH_S if channel in _SLOW else self.envelope.stale_warn_s):
+                raise Refused("fresh", f"{channel.value} is {age_s:.1f} s old")
+
+    def _cool_enough(self, now: BoardSnapshot) -> None:
+        limit = self.envelope.warm_start_max_c if self._warm else self.envelope.cold_start_max_c
+        chip_c = self._reads(now, Channel.CHIP_C)
+        if chip_c is None or chip_c >= limit:
+            raise Refused("interlock", f"chip_c is {chip_c} C; a start needs less than {limit:g} C")
+
+    def _input_inside(self, now: BoardSnapshot) -> None:
+        span, supply = self.envelope.input_v_enable, self._reads(now, Channel.INPUT_V)
+        if supply is None or supply not in span:
+            raise Refused("interlock", f"input_v is {supply} V, outside {span.low:g} to {span.high:g} V")
+
+    def _chips_complete(self, now: BoardSnapshot) -> None:
+        for chain in now.chains:
+            if len(chain.chips) != chain.expected_chips:
+                raise Refused("interlock", f"{len(chain.chips)} of {chain.expected_chips} {chain.chip} answered")
+        if not now.chains:
+            raise Refused("interlock", "no chain of chips")
+
+    def _room_above_stock(self, now: BoardSnapshot, clock: float) -> None:
+        e = self.envelope
+        if clock <= e.stock_frequency_mhz + _NEAR:
+            return
+        chip_c, supply = self._reads(now, Channel.CHIP_C), self._reads(now, Channel.INPUT_V)
+        limit_c = e.chip_c_throttle - _THROTTLE_MARGIN_C
+        if chip_c is None or chip_c >= limit_c:
+            raise Refused("interlock", f"chip_c is {chip_c} C; above stock needs less than {limit_c:g} C")
+        if supply is None or supply <= e.input_v_low_warn:
+            raise Refused("interlock", f"input_v is {supply} V; above stock needs more than {e.input_v_low_warn:g} V")
+
+    def _cool_for_less_fan(self, now: BoardSnapshot) -> None:
+        self._fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_A))
+        chip_c, vr_c = self._reads(now, Channel.CHIP_C), self._reads(now, Channel.VR_C)
+        cool = chip_c is not None and vr_c is not None and chip_c < _FAN_TARGET_CHIP_C and vr_c < _FAN_TARGET_VR_C
+        _need(cool, f"chip_c {chip_c} C and vr_c {vr_c} C: less fan needs {_FAN_TARGET_CHIP_C:g} and below")
+
+    @staticmethod
+    def _reads(now: BoardSnapshot, channel: Channel) -> float | None:
+        sample = now.channels.get(channel)
+        return sample.value if sample is not None and sample.quality is Quality.GOOD else None
+
+    # --- what happened ------------------------------------------------------------------------------------------------
+
+    def applied(self, step: Step, at_s: float, *, done: bool = True) -> None:
+        """The step was carried out; or, with `done=False`, it failed and only the mark of `permit` is taken back."""
+        c = self.commanded
+        c.moving = False
+        if not done:
+            return
+        match step:
+            case FanDuty(ratio=ratio):
+                c.fan_ratio, c.fan_changed_s = float(ratio), at_s
+            case FanTable():
+                c.fan_ratio, c.fan_changed_s = None, at_s
+            case LockDown():
+                c.locked_down = True
+            case CoreVoltage(core_v=target):
+                falls = c.core_v is not None and target <= c.core_v
+                # A rail that was good for more is good for less: only a rise has to be read back again.
+                c.verified_v = target if falls and c.verified_v is not None and c.rail_on else None
+                c.core_v, c.core_v_changed_s = float(target), at_s
+            case RailOn():
+                c.rail_on, c.rail_changed_s = True, at_s
+            case VerifyRail():
+                c.verified_v = c.core_v
+            case ReleaseReset():
+                c.reset_released, c.reset_changed_s = True, at_s
+            case BringUp():
+                c.brought_up = True
+                c.frequency_mhz, c.frequency_changed_s = float(ordering.CHIP_RESET_MHZ), at_s
+            case Frequency(frequency_mhz=clock):
+                c.frequency_mhz, c.frequency_changed_s = float(clock), at_s
+            case SweepWindow(frequency_mhz=clock):
+                c.window_mhz = float(clock)
+            case FastLink() | TicketDifficulty():
+                return
+
+    def started(self) -> None:
+        """A power-up begins."""
+        self._trips.forget()
+        self.state = GuardState.STARTING
+
+    def reached(self) -> None:
+        """The power-up is complete."""
+        if self.state is GuardState.STARTING:
+            self.state = GuardState.LIVE
+
+    def stopped_short(self) -> None:
+        """A command ended between two of its steps: what holds now is what was commanded last."""
+        self.commanded.moving = False
+        self.granted = OperatingPoint(frequency_mhz=self.commanded.frequency_mhz, core_v=self.commanded.core_v)
+
+    def went_safe(self, at_s: float) -> None:
+        """A safe-off was carried out and confirmed."""
+        orderly = self.fault is None and self.state in (GuardState.LIVE, GuardState.SAFE_OFF)
+        self._warm = orderly and (self._warm or self.state is GuardState.LIVE)
+        self._powered_off(at_s)
+        self.state = GuardState.SAFE_OFF if self.fault is None else GuardState.LATCHED
+
+    def _powered_off(self, at_s: float) -> None:
+        self.commanded = Commanded(rail_changed_s=at_s, reset_changed_s=at_s, fan_ratio=1.0, fan_changed_s=at_s)
+        self.requested = OperatingPoint()
+        self.granted = OperatingPoint()
+        self._trips.forget()
+
+    def unprotected(self, record: FaultRecord) -> None:
+        """The control port is gone: nobody can cut the rail."""
+        self.fault = self.fault or record
+        self.state = GuardState.UNPROTECTED
+
+    # --- trips --------------------------------------------------------------------------------------------------------
+
+    def watch(self, now: BoardSnapshot) -> FaultRecord | None:
+        """Holds one sweep against every trip. A fault is returned, not latched: the caller latches and acts."""
+        if self.state in (GuardState.STARTING, GuardState.LIVE):
+            return self._trips.watch(now, self.commanded)
+        if self.state in (GuardState.SAFE_OFF, GuardState.LATCHED) and not self.commanded.rail_on:
+            return self._trips.watch_off(now, self.commanded)
+        return None
+
+    def latch(self, record: FaultRecord) -> bool:
+        """Only a person opens the latch again. The first cause stays; False when one was there already."""
+        if self.state is not GuardState.UNPROTECTED:
+            self.state = GuardState.LATCHED
+        if self.fault is not None:
+            return False
+        self.fault = record
+        self._warm = False
+        return True
+
+    def clear(self, now: BoardSnapshot) -> Cause:
+        """Opens the latch when the board is safe and healthy; returns what had latched it. Raises `Refused`."""
+        cause = self._check_clear(now)
+        self.fault = None
+        self.state = GuardState.SAFE_OFF
+        self._trips.forget()
+        return cause
+
+    def _check_clear(self, now: BoardSnapshot) -> Cause:
+        if self.fault is None:
+            raise Refused("state", f"nothing is latched, the board is {self.state.value}")
+        if self.state is not GuardState.LATCHED:
+            raise Refused("state", f"the board is {self.state.value}: not yet safe")
+        _need(not self.commanded.rail_on, "no safe-off was confirmed yet")
+        self._fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_V, Channel.RESET_RELEASED))
+        for channel, below in (
+            (Channel.CHIP_C, _CLEAR_BELOW_CHIP_C),
+            (Channel.VR_C, _CLEAR_BELOW_VR_C),
+            (Channel.CORE_V, _RAIL_DOWN_V),
+            (Channel.RESET_RELEASED, 0.5),
+        ):
+            value = self._reads(now, channel)
+            if value is None or value >= below:
+                raise Refused("interlock", f"{channel.value} is {value}; clearing needs less than {below:g}")
+        return self.fault.cause
+
+
+def _need(holds: bool, why: str) -> None:
+    if not holds:
+        raise Refused("interlock", why)
+
+
+def _power_of_two(difficulty: int) -> None:
+    if difficulty < 1 or difficulty & (difficulty - 1):
+        raise UsageError("ticket_difficulty", difficulty, "a power of two")
+
+
+def _name(step: Step) -> str:
+    return type(step).__name__
+
+
+__all__ = ["Guard", "Realise"]

@@ -1,0 +1,375 @@
+"""When a board has to stop: limits, how long each may be exceeded, and how the cause is named. Pure.
+
+Time is the time of the samples. A sample counts once, and only when it is GOOD: a stale or blanked one neither starts
+nor feeds a trip. Levels and times: docs/safety.md, "Trip levels".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
+from drivers.boards.board import Channel, Envelope
+
+SENSORS: Final = (
+    Channel.CHIP_C,
+    Channel.VR_C,
+    Channel.INPUT_V,
+    Channel.CORE_V,
+    Channel.CORE_A,
+    Channel.FAN_RPM,
+)
+"""What a board must be able to measure while it is powered."""
+
+SETTLED_S: Final = 0.1
+"""Samples taken earlier than this after a write may still show the state before it."""
+_JITTER_S: Final = 0.01
+_FRESH_LOW_INPUT_S: Final = 1.0
+_VERIFY_WINDOW_S: Final = 1.0
+_MISMATCHES: Final = 2
+_RAIL_DOWN_V: Final = 0.5
+_RAIL_DOWN_WITHIN_S: Final = 2.0
+_FREQUENCY_TOLERANCE_MHZ: Final = 1.0
+_FAN_TOLERANCE: Final = 0.05
+_FAN_STOPPED_RPM: Final = 500.0
+_FAN_HELD_S: Final = 3.0
+_FAN_IDLE_RPM_RATIO: Final = 0.3
+"""Speed of a fan at zero duty as a share of full speed: 0.23 to 0.43 seen on Bitaxe fans; a fit, not a datasheet."""
+_SILENT_GAPS: Final = 60.0
+_SILENT_AT_LEAST_S: Final = 10.0
+_HASHES_PER_DIFFICULTY: Final = 2.0**32
+
+STATUS_OFF: Final = 0x0040
+STATUS_NOT_GOOD: Final = 0x0800
+_STATUS_VIN_UV: Final = 0x0008
+_STATUS_TEMPERATURE: Final = 0x0004
+"""Warning or fault: the regulator tells which by switching off. The warning level is a trip of our own."""
+_STATUS_FAULTS: Final = ((0x0020, "VOUT_OV_FAULT"), (0x0010, "IOUT_OC_FAULT"))
+
+
+@dataclass(slots=True)
+class Commanded:
+    """What the actuators were last told, and when. Times are the loop's."""
+
+    rail_on: bool = False
+    rail_changed_s: float = float("-inf")
+    core_v: float | None = None
+    core_v_changed_s: float = float("-inf")
+    reset_released: bool = False
+    reset_changed_s: float = float("-inf")
+    frequency_mhz: float | None = None
+    frequency_changed_s: float = float("-inf")
+    fan_ratio: float | None = None
+    """None: the fan follows the controller's own table, or nothing was commanded yet."""
+    fan_changed_s: float = float("-inf")
+    window_mhz: float | None = None
+    locked_down: bool = False
+    verified_v: float | None = None
+    brought_up: bool = False
+    moving: bool = False
+    """A step is under way: read-backs may show the state before or after it."""
+
+
+def expected_rpm(envelope: Envelope, duty: float) -> float:
+    """Fan speed at a true duty (0..1), good to about 15 %."""
+    return float(envelope.fan_full_rpm) * (_FAN_IDLE_RPM_RATIO + (1 - _FAN_IDLE_RPM_RATIO) * duty)
+
+
+class _Held:
+    """How long a condition has held, over samples that are each counted once."""
+
+    __slots__ = ("_last_s", "_since_s", "count")
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._last_s = float("-inf")
+        self.count = 0
+
+    def feed(self, sample_s: float, bad: bool) -> float:
+        """Seconds from the first bad sample to this one; negative when this one is good, or was seen before."""
+        if sample_s <= self._last_s:
+            return -1.0
+        self._last_s = sample_s
+        if not bad:
+            self._since_s = None
+            self.count = 0
+            return -1.0
+        self.count += 1
+        if self._since_s is None:
+            self._since_s = sample_s
+        return sample_s - self._since_s
+
+    def forget(self) -> None:
+        self._since_s = None
+        self.count = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    cause: Cause
+    channel: Channel
+    unit: str
+    limit: float
+    above: bool
+    hold_s: float
+    held: _Held
+
+
+class Trips:
+    """The trips of one board, with their timers."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        e = envelope
+
+        def over(cause: Cause, channel: Channel, unit: str, limit: float, hold_s: float) -> _Level:
+            return _Level(cause, channel, unit, limit, True, hold_s, _Held())
+
+        self._electrical = (
+            _Level(Cause.INPUT_LOW, Channel.INPUT_V, "V", e.input_v_low_trip, False, 0.1, _Held()),
+            over(Cause.INPUT_HIGH, Channel.INPUT_V, "V", e.input_v_high_trip, 0.1),
+            over(Cause.CORE_VOLTAGE, Channel.CORE_V, "V", e.core_v_hard + 0.050, 0.0),
+            over(Cause.CURRENT, Channel.CORE_A, "A", e.core_a_trip, 0.5),
+            over(Cause.POWER, Channel.POWER_W, "W", e.power_hard_w, 0.2),
+            over(Cause.POWER, Channel.POWER_W, "W", 1.05 * e.power_operator_w, 2.0),
+            over(Cause.POWER, Channel.INPUT_W, "W", e.power_hard_w, 0.2),
+            over(Cause.POWER, Channel.INPUT_W, "W", 1.05 * e.power_operator_w, 2.0),
+        )
+        self._thermal = (
+            over(Cause.CHIP_TEMPERATURE, Channel.CHIP_C, "C", e.chip_c_emergency, 0.0),
+            over(Cause.CHIP_TEMPERATURE, Channel.CHIP_C, "C", e.chip_c_trip, 1.0),
+            over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_emergency, 0.0),
+            over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_trip, 1.0),
+        )
+        self._core_high, self._core_low, self._core_off_band = _Held(), _Held(), _Held()
+        self._core_present = _Held()
+        self._fan = _Held()
+        self._mismatch = {
+            channel: _Held()
+            for channel in (Channel.CORE_V, Channel.FREQUENCY_MHZ, Channel.RESET_RELEASED, Channel.FAN_RATIO)
+        }
+        self._input_low_s = float("-inf")
+        self._nonces: int | None = None
+        self._nonces_s = 0.0
+        self._core_in_band_since_s: float | None = None
+        self._last_core_s = float("-inf")
+
+    def core_in_band_s(self) -> float:
+        """For how long, by samples, the core rail has been within 5 % of its command. 0 when it is not."""
+        return 0.0 if self._core_in_band_since_s is None else self._last_core_s - self._core_in_band_since_s
+
+    def watch(self, now: BoardSnapshot, commanded: Commanded) -> FaultRecord | None:
+        """The most specific fault of this sweep, or None. For a board that is being started or is live."""
+        channels = now.channels
+        found: list[tuple[Cause, str | None, str]] = []
+        if commanded.rail_on:
+            self._status(channels.get(Channel.STATUS_WORD), channels.get(Channel.INPUT_V), commanded, found)
+            self._levels(self._electrical, now, found)
+            self._core_band(channels.get(Channel.CORE_V), commanded, found)
+        self._levels(self._thermal, now, found)
+        self._sensors(now, found)
+        if commanded.rail_on:
+            self._fan_speed(now, commanded, found)
+            self._read_backs(now, commanded, found)
+            self._silence(now, found)
+        if not found:
+            return None
+        cause, sensor, detail = found[0]
+        return FaultRecord(cause=cause, sensor=sensor, detail=detail, at_s=now.at_s, at_utc=now.at_utc)
+
+    def watch_off(self, now: BoardSnapshot, commanded: Commanded) -> FaultRecord | None:
+        """For a board that is off: the rail must stay down and reset asserted."""
+        core = now.channels.get(Channel.CORE_V)
+        detail: str | None = None
+        sensor = Channel.CORE_V
+        if core is not None and core.quality is Quality.GOOD and core.value is not None:
+            held_s = self._core_present.feed(core.at_s, core.value > _RAIL_DOWN_V)
+            if held_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
+                detail = f"the core rail reads {core.value:.3f} V for {held_s:.1f} s although it is commanded off"
+        reset = now.channels.get(Channel.RESET_RELEASED)
+        if reset is not None and reset.quality is Quality.GOOD and reset.value is not None:
+            held = self._mismatch[Channel.RESET_RELEASED]
+            settled = reset.at_s > commanded.reset_changed_s + SETTLED_S
+            if settled and held.feed(reset.at_s, reset.value != 0.0) >= 0.0 and held.count >= _MISMATCHES:
+                sensor = Channel.RESET_RELEASED
+                detail = f"reset reads released {held.count} times although it is commanded asserted"
+        if detail is None:
+            return None
+        return FaultRecord(cause=Cause.ACTUATION, sensor=sensor, detail=detail, at_s=now.at_s, at_utc=now.at_utc)
+
+    def forget(self) -> None:
+        """A new start: nothing held from before counts."""
+        for level in (*self._electrical, *self._thermal):
+            level.held.forget()
+        for held in (self._core_high, self._core_low, self._core_off_band, self._core_present, self._fan):
+            held.forget()
+        for held in self._mismatch.values():
+            held.forget()
+        self._input_low_s = float("-inf")
+        self._nonces = None
+        self._core_in_band_since_s = None
+
+    # --- one rule each ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _levels(levels: tuple[_Level, ...], now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
+        channels = now.channels
+        for level in levels:
+            sample = channels.get(level.channel)
+            if sample is None or sample.quality is not Quality.GOOD or sample.value is None:
+                continue
+            value = sample.value
+            held_s = level.held.feed(sample.at_s, value > level.limit if level.above else value < level.limit)
+            if held_s >= 0.0 and held_s >= level.hold_s - _JITTER_S:
+                side = "above" if level.above else "below"
+                found.append(
+                    (
+                        level.cause,
+                        level.channel.value,
+                        f"{value:.3f} {level.unit} is {side} {level.limit:.3f} {level.unit} for {held_s:.1f} s",
+                    )
+                )
+
+    def _status(
+        self,
+        status: Reading | None,
+        supply: Reading | None,
+        commanded: Commanded,
+        found: list[tuple[Cause, str | None, str]],
+    ) -> None:
+        low_warn = self._envelope.input_v_low_warn
+        if (
+            supply is not None
+            and supply.quality is Quality.GOOD
+            and supply.value is not None
+            and supply.value < low_warn
+        ):
+            self._input_low_s = supply.at_s
+        if status is None or status.quality is not Quality.GOOD or status.value is None:
+            return
+        if status.at_s < commanded.rail_changed_s + SETTLED_S:
+            return
+        word = int(status.value)
+        sensor = Channel.STATUS_WORD.value
+        for bit, name in _STATUS_FAULTS:
+            if word & bit:
+                found.append((Cause.REGULATOR_FAULT, sensor, f"status {word:#06x}: {name}"))
+                return
+        if word & _STATUS_TEMPERATURE and word & STATUS_OFF:
+            found.append((Cause.VR_TEMPERATURE, sensor, f"status {word:#06x}: off by its own over-temperature limit"))
+        elif word & _STATUS_VIN_UV:
+            found.append((Cause.INPUT_LOW, sensor, f"status {word:#06x}: VIN_UV_FAULT"))
+        elif word & STATUS_OFF:
+            if status.at_s - self._input_low_s <= _FRESH_LOW_INPUT_S:
+                text = f"status {word:#06x}: off while commanded on, input below {low_warn:.2f} V within 1 s before"
+                found.append((Cause.INPUT_LOW, sensor, text))
+            else:
+                text = f"status {word:#06x}: off while commanded on, no cause given"
+                found.append((Cause.REGULATOR_OFF, sensor, text))
+
+    def _core_band(
+        self, core: Reading | None, commanded: Commanded, found: list[tuple[Cause, str | None, str]]
+    ) -> None:
+        target = commanded.core_v
+        if core is None or core.quality is not Quality.GOOD or core.value is None or target is None:
+            return
+        changed_s = max(commanded.core_v_changed_s, commanded.rail_changed_s)
+        if core.at_s < changed_s + SETTLED_S:
+            return
+        value = core.value
+        if core.at_s > self._last_core_s:
+            self._last_core_s = core.at_s
+            if abs(value - target) > 0.05 * target:
+                self._core_in_band_since_s = None
+            elif self._core_in_band_since_s is None or self._core_in_band_since_s < changed_s:
+                self._core_in_band_since_s = core.at_s
+        sensor = Channel.CORE_V.value
+        high_s = self._core_high.feed(core.at_s, value > 1.08 * target)
+        low_s = self._core_low.feed(core.at_s, value < 0.90 * target)
+        if high_s >= 0.1 - _JITTER_S:
+            found.append((Cause.CORE_VOLTAGE, sensor, f"{value:.3f} V is 8 % above {target:.3f} V for {high_s:.1f} s"))
+        if low_s >= 0.5 - _JITTER_S:
+            found.append((Cause.CORE_VOLTAGE, sensor, f"{value:.3f} V is 10 % below {target:.3f} V for {low_s:.1f} s"))
+
+    def _sensors(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
+        invalid: tuple[Channel, str] | None = None
+        stale: tuple[Channel, str] | None = None
+        fresh_somewhere = False
+        for channel in SENSORS:
+            sample = now.channels.get(channel)
+            if sample is None:
+                stale = stale or (channel, "is not measured at all")
+                continue
+            age_s = now.at_s - sample.at_s
+            fresh_somewhere = fresh_somewhere or age_s < self._envelope.stale_bad_s
+            limit_s = self._envelope.fan_stale_bad_s if channel is Channel.FAN_RPM else self._envelope.stale_bad_s
+            if sample.quality is Quality.INVALID and sample.value is not None and age_s < limit_s - _JITTER_S:
+                fresh_somewhere = True
+                invalid = invalid or (channel, sample.evidence or "implausible")
+            elif age_s >= limit_s - _JITTER_S:
+                text = f"no good value for {age_s:.1f} s (limit {limit_s:.1f} s): {sample.evidence or 'no new sample'}"
+                stale = stale or (channel, text)
+        if invalid is not None:
+            found.append((Cause.SENSOR_INVALID, invalid[0].value, invalid[1]))
+        elif stale is not None and not fresh_somewhere:
+            found.append((Cause.SENSOR_BUS, None, f"no sensor answers; {stale[0].value}: {stale[1]}"))
+        elif stale is not None:
+            found.append((Cause.SENSOR_STALE, stale[0].value, stale[1]))
+
+    def _fan_speed(self, now: BoardSnapshot, commanded: Commanded, found: list[tuple[Cause, str | None, str]]) -> None:
+        fan = now.channels.get(Channel.FAN_RPM)
+        if fan is None or fan.quality is not Quality.GOOD or fan.value is None:
+            return
+        duty = commanded.fan_ratio
+        if duty is None:
+            said = now.channels.get(Channel.FAN_RATIO)
+            duty = said.value if said is not None and said.value is not None else 1.0
+        power = now.channels.get(Channel.POWER_W) or now.channels.get(Channel.CORE_W)
+        # Unknown power counts as high: only a good reading below 10 W excuses a slow fan.
+        light = power is not None and power.quality is Quality.GOOD and power.value is not None and power.value <= 10.0
+        limit = max(_FAN_STOPPED_RPM, 0.3 * expected_rpm(self._envelope, duty))
+        held_s = self._fan.feed(fan.at_s, fan.value < limit and duty > 0.4 and not light)
+        if held_s >= _FAN_HELD_S - _JITTER_S:
+            text = f"{fan.value:.0f} rpm is below {limit:.0f} rpm at duty {duty:.2f} for {held_s:.1f} s"
+            found.append((Cause.FAN, Channel.FAN_RPM.value, text))
+
+    def _read_backs(self, now: BoardSnapshot, commanded: Commanded, found: list[tuple[Cause, str | None, str]]) -> None:
+        if commanded.moving:
+            return
+        c = commanded
+        rail_s = max(c.core_v_changed_s, c.rail_changed_s)
+        rail_tolerance_v = max(0.04 * c.core_v, 0.040) if c.core_v is not None else 0.0
+        for channel, wanted, changed_s, until_s, tolerance in (
+            (Channel.CORE_V, c.core_v, rail_s, rail_s + _VERIFY_WINDOW_S, rail_tolerance_v),
+            (Channel.FREQUENCY_MHZ, c.frequency_mhz, c.frequency_changed_s, None, _FREQUENCY_TOLERANCE_MHZ),
+            (Channel.RESET_RELEASED, 1.0 if c.reset_released else 0.0, c.reset_changed_s, None, 0.5),
+            (Channel.FAN_RATIO, c.fan_ratio, c.fan_changed_s, None, _FAN_TOLERANCE),
+        ):
+            sample = now.channels.get(channel)
+            if sample is None or sample.quality is not Quality.GOOD or sample.value is None or wanted is None:
+                continue
+            if sample.at_s < changed_s + SETTLED_S or (until_s is not None and sample.at_s > until_s):
+                continue
+            held = self._mismatch[channel]
+            bad = held.feed(sample.at_s, abs(sample.value - wanted) > tolerance) >= 0.0
+            if bad and held.count >= _MISMATCHES:
+                text = f"commanded {wanted:g}, reads {sample.value:g}, {held.count} times (tolerance {tolerance:g})"
+                found.append((Cause.ACTUATION, channel.value, text))
+
+    def _silence(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
+        work = now.work
+        if work is None or not work.running or work.expected_hs <= 0.0:
+            self._nonces = None
+            return
+        if self._nonces is None or work.nonces != self._nonces:
+            self._nonces, self._nonces_s = work.nonces, now.at_s
+            return
+        gap_s = _HASHES_PER_DIFFICULTY * work.ticket_difficulty / work.expected_hs
+        limit_s = max(_SILENT_AT_LEAST_S, _SILENT_GAPS * gap_s)
+        silent_s = now.at_s - self._nonces_s
+        if silent_s >= limit_s - _JITTER_S:
+            text = (
+                f"no nonce for {silent_s:.1f} s while work runs (expected every {gap_s:.3f} s, limit {limit_s:.1f} s)"
+            )
+            found.append((Cause.CHIP_SILENT, None, text))

@@ -1,0 +1,366 @@
+"""Watches one board of a rig and stops it: the poll loop, the latch, lost ports, and the safe-off that goes first.
+
+Nothing here decides what is safe; the guard does. What an exception means is decided at the boundary of the task: the
+board is latched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from controller.clock import Clock
+from controller.feed import Feed
+from controller.model import (
+    ActionRecord,
+    BoardAttached,
+    BoardLost,
+    Cause,
+    FaultLatched,
+    FaultRecord,
+    GuardState,
+    Note,
+    SafeOffDone,
+    SafeOffRecord,
+    StateChanged,
+    WorkSnapshot,
+)
+from controller.poller import Poller
+from controller.safety.guard import Guard
+from drivers.asics import pll
+from drivers.boards.board import (
+    Attached,
+    Board,
+    Protection,
+)
+from drivers.errors import (
+    Unplugged,
+)
+from drivers.traits import Transport
+
+log = logging.getLogger(__name__)
+
+CONTROL_GRACE_S: Final = 0.4
+"""After the control port has gone silent for good: whoever owns the sentinel may know better, and says so sooner."""
+RETRY_SAFE_OFF_S: Final = 2.0
+BROKEN_PAUSE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RigBoard:
+    """A board handed to a rig: opened, with the ports it was opened on. `beat` is called after each completed sweep."""
+
+    board: Board
+    attached: Attached
+    beat: Callable[[], None] | None = None
+
+
+class Warden:
+    """What keeps a board safe. `BoardRunner` adds what moves it."""
+
+    def __init__(
+        self, given: RigBoard, feed: Feed, clock: Clock, swept: Callable[[], None], *, observe: bool = False
+    ) -> None:
+        self.board, self.attached = given.board, given.attached
+        self.name = given.attached.name
+        self._beat, self._feed, self._clock, self._swept = given.beat, feed, clock, swept
+        self._observe = observe
+        kind = given.board.chains[0].kind
+        self.guard = Guard(
+            self.name,
+            given.board.kind.envelope,
+            lambda wish: pll.solve(wish, kind.pll_rule, kind.pll_shape).actual_mhz,
+        )
+        self.poller = Poller(given.board, given.attached, self.guard, clock)
+        self.poller.work = self._work_snapshot
+        self.poller.protections = self.protections
+        self._epoch = 0
+        self._safe_off: asyncio.Task[SafeOffRecord] | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._others: set[asyncio.Task[None]] = set()
+        self._sentinel = given.beat is not None
+        self._fence: SafeOffRecord | None = None
+        self._touched = False
+        self._unconfirmed = False
+        self._retry_at_s = 0.0
+        self._announced = GuardState.UNKNOWN
+        self._control_ok = asyncio.Event()
+        self._control_ok.set()
+        self._gone: asyncio.TimerHandle | None = None
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """First contact, then safe-off: a board is presumed hot and hashing. Then watch it."""
+        for chain in self.board.chains:
+            chain.on_lost = self._data_lost
+        identity = await self.board.first_contact()
+        self._feed.add(
+            BoardAttached,
+            self.name,
+            firmware=identity.firmware,
+            parts=identity.parts,
+            hashing_suspected=identity.hashing_suspected,
+            emulated=self.attached.emulated,
+            dilution=self.attached.dilution,
+            seed=self.attached.seed,
+        )
+        self._tell_sentinel()
+        if not self._observe:
+            await self.safe_off("found at start: presumed hot")
+            self._tell_sentinel()
+        await self.poller.sweep()
+        self._polling = asyncio.create_task(self._poll(), name=f"{self.name} poll")
+
+    async def close(self) -> None:
+        """Safe-off, always, unless the rig only looked; then stop watching and close the ports."""
+        if self._touched or not self._observe:
+            await self.safe_off("the rig closes")
+        self._epoch += 1
+        await self._end_command()
+        if self._gone is not None:
+            self._gone.cancel()
+        await end_tasks(self._polling, *self._others)
+        for chain in self.board.chains:
+            chain.on_lost = None
+        await self.board.aclose()
+
+    def protections(self) -> frozenset[Protection]:
+        """What guards the board now: its own, and ours."""
+        ours = {Protection.SOFTWARE_TRIPS} if self._polling is not None and self._control_ok.is_set() else set()
+        if self._sentinel and self._control_ok.is_set():
+            ours.add(Protection.SENTINEL)
+        return self.board.protections() | ours
+
+    # --- what the one who moves the board adds ------------------------------------------------------------------------
+
+    async def _end_command(self) -> None:
+        """Cancels the command in flight and waits until it has ended."""
+        raise NotImplementedError
+
+    async def _stop_work(self, *, abort: bool) -> None:
+        """Stops feeding the chips; without `abort` the last window may end."""
+        raise NotImplementedError
+
+    def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
+        raise NotImplementedError
+
+    # --- watching -----------------------------------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        due_s = asyncio.get_running_loop().time()
+        while True:
+            due_s = await self.poller.pace(due_s)
+            try:
+                await self._look()
+            except Exception as error:
+                # The boundary of the task: whatever went wrong, the board is made safe, and the sentinel gets no beat.
+                log.exception("%s: the poll loop failed", self.name)
+                await self._trip(Cause.INTERNAL, None, f"{type(error).__name__}: {error}")
+                await asyncio.sleep(BROKEN_PAUSE_S)
+
+    async def _look(self) -> None:
+        running = self._safe_off
+        if running is not None and not running.done():
+            await asyncio.wait((running,))
+        await self._control_ok.wait()
+        slept_s = self._clock.slept_s()
+        if slept_s is not None:
+            await self._trip(Cause.SUSPENDED, None, f"the machine slept for {slept_s:.1f} s, nobody watched")
+        try:
+            await self.poller.sweep()
+        except Unplugged as error:
+            self._control_gone(str(error))
+            return
+        except TimeoutError as error:
+            await self._trip(Cause.SENSOR_BUS, None, f"a sweep did not end: {error}")
+            return
+        snapshot = self.poller.snapshot(full=self._feed.wanted)
+        fault = self.guard.watch(snapshot)
+        self._tell_sentinel()
+        self._swept()
+        if fault is not None:
+            await self._latch(fault)
+        elif self._unconfirmed and snapshot.at_s >= self._retry_at_s:
+            await self.safe_off("the last one was not confirmed")
+
+    def _tell_sentinel(self) -> None:
+        if self._beat is not None and self._sentinel:
+            self._beat()
+
+    async def _trip(self, cause: Cause, sensor: str | None, detail: str) -> None:
+        await self._latch(self._record(cause, sensor, detail))
+
+    def _record(self, cause: Cause, sensor: str | None, detail: str) -> FaultRecord:
+        at_s = asyncio.get_running_loop().time()
+        return FaultRecord(cause=cause, sensor=sensor, detail=detail, at_s=at_s, at_utc=self._clock.utc(at_s))
+
+    def trip(self, cause: Cause, detail: str) -> None:
+        """Stop this board for a reason that its sensors do not know. Returns at once; safe-off is on its way."""
+        self._spawn(self._trip(cause, None, detail), "trip")
+
+    async def _latch(self, record: FaultRecord) -> None:
+        self._announce_fault(record)
+        # A board that is latched and safe already is made safe again all the same: the reason may be new.
+        await self.safe_off(f"{record.cause.value}: {record.detail}")
+
+    def _announce_fault(self, record: FaultRecord) -> None:
+        snapshot = self.poller.snapshot(full=True)
+        if self.guard.latch(record):
+            self._feed.add(
+                FaultLatched,
+                self.name,
+                cause=record.cause,
+                sensor=record.sensor,
+                detail=record.detail,
+                snapshot=snapshot,
+            )
+        else:
+            text = f"while latched: {record.cause.value}: {record.detail}"
+            self._feed.add(Note, self.name, level="warn", text=text)
+        self._announce_state(f"{record.cause.value}: {record.detail}")
+
+    def _announce_state(self, why: str) -> None:
+        if self.guard.state is not self._announced:
+            before, self._announced = self._announced, self.guard.state
+            self._feed.add(StateChanged, self.name, before=before, after=self._announced, why=why)
+
+    # --- lost ports ---------------------------------------------------------------------------------------------------
+
+    def _data_lost(self, error: Unplugged) -> None:
+        self._feed.add(BoardLost, self.name, port="data", detail=str(error))
+        self.trip(Cause.DATA_PORT_LOST, str(error))
+
+    def _control_gone(self, reason: str) -> None:
+        """The port hung up under us. Wait a moment for the owner of the sentinel to say what happened."""
+        if self._control_ok.is_set():
+            self._control_ok.clear()
+            loop = asyncio.get_running_loop()
+            self._gone = loop.call_later(CONTROL_GRACE_S, self.control_lost, reason)
+
+    def control_lost(self, reason: str) -> None:
+        """Nobody can cut the rail any more: stop the hashing through the data port, and say so."""
+        if self.guard.state is GuardState.UNPROTECTED:
+            return
+        if self._gone is not None:
+            self._gone.cancel()
+        self._control_ok.clear()
+        self._feed.add(BoardLost, self.name, port="control", detail=reason)
+        record = self._record(Cause.CONTROL_PORT_LOST, None, reason)
+        snapshot = self.poller.snapshot(full=True)
+        self.guard.unprotected(record)
+        self._feed.add(FaultLatched, self.name, cause=record.cause, sensor=None, detail=reason, snapshot=snapshot)
+        self._announce_state(reason)
+        self._swept()
+        self._spawn(self._stop_hashing(), "stop hashing")
+
+    async def _stop_hashing(self) -> None:
+        self._epoch += 1
+        await self._end_command()
+        await self._stop_work(abort=True)
+        stopped = await self.board.stop_hashing()
+        text = "confirmed" if stopped else "NOT confirmed"
+        self._feed.add(Note, self.name, level="warn", text=f"hashing stopped through the data port: {text}")
+
+    def control_restored(self, record: SafeOffRecord | None, control: Transport | None = None) -> None:
+        """The control port is back; `record` is what the sentinel did with it, if it did. Safe-off follows anyway."""
+        if record is not None:
+            self._feed.add(SafeOffDone, self.name, reason="the control port returned", report=record)
+        self._take_control(control)
+        self._spawn(self._make_safe("the control port returned"), "control restored")
+
+    def sentinel_lost(self, control: Transport | None, why: str) -> None:
+        """The sentinel died. With its port, opened here: make safe through it. Without: nobody can cut the rail."""
+        self._sentinel = False
+        if control is None:
+            self.control_lost(why)
+            return
+        if self._gone is not None:
+            self._gone.cancel()
+        self._take_control(control)
+        self.trip(Cause.SENTINEL_LOST, why)
+
+    def fenced(self, why: str, record: SafeOffRecord | None) -> None:
+        """The sentinel made the board safe without us, because we were silent. Its port is not ours to use any more."""
+        self._sentinel = False
+        self._control_ok.clear()
+        if self._gone is not None:
+            self._gone.cancel()
+        self._epoch += 1
+        at_s = asyncio.get_running_loop().time()
+        self._fence = record or SafeOffRecord(at_s=at_s, confirmed=False, by="sentinel", actions=())
+        self._announce_fault(self._record(Cause.SENTINEL_LOST, None, why))
+        self._feed.add(SafeOffDone, self.name, reason=why, report=self._fence)
+        self._spawn(self._after_fence(self._fence.confirmed), "fenced")
+
+    async def _after_fence(self, confirmed: bool) -> None:
+        await self._end_command()
+        await self._stop_work(abort=True)
+        if confirmed:
+            self.guard.went_safe(asyncio.get_running_loop().time())
+        self._announce_state("fenced by the sentinel")
+        self._swept()
+
+    def _take_control(self, control: Transport | None) -> None:
+        if control is not None:
+            self.board.replace_control(control)
+        self._control_ok.set()
+
+    async def _make_safe(self, reason: str) -> None:
+        await self.safe_off(reason)
+
+    # --- safe-off -----------------------------------------------------------------------------------------------------
+
+    async def safe_off(self, reason: str) -> SafeOffRecord:
+        """Now, before everything else. One at a time: who asks while it runs gets its report."""
+        if self._safe_off is None or self._safe_off.done():
+            self._epoch += 1
+            self._touched = True
+            self._safe_off = asyncio.create_task(self._run_safe_off(reason), name=f"{self.name} safe-off")
+        return await asyncio.shield(self._safe_off)
+
+    async def _run_safe_off(self, reason: str) -> SafeOffRecord:
+        await self._end_command()
+        await self._stop_work(abort=True)
+        if self._fence is not None:
+            return self._fence  # the port is not ours: the sentinel has done this
+        report = await self.board.safe_off()
+        record = SafeOffRecord(
+            at_s=report.at_s,
+            confirmed=report.confirmed,
+            by="rig",
+            actions=tuple(
+                ActionRecord(name=action.name, sent=action.sent, confirmed=action.confirmed, detail=action.detail)
+                for action in report.actions
+            ),
+        )
+        self._unconfirmed = not report.confirmed and self._control_ok.is_set()
+        self._retry_at_s = asyncio.get_running_loop().time() + RETRY_SAFE_OFF_S
+        self._feed.add(SafeOffDone, self.name, reason=reason, report=record)
+        if report.confirmed:
+            self.guard.went_safe(asyncio.get_running_loop().time())
+        else:
+            failed = ", ".join(action.name for action in report.actions if not action.confirmed) or "everything"
+            self._announce_fault(self._record(Cause.ACTUATION, None, f"safe-off not confirmed: {failed}"))
+        self._announce_state(reason)
+        self._swept()
+        return record
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], what: str) -> None:
+        task = asyncio.create_task(coroutine, name=f"{self.name} {what}")
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+
+async def end_tasks(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancels and waits."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait(running)

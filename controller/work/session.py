@@ -1,0 +1,266 @@
+"""One spell of work: headers go to a chain at a pace, finds come back and are counted.
+
+Pattern work asks a question whose answer is known. A chip needs a whole sweep window for it, so a job that was cut
+short, or that ran while the clock was moving, is not due and counts neither way. Synthetic work asks open questions
+and counts tickets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+from controller.model import WorkSnapshot
+from controller.work.meter import hash_rate, hash_rate_interval
+from controller.work.sources import PatternSource, SolvedHeader, SyntheticSource
+from controller.work.statistics import wilson_interval
+from drivers.asics.chain import Chain, Find, Work
+
+PACE_MARGIN_S: Final = 0.001
+"""Between the end of one window and the next job."""
+ANSWER_GRACE_S: Final = 0.050
+"""From the end of the last window until its answer has come down the line."""
+SYNTHETIC_JOB_S: Final = 0.5
+"""Far below the time in which a chip runs out of versions (131 s for one BM1370 at 525 MHz)."""
+_IDLE_S: Final = 0.1
+_REMEMBERED_JOBS: Final = 64
+
+
+class WorkSession(Protocol):
+    """What the rig needs of work, whatever its kind."""
+
+    kind: str
+
+    async def run(self) -> None:
+        """Feeds the chain until cancelled. Raises what `Chain.send` raises."""
+        ...
+
+    async def finish(self) -> None:
+        """Called once `run` has been cancelled: lets the last window end, then stops counting."""
+        ...
+
+    def abort(self) -> None:
+        """Stops counting now."""
+        ...
+
+    def hold(self) -> None:
+        """The clock, the rail or the window is about to move."""
+        ...
+
+    def resume(self) -> None:
+        """It has come to rest."""
+        ...
+
+    def snapshot(self, *, intervals: bool = True) -> WorkSnapshot: ...
+
+
+class _Session:
+    """Counting common to all kinds. Counts are differences since the session began."""
+
+    def __init__(self, kind: str, chain: Chain, numbers: Iterator[int], now: Callable[[], float]) -> None:
+        self.kind = kind
+        self._chain, self._numbers, self._now = chain, numbers, now
+        self._first = next(numbers)
+        self._jobs = 0
+        self._tickets = 0
+        self._running = True
+        self._held = False
+        self._began_s = now()
+        self._ended_s: float | None = None
+        counters = chain.counters
+        self._base = (
+            counters.nonces,
+            counters.verified,
+            counters.hw_errors,
+            counters.duplicates,
+            counters.stale,
+            counters.link_errors,
+        )
+        self._final: tuple[int, ...] | None = None
+        chain.on_finds = self._take
+
+    def _take(self, finds: Sequence[Find]) -> None:
+        raise NotImplementedError
+
+    def _counts(self) -> tuple[int, ...]:
+        if self._final is not None:
+            return self._final
+        c = self._chain.counters
+        now = (c.nonces, c.verified, c.hw_errors, c.duplicates, c.stale, c.link_errors)
+        return tuple(after - before for after, before in zip(now, self._base, strict=True))
+
+    def abort(self) -> None:
+        if self._running:
+            self._final = self._counts()
+            self._ended_s = self._now()
+            self._running = False
+            self._chain.on_finds = None
+
+    def hold(self) -> None:
+        self._held = True
+
+    def resume(self) -> None:
+        self._held = False
+
+    def _snapshot(
+        self,
+        *,
+        due: int | None,
+        found: int | None,
+        extra: int,
+        by_core: tuple[dict[int, int], dict[int, int]] | None,
+        intervals: bool,
+        rated: bool,
+    ) -> WorkSnapshot:
+        nonces, verified, hw_errors, duplicates, stale, link_errors = self._counts()
+        elapsed_s = (self._now() if self._ended_s is None else self._ended_s) - self._began_s
+        difficulty = self._chain.ticket_difficulty
+        known = due is not None and found is not None and due > 0
+        return WorkSnapshot.model_construct(
+            kind=self.kind,
+            running=self._running,
+            elapsed_s=elapsed_s,
+            jobs=self._jobs,
+            answers_due=due,
+            answers_found=found,
+            yield_ratio=found / due if known and due and found is not None else None,
+            yield_ci95=wilson_interval(found, due) if intervals and due is not None and found is not None else None,
+            nonces=nonces,
+            verified=verified,
+            extra=extra,
+            hw_errors=hw_errors,
+            duplicates=duplicates,
+            stale=stale,
+            link_errors=link_errors,
+            hashrate_hs=hash_rate(self._tickets, difficulty, elapsed_s) if rated else None,
+            hashrate_ci95_hs=(
+                hash_rate_interval(self._tickets, difficulty, elapsed_s) if rated and intervals else None
+            ),
+            expected_hs=float(self._chain.expected_hs),
+            ticket_difficulty=difficulty,
+            due_by_core=dict(by_core[0]) if by_core is not None and intervals else {},
+            found_by_core=dict(by_core[1]) if by_core is not None and intervals else {},
+        )
+
+
+class _Job:
+    __slots__ = ("due", "found", "number", "sent_s", "solved", "steady", "window_s")
+
+    def __init__(self, number: int, solved: SolvedHeader, sent_s: float, window_s: float, steady: bool) -> None:
+        self.number, self.solved = number, solved
+        self.sent_s, self.window_s, self.steady = sent_s, window_s, steady
+        self.due = False
+        self.found = False
+
+
+class PatternSession(_Session):
+    """Known answers: one solved header a window, and how many of the answers came back."""
+
+    def __init__(
+        self, kind: str, chain: Chain, source: PatternSource, numbers: Iterator[int], now: Callable[[], float]
+    ) -> None:
+        super().__init__(kind, chain, numbers, now)
+        self._source = source
+        self._ring: list[_Job | None] = [None] * _REMEMBERED_JOBS
+        self._current: _Job | None = None
+        self._due = self._found = self._extra = 0
+        self._due_by_core: dict[int, int] = {}
+        self._found_by_core: dict[int, int] = {}
+
+    async def run(self) -> None:
+        chain, now, sleep = self._chain, self._now, asyncio.sleep
+        while True:
+            window_s = float(chain.window_s)
+            if window_s <= 0.0:
+                await sleep(_IDLE_S)
+                continue
+            solved = self._source.draw()
+            number = next(self._numbers)
+            self._close(now())
+            job = _Job(number, solved, now(), window_s, not self._held)
+            self._ring[number % _REMEMBERED_JOBS] = self._current = job
+            await chain.send(Work(number, solved.header))
+            self._jobs += 1
+            job.sent_s = now()
+            await sleep(window_s + PACE_MARGIN_S)
+
+    async def finish(self) -> None:
+        job = self._current
+        if job is not None:
+            await asyncio.sleep(max(0.0, job.sent_s + job.window_s + ANSWER_GRACE_S - self._now()))
+        self._close(self._now())
+        self.abort()
+
+    def hold(self) -> None:
+        super().hold()
+        if self._current is not None:
+            self._current.steady = False
+
+    def _close(self, at_s: float) -> None:
+        """The current job ends now. It was due if its whole window has passed at rest."""
+        job = self._current
+        self._current = None
+        if job is None or not job.steady or at_s < job.sent_s + job.window_s:
+            return
+        core = job.solved.core
+        job.due = True
+        self._due += 1
+        self._due_by_core[core] = self._due_by_core.get(core, 0) + 1
+        if job.found:
+            self._count_found(core)
+
+    def _count_found(self, core: int) -> None:
+        self._found += 1
+        self._found_by_core[core] = self._found_by_core.get(core, 0) + 1
+
+    def _take(self, finds: Sequence[Find]) -> None:
+        for find in finds:
+            number = find.work.number
+            if number <= self._first:
+                continue
+            job = self._ring[number % _REMEMBERED_JOBS]
+            if job is not None and job.number == number and find.header == job.solved.header:
+                if not job.found:
+                    job.found = True
+                    if job.due:
+                        self._count_found(job.solved.core)
+            else:
+                self._extra += 1
+
+    def snapshot(self, *, intervals: bool = True) -> WorkSnapshot:
+        return self._snapshot(
+            due=self._due,
+            found=self._found,
+            extra=self._extra,
+            by_core=(self._due_by_core, self._found_by_core),
+            intervals=intervals,
+            rated=False,
+        )
+
+
+class SyntheticSession(_Session):
+    """Open questions: a new random header twice a second, and a hash rate from the tickets."""
+
+    def __init__(self, chain: Chain, source: SyntheticSource, numbers: Iterator[int], now: Callable[[], float]) -> None:
+        super().__init__("synthetic", chain, numbers, now)
+        self._source = source
+
+    async def run(self) -> None:
+        chain, source, numbers = self._chain, self._source, self._numbers
+        due_s = self._now()
+        while True:
+            await chain.send(Work(next(numbers), source.draw()))
+            self._jobs += 1
+            due_s = max(due_s + SYNTHETIC_JOB_S, self._now())
+            await asyncio.sleep(due_s - self._now())
+
+    async def finish(self) -> None:
+        self.abort()
+
+    def _take(self, finds: Sequence[Find]) -> None:
+        first = self._first
+        self._tickets += sum(1 for find in finds if find.work.number > first)
+
+    def snapshot(self, *, intervals: bool = True) -> WorkSnapshot:
+        return self._snapshot(due=None, found=None, extra=0, by_core=None, intervals=intervals, rated=True)
