@@ -132,6 +132,7 @@ class BoardConfig(Model):
     seed: int | None = None
     control_tap: str | None = None
     data_tap: str | None = None
+    """Files to which every byte of a port is recorded; both may go to the same one."""
 
 
 class HostConfig(Model):

@@ -6,13 +6,14 @@ code with the process it watches. It reads one JSON object (its job) from standa
 - DATA carries the raw bytes of the control port. What the rig sends in one call is written to the port in one call,
   because the bridge firmware parses one frame per USB packet (docs/wire/bitaxe-raw.md).
 - BEAT carries JSON lines. The rig: `{"beat": n}` after each sweep over the sensors, `{"release": true}` after its own
-  confirmed safe-off. The sentinel: `{"ack": n}` and `{"event": ...}`: ready, failed, port_lost, port_back, fenced,
-  released.
+  confirmed safe-off, `{"ping": n}` to see whether this process lives. The sentinel: `{"ack": n}` and `{"event": ...}`:
+  ready, failed, port_lost, port_back, fenced, released.
 
 No beat for `limit_s`, a closed socket, a malformed line or a suspend of the machine means: the rig is dead, frozen or
 out of its mind. It is fenced off (both sockets closed, its queued requests dropped, so a rig that wakes up writes into
-a closed socket) and the recipe is played: whole frames of bytes, made beforehand by the driver of the board. Why it is
-built like this: docs/adr/0003-sentinel-owns-the-port.md.
+a closed socket) and the recipe is played: whole frames of bytes, made beforehand by the driver of the board. While the
+port is unplugged there is nothing to beat for; when it returns the recipe is played first, whatever the rig does.
+Why it is built like this: docs/adr/0003-sentinel-owns-the-port.md.
 
 Exit codes: 0 released, or safe-off confirmed; 2 bad job; 3 no such port; 4 port busy; 5 safe-off not confirmed.
 """
@@ -37,6 +38,8 @@ QUIET_S = 0.05
 SETTLE_S = 0.02
 """After the fence: the firmware forgets a half frame after 4 ms; what it was doing answers within this time."""
 REOPEN_S = 0.1
+RETURN_S = 3.0
+"""Until the first beat after a port returned: the rig makes first contact again with a board that is safe."""
 SUSPEND_S = 0.5
 TICK_S = 0.05
 TRIES = 2
@@ -190,15 +193,16 @@ class Sentinel:
         for line in lines:
             try:
                 message = json.loads(line)
-                number = message.get("beat")
+                beat, ping = message.get("beat"), message.get("ping")
                 self.released = self.released or message.get("release") is True
             except (ValueError, AttributeError):
                 self.condemn(f"the rig sent a line that is no beat: {line[:80]!r}")
                 return
-            if number is not None:
+            if beat is not None:
                 self.last_beat_s = monotonic_s()
                 self.patience_s = self.job.limit_s
-                self.tell({"ack": number})
+            if beat is not None or ping is not None:
+                self.tell({"ack": beat if ping is None else ping})
 
     def judge(self) -> None:
         """Hold the clocks against the limits. Called after the sockets were read, so that a beat which waited while
@@ -207,6 +211,8 @@ class Sentinel:
         if slept - self.slept_s > SUSPEND_S:
             self.condemn(f"suspended: the machine slept for {slept - self.slept_s:.1f} s")
         self.slept_s = slept
+        if self.port is None:
+            self.last_beat_s = monotonic_s()  # no port, no sensors, no sweeps
         if monotonic_s() - self.last_beat_s > self.patience_s:
             self.hear()
         waited_s = monotonic_s() - self.last_beat_s
@@ -436,6 +442,8 @@ class Sentinel:
         log(self.job, f"control port back after {monotonic_s() - self.lost_s:.1f} s")
         report = self.safe_off()
         publish(self.job, report)
+        self.last_beat_s = monotonic_s()
+        self.patience_s = max(self.job.limit_s, RETURN_S)
         if self.data is not None:
             self.drop_requests()
         self.tell({"event": "port_back", "report": report})

@@ -39,8 +39,9 @@ log = logging.getLogger(__name__)
 LIMIT_S = 1.0
 START_S = 3.0
 TICK_S = 0.05
-STALL_S = 0.3
-"""Added to the limit where no beat is outstanding: the sentinel's own limit is to act first on a rig that is slow."""
+PING_S = 0.2
+REPORT_S = 0.3
+"""How long a rig that was fenced off waits for the report before it says so; a recipe that is confirmed takes 50 ms."""
 EXIT_S = 0.5
 TAKE_OVER_S = 1.0
 
@@ -117,6 +118,8 @@ class SentinelClient:
         self.on_port_back: Callable[[SafeOffRecord], None] = lambda record: None
         self.on_lost: Callable[[str, Transport | None], None] = lambda why, transport: None
         self.on_fenced: Callable[[str, SafeOffRecord | None], None] = lambda why, record: None
+        self.fence_record: SafeOffRecord | None = None
+        """What the sentinel reported after it had fenced us off."""
         self.report_path = directory / f"sentinel-{name}.json"
         self.log_path = directory / f"sentinel-{name}.log"
         self._recipe, self._limit_s, self._orphan_s = recipe, limit_s, orphan_s
@@ -127,9 +130,9 @@ class SentinelClient:
         self._data: socket.socket | None = None
         self._transport: Transport | None = None
         self._text = b""
-        self._sent = self._acked = 0
-        self._unacked_since_s: float | None = None
-        self._heard_s = 0.0
+        self._beat = 0
+        self._asked_s: float | None = None
+        self._next_ping_s = 0.0
         self._ready: asyncio.Future[dict[str, Any]] | None = None
         self._released: asyncio.Future[None] | None = None
         self._fenced_why: str | None = None
@@ -179,6 +182,7 @@ class SentinelClient:
             self._forget()
             raise PortBusy(self.port) if answer.get("error") == "busy" else PortMissing(self.port, str(answer["why"]))
         self._state = "watching"
+        self._tick()
         # A second descriptor of the same socket: when the bridge closes its own, the sentinel must not take it for a
         # dead rig before it is released.
         self._transport = SocketTransport(self._data.dup(), f"{self.port} (sentinel)")
@@ -211,17 +215,17 @@ class SentinelClient:
         """Say that the sensors were just looked at. Called by the loop that watches them and by nothing else."""
         if self._state != "watching" or self._beats is None:
             return
-        now_s = asyncio.get_running_loop().time()
-        if self._sent == 0:
-            self._heard_s = now_s
-            self._tick()
-        self._sent += 1
-        if self._unacked_since_s is None:
-            self._unacked_since_s = now_s
+        self._beat += 1
+        self._say(b'{"beat":%d}\n' % self._beat)
+
+    def _say(self, line: bytes) -> None:
+        assert self._beats is not None
+        if self._asked_s is None:
+            self._asked_s = asyncio.get_running_loop().time()
         try:
-            self._beats.send(b'{"beat":%d}\n' % self._sent)
+            self._beats.send(line)
         except BlockingIOError:
-            log.warning("%s: the sentinel does not read its beats", self.name)
+            log.warning("%s: the sentinel does not read", self.name)
         except OSError as error:
             log.warning("%s: beat: %s", self.name, error)  # its end of file is on the way to the reader
 
@@ -277,9 +281,7 @@ class SentinelClient:
 
     def _on_message(self, message: dict[str, Any]) -> None:
         if "ack" in message:
-            self._acked = message["ack"]
-            now_s = self._heard_s = asyncio.get_running_loop().time()
-            self._unacked_since_s = None if self._acked == self._sent else now_s
+            self._asked_s = None
             return
         match message.get("event"):
             case "ready" | "failed":
@@ -311,21 +313,18 @@ class SentinelClient:
         if self._state != "watching":
             return
         loop = asyncio.get_running_loop()
-        if self._silent_s(loop.time()) is not None:
+        if self._silent(loop.time()):
             self._on_readable()  # it may be we who were frozen: then its words are waiting
-        silent_s = self._silent_s(loop.time())
-        if self._state == "watching" and silent_s is not None:
-            self._begin(self._kill(f"the sentinel did not answer for {silent_s:.2f} s"))
+        if self._state == "watching" and self._silent(loop.time()):
+            self._begin(self._kill(f"the sentinel did not answer for {self._limit_s:.1f} s"))
             return
+        if loop.time() >= self._next_ping_s:
+            self._next_ping_s = loop.time() + PING_S
+            self._say(b'{"ping":0}\n')
         self._timer = loop.call_later(TICK_S, self._tick)
 
-    def _silent_s(self, now_s: float) -> float | None:
-        """How long it is silent, when that is too long."""
-        unacked_s = 0.0 if self._unacked_since_s is None else now_s - self._unacked_since_s
-        unheard_s = now_s - self._heard_s
-        if unacked_s > self._limit_s or unheard_s > self._limit_s + STALL_S:
-            return max(unacked_s, unheard_s)
-        return None
+    def _silent(self, now_s: float) -> bool:
+        return self._asked_s is not None and now_s - self._asked_s > self._limit_s
 
     # --- the end of a sentinel ------------------------------------------------------------------------------------
 
@@ -343,8 +342,9 @@ class SentinelClient:
             await self._take_over(f"the sentinel died ({code})")
             return
         self._state = "fenced"
-        await self._gone(2.0)
-        self.on_fenced(self._fenced_why or "the sentinel closed its sockets", self._read_report())
+        await self._gone(REPORT_S)
+        self.fence_record = self._read_report()
+        self.on_fenced(self._fenced_why or "the sentinel closed its sockets", self.fence_record)
 
     async def _kill(self, why: str) -> None:
         assert self._process is not None
