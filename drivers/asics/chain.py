@@ -1,0 +1,592 @@
+"""A chain of mining chips on one serial line: brought up, clocked, fed with headers, and every nonce it sends verified.
+
+The order of judgement for a nonce: broken frames never get here (the codec reports noise: a link error); an unknown job
+id is stale; a nonce seen before under the same version is a duplicate; a hash that fails is tried with the three jobs
+before (a corrupt id byte is commoner than a corrupt nonce) and is a hardware error if they fail too; one with the 32
+hard-wired zero bits but too few for the ticket is below the ticket; the rest are finds. Sources: kanoi/cgminer
+driver-gekko.c (retry, ticket check), ESP-Miner components/asic, mujina bm13xx/thread.rs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from drivers.asics import pll
+from drivers.asics.kind import AsicKind, InitStep, next_power_of_two, ticket_mask_word, window_ticks
+from drivers.codecs import header as block_header
+from drivers.codecs.bm13xx import (
+    LONG_REPLY_BYTES,
+    SHORT_REPLY_BYTES,
+    ChainInactive,
+    HostCodec,
+    HostEvent,
+    HostMessage,
+    Job,
+    Noise,
+    NonceReply,
+    ReadRegister,
+    RegisterReply,
+    SetAddress,
+    WriteRegister,
+)
+from drivers.errors import LimitError, NoReply, Unplugged, UsageError, VerifyError
+from drivers.link import Link
+from drivers.traits import Transport
+from drivers.units import HashesPerSecond, Megahertz, Seconds
+
+SLEW_STEP_MHZ: Final = 6.25
+ROLLED_VERSION_BITS: Final = 0x1FFF_E000
+"""Header version bits 28..13, which the chip rolls: they must go out clear."""
+READ_TIMEOUT_S: Final = 0.1
+"""A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
+READ_TRIES: Final = 3
+SEEN_PER_JOB: Final = 65_536
+"""Nonces remembered for the duplicate filter, per job, twice at most."""
+
+_CHIP_ID, _CLOCK, _WINDOW, _TICKET, _BAUD = 0x00, 0x08, 0x10, 0x14, 0x28
+_HASH_COUNT, _ERROR_COUNT = 0x8C, 0x4C
+_LOCKED: Final = 1 << 31
+_OLD_MASK_S: Final = 0.1
+"""For so long after a new ticket mask, nonces that only pass the old one may still be under way."""
+_CRYSTAL_HZ: Final = 25e6
+_DIFFICULTY_1: Final = float(block_header.DIFFICULTY_1_TARGET)
+_RETRIED_JOBS: Final = 3
+
+
+class Work(NamedTuple):
+    """What a chip is to hash. `header`: 76 bytes or more in header order, version bits 28..13 clear."""
+
+    number: int
+    header: bytes
+
+
+class Find(NamedTuple):
+    """A nonce whose hash was recomputed here and passes. `header` is the whole of it, rolled version and nonce in."""
+
+    work: Work
+    header: bytes
+    nonce: int
+    version_field: int
+    """The rolled bits before their shift by 13."""
+    chip: int
+    core: int
+    sub_core: int
+    difficulty: float
+    at_s: float
+
+
+@dataclass(slots=True)
+class Chip:
+    """One chip of the chain, and what it has done since the board was opened."""
+
+    index: int
+    address: int
+    chip_id: int
+    finds: int = 0
+    hw_errors: int = 0
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counts since the chain was made. `verified` are finds; each nonce is in exactly one of verified, hw_errors,
+    duplicates, stale and below_ticket. `link_errors` are pieces of noise on the line."""
+
+    jobs: int = 0
+    nonces: int = 0
+    verified: int = 0
+    hw_errors: int = 0
+    duplicates: int = 0
+    stale: int = 0
+    link_errors: int = 0
+    below_ticket: int = 0
+
+
+class _Sent:
+    """A job that was sent: what to rebuild its headers from, and what it has found already."""
+
+    __slots__ = ("before", "seen", "tail", "version", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.version = int.from_bytes(work.header[:4], "little")
+        self.tail = work.header[4 : block_header.NONCE_AT]
+        self.seen: set[tuple[bytes, int]] = set()
+        self.before: set[tuple[bytes, int]] = set()
+
+    def forget_old(self) -> None:
+        """Keep the filter bounded: a job that stays for hours starts a new set when this one is full."""
+        if len(self.seen) >= SEEN_PER_JOB:
+            self.before, self.seen = self.seen, set()
+
+    def value(self, nonce: bytes, version_field: int) -> int:
+        """The hash as a number, for one nonce and rolled version."""
+        header = (self.version | version_field << 13).to_bytes(4, "little") + self.tail + nonce
+        return int.from_bytes(sha256(sha256(header).digest()).digest(), "little")
+
+
+class Chain:
+    """Made with a transport that was not started yet. Methods that move something raise `NoReply`, `Unplugged`,
+    `VerifyError` or `UsageError`; nothing here moves a clock by more than one slew step at a time.
+
+    `dilution`: 1 on silicon. An emulated chip may need log2(dilution) zero bits less, and both ends must state it.
+    """
+
+    def __init__(
+        self, transport: Transport, kind: AsicKind, *, expected_chips: int, dilution: int = 1, name: str = "chain"
+    ) -> None:
+        self.kind, self.name, self.dilution = kind, name, dilution
+        self.expected_chips = expected_chips
+        self.chips: list[Chip] = []
+        self.counters = Counters()
+        self.on_finds: Callable[[list[Find]], None] | None = None
+        """Called once a read, with all finds in it."""
+        self.on_lost: Callable[[Unplugged], None] | None = None
+        self._transport = transport
+        self._codec = HostCodec()
+        self._link: Link[HostMessage, HostEvent] = Link(
+            transport, self._codec, on_events=self._take, on_lost=self._on_lost
+        )
+        self._asking = asyncio.Lock()
+        self._jobs: dict[int, _Sent] = {}
+        self._job_order: list[int] = []
+        self._next_job = 0
+        self._ticket_difficulty = kind.init_ticket_difficulty
+        self._hard_target = block_header.ticket_target(1, dilution)
+        self._target = self._old_target = block_header.ticket_target(kind.init_ticket_difficulty, dilution)
+        self._old_target_until_s = -math.inf
+        self._clock: pll.PllWord | None = None
+        self._asked_mhz: float | None = None
+        self._window = 0
+        self._fast = False
+
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def lost(self) -> Unplugged | None:
+        """Why the data port is gone; None while it is there."""
+        return self._link.lost
+
+    @property
+    def ticket_difficulty(self) -> int:
+        return self._ticket_difficulty
+
+    @property
+    def frequency_mhz(self) -> Megahertz | None:
+        """The clock last written, as the PLL makes it. None: in reset, or not known."""
+        return None if self._clock is None else self._clock.actual_mhz
+
+    @property
+    def fast(self) -> bool:
+        """Whether chip and host were moved to the fast line rate."""
+        return self._fast
+
+    @property
+    def expected_hs(self) -> HashesPerSecond:
+        """What all chips together should hash at the present clock."""
+        mhz = self._clock.actual_mhz if self._clock else 0.0
+        return HashesPerSecond(mhz * 1e6 * self.kind.small_cores * self.expected_chips)
+
+    @property
+    def window_s(self) -> Seconds:
+        """How long one sweep over the nonces takes: the window written, or the one that would fit the clock."""
+        ticks = self._window
+        if not ticks and self._clock is not None:
+            ticks = self._ticks(self._clock)
+        return Seconds(ticks / _CRYSTAL_HZ)
+
+    def _ticks(self, clock: pll.PllWord) -> int:
+        return window_ticks(self.kind, pll.dividers(clock.word, self.kind.pll_shape), self.expected_chips)
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to read. Nothing is sent."""
+        self._link.start()
+
+    async def aclose(self) -> None:
+        await self._link.aclose()
+
+    def _on_lost(self, error: Unplugged) -> None:
+        if self.on_lost is not None:
+            self.on_lost(error)
+
+    async def reset_line(self) -> None:
+        """The chips are in reset, or have just left it: everything here back to their reset state.
+
+        Host rate to the reset rate, 9-byte replies, no jobs: nonces of an earlier life are not counted at all.
+        """
+        self._forget()
+        await self._transport.set_baud(self.kind.reset_baud)
+        await self._transport.discard_input()
+        self._codec.reset()
+
+    def _forget(self) -> None:
+        self._codec.reset()
+        self._codec.use_reply_bytes(SHORT_REPLY_BYTES)
+        self._codec.expect(None)
+        self._jobs.clear()
+        self._job_order.clear()
+        self._clock = self._asked_mhz = None
+        self._window = 0
+        self._fast = False
+
+    # --- bring-up -----------------------------------------------------------------------------------------------------
+
+    async def enumerate(self) -> None:
+        """Find the chips. `VerifyError` when their number or kind is not what the board should carry."""
+        for step in self.kind.before_enumeration:
+            await self._play(step)
+        self._codec.use_reply_bytes(None)
+        self._codec.expect(_CHIP_ID)
+        found: list[RegisterReply] = []
+        for _ in range(READ_TRIES):
+            found = await self._link.collect(
+                ReadRegister(_CHIP_ID, None), _register(_CHIP_ID), self.kind.chip_id_window_s, quiet_s=READ_TIMEOUT_S
+            )
+            if len(found) == self.expected_chips:
+                break
+        reply_bytes = self._codec.seen_reply_bytes
+        self._codec.use_reply_bytes(LONG_REPLY_BYTES)
+        self._codec.expect(None)
+        if len(found) != self.expected_chips:
+            raise VerifyError(f"{self.name}: chips that answer", self.expected_chips, len(found))
+        for reply in found:
+            if reply.value >> 16 != self.kind.chip_id:
+                raise VerifyError(f"{self.name}: chip id", f"{self.kind.chip_id:04x}", f"{reply.value >> 16:04x}")
+        if reply_bytes != LONG_REPLY_BYTES:
+            raise VerifyError(f"{self.name}: version rolling", f"replies of {LONG_REPLY_BYTES} bytes", reply_bytes)
+        kept = self.chips
+        self.chips = [Chip(index, self._address(index), reply.value >> 16) for index, reply in enumerate(found)]
+        for old, new in zip(kept, self.chips, strict=False):
+            new.finds, new.hw_errors = old.finds, old.hw_errors
+
+    def _address(self, index: int) -> int:
+        return index * (256 // next_power_of_two(self.expected_chips)) % 256
+
+    async def initialise(self) -> None:
+        """Address the chips and write their configuration. The clock stays at its reset value and nothing hashes."""
+        for step in self.kind.after_enumeration:
+            await self._play(step)
+        await self._link.send(ChainInactive())
+        await asyncio.sleep(self.kind.address_pause_s)
+        for chip in self.chips:
+            await self._link.send(SetAddress(chip.address))
+            await asyncio.sleep(self.kind.address_pause_s)
+        steps = self.kind.after_addressing
+        first = next((index for index, step in enumerate(steps) if step.per_chip), len(steps))
+        last = next((index for index in range(first, len(steps)) if not steps[index].per_chip), len(steps))
+        for step in steps[:first]:
+            await self._play(step)
+        for chip in self.chips:
+            for step in steps[first:last]:
+                await self._play(step, chip.address)
+        for step in steps[last:]:
+            await self._play(step)
+        self._set_ticket(self.kind.init_ticket_difficulty)
+        self._clock = pll.solve(self.kind.reset_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
+        self._asked_mhz = self.kind.reset_clock_mhz
+        if len(self.chips) > 1:
+            await self._confirm_addresses()
+
+    async def _play(self, step: InitStep, address: int = 0) -> None:
+        await self._link.send(step.addressed(address))
+        await asyncio.sleep(step.pause_s)
+
+    async def _confirm_addresses(self) -> None:
+        """Each address must answer exactly once: twice is an address given twice, never a lost chip."""
+        for chip in self.chips:
+            found = await self._link.collect(
+                ReadRegister(_CHIP_ID, chip.address), _register(_CHIP_ID, chip.address), READ_TIMEOUT_S
+            )
+            if len(found) != 1:
+                raise VerifyError(f"{self.name}: answers from address {chip.address:#04x}", 1, len(found))
+
+    # --- settings -----------------------------------------------------------------------------------------------------
+
+    async def set_frequency_step(self, frequency_mhz: float) -> Megahertz:
+        """One clock write to all chips, at most one slew step from the present clock. Returns what the PLL makes of it.
+
+        `UsageError` when the step is too far or the present clock unknown, `LimitError` outside the absolute limits.
+        """
+        low, high = self.kind.clock_limits_mhz
+        if not low <= frequency_mhz <= high:
+            raise LimitError("frequency_mhz", frequency_mhz, f"{low:g} to {high:g} MHz")
+        if self._clock is None or self._asked_mhz is None:
+            raise UsageError("frequency_mhz", frequency_mhz, "nothing before the chips are initialised")
+        away_mhz = min(abs(frequency_mhz - self._asked_mhz), abs(frequency_mhz - self._clock.actual_mhz))
+        if away_mhz > SLEW_STEP_MHZ + 1e-3:
+            near = f"at most {SLEW_STEP_MHZ} MHz from the present {self._asked_mhz:g} MHz"
+            raise UsageError("frequency_mhz", frequency_mhz, near)
+        clock = pll.solve(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape)
+        await self._link.send(WriteRegister(_CLOCK, clock.word, None))
+        self._clock, self._asked_mhz = clock, frequency_mhz
+        return clock.actual_mhz
+
+    async def set_window(self, frequency_mhz: float) -> None:
+        """Write the sweep window that fits a clock, which need not be the present one; 0 MHz stops hashing.
+
+        On the fast line the write is confirmed (`VerifyError`); before that, `fast_link` confirms it.
+        """
+        if frequency_mhz == 0:
+            ticks = 0
+        else:
+            ticks = self._ticks(pll.solve(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape))
+        await self._link.send(WriteRegister(_WINDOW, ticks, None))
+        self._window = ticks
+        if self._fast:
+            await self._confirm_settings()
+
+    async def set_ticket(self, difficulty: int) -> None:
+        """The smallest difficulty that the chips report: a power of two."""
+        if difficulty < 1 or difficulty & (difficulty - 1) or difficulty > 1 << 32:
+            raise UsageError("ticket_difficulty", difficulty, "a power of two from 1 to 2**32")
+        await self._link.send(WriteRegister(_TICKET, ticket_mask_word(difficulty), None))
+        self._set_ticket(difficulty)
+
+    def _set_ticket(self, difficulty: int) -> None:
+        target = block_header.ticket_target(difficulty, self.dilution)
+        self._ticket_difficulty, self._old_target, self._target = difficulty, max(target, self._target), target
+        self._old_target_until_s = asyncio.get_running_loop().time() + _OLD_MASK_S
+
+    async def fast_link(self) -> None:
+        """Chips and host to the fast line rate, confirmed by reading the chip id, the clock and the window back.
+
+        When nothing answers, the host goes back to the reset rate and asks there, so that the `VerifyError` can say
+        which end did not follow. Version rolling is written once more before, as every known bring-up does.
+        """
+        if not self._fast:
+            await self._link.send(self.kind.version_rolling)
+            await asyncio.sleep(0.010)
+            await self._link.send(WriteRegister(_BAUD, self.kind.fast_baud_word, None))
+            await asyncio.sleep(self.kind.baud_pause_s)
+            await self._host_rate(self.kind.fast_baud)
+            if not await self._answers():
+                await self._host_rate(self.kind.reset_baud)
+                where = f"an answer at {self.kind.reset_baud} only" if await self._answers() else "no answer at all"
+                raise VerifyError(f"{self.name}: line rate", f"{self.kind.fast_baud} baud", where)
+            self._fast = True
+        await self._confirm_settings()
+
+    async def _host_rate(self, baud: int) -> None:
+        await self._transport.set_baud(baud)
+        await self._transport.discard_input()
+        self._codec.reset()
+
+    async def _answers(self) -> bool:
+        try:
+            for chip in self.chips:
+                await self.read_register(_CHIP_ID, chip.address)
+        except NoReply:
+            return False
+        return True
+
+    async def _confirm_settings(self) -> None:
+        for chip in self.chips:
+            for register, wanted in ((_WINDOW, self._window), (_CLOCK, self._clock.word if self._clock else 0)):
+                found = await self.read_register(register, chip.address)
+                if found & ~_LOCKED != wanted & ~_LOCKED:
+                    what = f"{self.name}: chip {chip.index} register {register:#04x}"
+                    raise VerifyError(what, f"{wanted:08x}", f"{found:08x}")
+
+    async def stop_hashing(self) -> bool:
+        """Window 0 and the clock to its floor, at the present line rate, read back. For when only this port is left.
+
+        True when every chip confirmed both. A chip that does not answer, or a port that is gone, is False, no error.
+        """
+        floor = pll.solve(self.kind.floor_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
+        addresses = [chip.address for chip in self.chips] or [0]
+        stopped = False
+        try:
+            for _ in range(2):
+                await self._link.send(WriteRegister(_WINDOW, 0, None))
+                await self._link.send(WriteRegister(_CLOCK, floor.word, None))
+                stopped = True
+                for address in addresses:
+                    stopped = stopped and await self._reads(_WINDOW, address, 0)
+                    stopped = stopped and await self._reads(_CLOCK, address, floor.word)
+                if stopped:
+                    break
+        except Unplugged:
+            stopped = False
+        if stopped:
+            self._clock, self._asked_mhz, self._window = floor, self.kind.floor_clock_mhz, 0
+        else:
+            self._clock = self._asked_mhz = None
+        return stopped
+
+    async def _reads(self, register: int, address: int, wanted: int) -> bool:
+        try:
+            return await self.read_register(register, address, tries=2) & ~_LOCKED == wanted & ~_LOCKED
+        except NoReply:
+            return False
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def read_register(self, register: int, address: int = 0, *, tries: int = READ_TRIES) -> int:
+        """One register of one chip. `NoReply` when it stays silent."""
+        what = f"{self.name}: register {register:#04x} of {address:#04x}"
+        async with self._asking:
+            for attempt in range(1, tries + 1):
+                try:
+                    reply = await self._link.ask(
+                        ReadRegister(register, address), _register(register, address), READ_TIMEOUT_S, what
+                    )
+                except NoReply:
+                    if attempt == tries:
+                        raise
+                else:
+                    return reply.value
+        raise UsageError("tries", tries, "1 or more")
+
+    async def read_clock(self) -> Megahertz | None:
+        """The clock that the first chip says it has; None when its word makes no sense."""
+        word = await self.read_register(_CLOCK, self.chips[0].address if self.chips else 0, tries=1)
+        try:
+            return pll.clock_mhz(word, self.kind.pll_shape)
+        except UsageError:
+            return None
+
+    async def read_counters(self) -> tuple[int | None, int | None]:
+        """The chips' own counts of 2**32 hashes and of errors, summed; None where a chip did not answer."""
+        return await self._sum(_HASH_COUNT), await self._sum(_ERROR_COUNT)
+
+    async def _sum(self, register: int) -> int | None:
+        total = 0
+        try:
+            for chip in self.chips:
+                total += await self.read_register(register, chip.address, tries=1)
+        except NoReply:
+            return None
+        return total if self.chips else None
+
+    # --- work ---------------------------------------------------------------------------------------------------------
+
+    async def send(self, work: Work) -> None:
+        """Give the chips a header. It replaces the one before, whose last nonces still count."""
+        version = int.from_bytes(work.header[:4], "little")
+        if version & ROLLED_VERSION_BITS:
+            key = f"work {work.number}: header version"
+            raise UsageError(key, f"{version:08x}", "bits 28..13 clear: the chip rolls them")
+        job_bytes = self.kind.job_bytes
+        job_byte = job_bytes[self._next_job % len(job_bytes)]
+        self._next_job += 1
+        message = Job(job_byte, work.header, length_byte=self.kind.job_length_byte)
+        if job_byte in self._jobs:
+            self._job_order.remove(job_byte)
+        # First the table, then the line: the answer may be back before the write returns.
+        self._jobs[job_byte] = _Sent(work)
+        self._job_order.append(job_byte)
+        await self._link.send(message)
+        self.counters.jobs += 1
+
+    def _take(self, events: list[HostEvent]) -> None:
+        """Everything of one read that no question asked for. The hot path: nonces by the thousand pass here."""
+        jobs, counters = self._jobs, self.counters
+        at_s = asyncio.get_running_loop().time()
+        target = self._old_target if at_s < self._old_target_until_s else self._target
+        mask, shift, core_shift = self.kind.job_mask, self.kind.job_shift, 8 - self.kind.core_bits
+        sub_core_mask, single = self.kind.sub_core_mask, self.expected_chips == 1
+        finds: list[Find] = []
+        add_find, make, from_bytes, hashed = finds.append, tuple.__new__, int.from_bytes, sha256
+        nonces = duplicates = stale = 0
+        for event in events:
+            if type(event) is not NonceReply:
+                if type(event) is Noise:
+                    counters.link_errors += 1
+                continue
+            nonces += 1
+            nonce, _, result, field = event
+            job = jobs.get((result & mask) >> shift)
+            if job is None:
+                stale += 1
+                continue
+            if field is None:
+                field = 0
+            key = (nonce, field)
+            if key in job.seen or key in job.before:
+                duplicates += 1
+                continue
+            job.seen.add(key)
+            header = (job.version | field << 13).to_bytes(4, "little") + job.tail + nonce
+            value = from_bytes(hashed(hashed(header).digest()).digest(), "little")
+            if value > target:
+                judged = self._second_look(event, field, value, target)
+                if judged is None:
+                    continue
+                job, value = judged
+                header = (job.version | field << 13).to_bytes(4, "little") + job.tail + nonce
+            find = (
+                job.work,
+                header,
+                from_bytes(nonce, "little"),
+                field,
+                0 if single else self._chip_of(nonce),
+                nonce[0] >> core_shift,
+                result & sub_core_mask,
+                _DIFFICULTY_1 / value if value else math.inf,
+                at_s,
+            )
+            add_find(make(Find, find))
+        if nonces and not jobs:
+            return  # left over from before a reset: not ours to count
+        counters.nonces += nonces
+        counters.duplicates += duplicates
+        counters.stale += stale
+        counters.verified += len(finds)
+        for job in jobs.values():
+            job.forget_old()
+        if finds:
+            self._credit(finds)
+            if self.on_finds is not None:
+                self.on_finds(finds)
+
+    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[_Sent, int] | None:
+        """A nonce that fails under the job it names: the jobs before, then the verdict. None: not a find."""
+        job_byte = (reply.result & self.kind.job_mask) >> self.kind.job_shift
+        at = self._job_order.index(job_byte)
+        for earlier in reversed(self._job_order[max(0, at - _RETRIED_JOBS) : at]):
+            job = self._jobs[earlier]
+            other = job.value(reply.nonce, field)
+            if other <= target:
+                key = (reply.nonce, field)
+                if key in job.seen or key in job.before:
+                    self.counters.duplicates += 1
+                    return None
+                job.seen.add(key)
+                return job, other
+        if value <= self._hard_target:
+            self.counters.below_ticket += 1
+            return None
+        self.counters.hw_errors += 1
+        chip = 0 if self.expected_chips == 1 else self._chip_of(reply.nonce)
+        if chip < len(self.chips):
+            self.chips[chip].hw_errors += 1
+        return None
+
+    def _chip_of(self, nonce: bytes) -> int:
+        """By the address bits of the nonce. Unverified on the BM1370, whose address decode no capture shows."""
+        address = int.from_bytes(nonce, "big") >> 17 & 0xFF
+        return address // (256 // next_power_of_two(self.expected_chips))
+
+    def _credit(self, finds: list[Find]) -> None:
+        chips = self.chips
+        if len(chips) == 1:
+            chips[0].finds += len(finds)
+            return
+        for find in finds:
+            if find.chip < len(chips):
+                chips[find.chip].finds += 1
+
+
+def _register(register: int, address: int | None = None) -> Callable[[HostEvent], RegisterReply | None]:
+    def pick(event: HostEvent) -> RegisterReply | None:
+        if not isinstance(event, RegisterReply) or event.register != register:
+            return None
+        return event if address is None or event.address == address else None
+
+    return pick

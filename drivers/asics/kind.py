@@ -1,0 +1,92 @@
+"""What the driver must know of a chip: one row of `ASICS`. Facts and a list of frames, no behaviour of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drivers.asics import pll
+from drivers.codecs.bm13xx import HostMessage, WriteRegister
+from drivers.units import Megahertz
+
+
+@dataclass(frozen=True, slots=True)
+class InitStep:
+    """One frame of a bring-up, and how long to wait behind it. `per_chip`: once for each address, as a unicast."""
+
+    message: HostMessage
+    pause_s: float
+    what: str
+    per_chip: bool = False
+
+    def addressed(self, address: int) -> HostMessage:
+        """The frame for one chip."""
+        if self.per_chip and isinstance(self.message, WriteRegister):
+            return WriteRegister(self.message.register, self.message.value, address)
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class AsicKind:
+    """A chip of the full-header family (BM1362 and later): the chip rolls the version, the host sends whole headers.
+
+    `cores`, `sub_cores`: as the nonce counts them. `small_cores`: what really hashes, for the expected rate.
+    `job_mask`, `job_shift`: the job byte of a nonce is `(result & job_mask) >> job_shift`.
+    """
+
+    name: str
+    chip_id: int
+    cores: int
+    sub_cores: int
+    small_cores: int
+    job_length_byte: int
+    job_step: int
+    job_mask: int
+    job_shift: int
+    core_bits: int
+    sub_core_mask: int
+    reset_baud: int
+    fast_baud: int
+    """What the host sets; the chip's own divider comes within 5 % of it."""
+    fast_baud_word: int
+    clock_limits_mhz: tuple[float, float]
+    """Absolute: the driver sends no clock outside, whoever asks."""
+    reset_clock_mhz: Megahertz
+    floor_clock_mhz: Megahertz
+    pll_shape: pll.PllShape
+    pll_rule: pll.Rule
+    window_guard_ticks: int
+    """Taken off the sweep window, which overruns by about half as much."""
+    init_ticket_difficulty: int
+    version_rolling: WriteRegister
+    before_enumeration: tuple[InitStep, ...]
+    after_enumeration: tuple[InitStep, ...]
+    """Up to the addressing of the chips; the broadcasts and per-chip frames behind it are in `after_addressing`."""
+    after_addressing: tuple[InitStep, ...]
+    chip_id_window_s: float = 1.0
+    address_pause_s: float = 0.010
+    baud_pause_s: float = 0.060
+
+    @property
+    def job_bytes(self) -> tuple[int, ...]:
+        """Every job byte in the order of use."""
+        return tuple(self.job_step * (index + 1) % 128 for index in range(16))
+
+
+def next_power_of_two(count: int) -> int:
+    return 1 << max(0, count - 1).bit_length()
+
+
+def window_ticks(kind: AsicKind, clock: pll.Dividers, chips: int) -> int:
+    """Hash-counting number (register 0x10): crystal ticks in which a core walks its share of the nonces, rounded down.
+
+    Two nonces a clock; the share is 2**32 / cores / chips, both rounded up to powers of two. Source: ESP-Miner
+    components/asic (formula), mujina REFERENCE.md (two per clock, overrun of about 130 ticks).
+    """
+    share = (1 << 32) // next_power_of_two(kind.cores) // next_power_of_two(chips)
+    return share * clock.ref * clock.p1 * clock.p2 // (2 * clock.fb) - kind.window_guard_ticks
+
+
+def ticket_mask_word(difficulty: int) -> int:
+    """Register 0x14 for a difficulty, rounded down to a power of two: as many low one bits, each byte bit-reversed."""
+    mask = (1 << difficulty.bit_length() - 1) - 1
+    return int.from_bytes(bytes(int(f"{byte:08b}"[::-1], 2) for byte in mask.to_bytes(4, "big")), "big")

@@ -1,0 +1,176 @@
+"""Safe-off of a Bitaxe with a TPS546 and an EMC2101, once: for the board to carry out, and as bytes for the sentinel.
+
+Reset asserted, rail off, fan full, each tried whatever became of the one before; then each is read back. Reset comes
+first because a GPIO request cannot hang on a stuck I2C bus (docs/safety.md, "Ordering"). All writes may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from drivers.boards.board import ActionOutcome, RecipeAction
+from drivers.bridges.bitaxe_raw import BitaxeRawBridge
+from drivers.codecs import bitaxe_raw, pmbus
+from drivers.codecs.bitaxe_raw import Request
+from drivers.codecs.pmbus import Command
+from drivers.errors import DeviceError, ProtocolError, TransportError, Unplugged
+from drivers.peripherals import emc2101, tps546
+from drivers.peripherals.emc2101 import Register
+
+RESET_PIN: Final = 0
+RAIL_DOWN_V: Final = 0.1
+RESET, RAIL, FAN = "reset asserted", "rail off", "fan full"
+"""The three outcomes of a safe-off, in its order."""
+
+_TIMEOUT_S: Final = 0.15
+_TRIES: Final = 2
+_DECAY_S: Final = 0.5
+_POLL_S: Final = 0.05
+_VOUT_EXPONENT: Final = -9
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One write. `payload`: what the bridge answers when it was carried out."""
+
+    outcome: str
+    request: Request
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One read-back: the payload, under `mask`, shows that the actuator is where it should be."""
+
+    outcome: str
+    what: str
+    request: Request
+    payload: bytes
+    mask: bytes
+    pause_s: float = 0.0
+    """For the sentinel, behind this read: the rail needs time to decay before its voltage is read."""
+
+    def holds(self, payload: bytes) -> bool:
+        pairs = zip(payload, self.payload, self.mask, strict=False)
+        return len(payload) == len(self.payload) and all((a ^ b) & m == 0 for a, b, m in pairs)
+
+
+def _regulator_read(command: Command, count: int) -> Request:
+    return bitaxe_raw.i2c_write_read(tps546.ADDRESS, bytes([command]), count)
+
+
+def _fan_write(register: Register, value: int) -> Request:
+    return bitaxe_raw.i2c_write(emc2101.ADDRESS, bytes([register, value]))
+
+
+def _fan_read(register: Register) -> Request:
+    return bitaxe_raw.i2c_write_read(emc2101.ADDRESS, bytes([register]), 1)
+
+
+_TWO_WRITTEN: Final = b"\x02"
+
+MOVES: Final = (
+    Move(RESET, bitaxe_raw.gpio_set(RESET_PIN, False), b"\x00"),
+    Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, bytes([Command.OPERATION, 0x00])), _TWO_WRITTEN),
+    Move(FAN, _fan_write(Register.FAN_CONFIG, emc2101.DIRECT_MODE), _TWO_WRITTEN),
+    Move(FAN, _fan_write(Register.FAN_SETTING, emc2101.FULL), _TWO_WRITTEN),
+)
+PROOFS: Final = (
+    Proof(RESET, "reset latch", bitaxe_raw.gpio_get(RESET_PIN), b"\x00", b"\xff"),
+    Proof(RAIL, "OPERATION", _regulator_read(Command.OPERATION, 1), b"\x00", b"\xff"),
+    Proof(FAN, "fan mode", _fan_read(Register.FAN_CONFIG), bytes([emc2101.PROG]), bytes([emc2101.PROG])),
+    Proof(FAN, "fan setting", _fan_read(Register.FAN_SETTING), bytes([emc2101.FULL]), b"\x3f", pause_s=0.1),
+)
+RAIL_DOWN: Final = Proof(RAIL, "READ_VOUT", _regulator_read(Command.READ_VOUT, 2), b"\x00\x00", b"\xc0\xff")
+"""As a mask: fewer than 64 steps of 2**-9 V, so below 0.125 V, the nearest to 0.1 V that a mask can say."""
+
+
+def recipe() -> tuple[RecipeAction, ...]:
+    """The same as whole frames, dialect A, ids zero. Each read-back has an outcome of its own: all must hold."""
+    host, device = bitaxe_raw.HostCodec("A"), bitaxe_raw.DeviceCodec("A")
+    actions = []
+    for move in MOVES:
+        reply = device.encode_reply(0, move.payload)
+        actions.append(RecipeAction(move.outcome, host.encode(move.request, 0), reply, b"\xff" * len(reply)))
+    spoken_for: set[str] = set()
+    for proof in (*PROOFS, RAIL_DOWN):
+        name = f"{proof.outcome}: {proof.what}"
+        confirms = name if proof.outcome in spoken_for else proof.outcome
+        spoken_for.add(proof.outcome)
+        request, reply = host.encode(proof.request, 0), device.encode_reply(0, proof.payload)
+        actions.append(RecipeAction(name, request, reply, b"\xff\xff\xff" + proof.mask, proof.pause_s, confirms))
+    return tuple(actions)
+
+
+@dataclass(slots=True)
+class _Account:
+    """What became of one actuator."""
+
+    sent: bool = True
+    confirmed: bool = True
+    details: list[str] = field(default_factory=list)
+
+    def failed(self, what: str) -> None:
+        if what not in self.details:
+            self.details.append(what)
+
+
+async def make_safe(bridge: BitaxeRawBridge) -> tuple[ActionOutcome, ...]:
+    """Carry it out and read it back. Tries everything, never raises, may run again. About 10 ms when all answers."""
+    accounts = {outcome: _Account() for outcome in (RESET, RAIL, FAN)}
+    for move in MOVES:
+        account = accounts[move.outcome]
+        payload = await _ask(bridge, move.request, move.outcome, account)
+        if payload != move.payload:
+            account.sent = False
+            if payload is not None:
+                account.failed(f"the bridge answers {payload.hex()}")
+    for proof in PROOFS:
+        account = accounts[proof.outcome]
+        payload = await _ask(bridge, proof.request, proof.what, account)
+        if payload is None or not proof.holds(payload):
+            account.confirmed = False
+            if payload is not None:
+                account.failed(f"{proof.what} reads {payload.hex()}")
+    await _await_rail_down(bridge, accounts[RAIL])
+    return tuple(
+        ActionOutcome(outcome, account.sent, account.confirmed, "; ".join(account.details))
+        for outcome, account in accounts.items()
+    )
+
+
+async def _ask(bridge: BitaxeRawBridge, request: Request, what: str, account: _Account) -> bytes | None:
+    """The payload, or None when it was refused or not answered each time."""
+    why = ""
+    for _ in range(_TRIES):
+        try:
+            return await bridge.request(request, what, timeout_s=_TIMEOUT_S)
+        except Unplugged as error:
+            account.failed(str(error))
+            return None
+        except (TransportError, DeviceError, ProtocolError) as error:
+            why = str(error)
+    account.failed(why)
+    return None
+
+
+async def _await_rail_down(bridge: BitaxeRawBridge, account: _Account) -> None:
+    """The rail decays in milliseconds under load; without one it may take longer."""
+    loop = asyncio.get_running_loop()
+    give_up_s = loop.time() + _DECAY_S
+    while True:
+        payload = await _ask(bridge, RAIL_DOWN.request, RAIL_DOWN.what, account)
+        if payload is None or len(payload) != len(RAIL_DOWN.payload):
+            account.confirmed = False
+            return
+        rail_v = pmbus.decode_ulinear16(pmbus.decode_word(payload), _VOUT_EXPONENT)
+        if rail_v < RAIL_DOWN_V:
+            account.details.append(f"{rail_v:.3f} V")
+            return
+        if loop.time() >= give_up_s:
+            account.confirmed = False
+            account.failed(f"the rail still reads {rail_v:.3f} V after {_DECAY_S:g} s")
+            return
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,91 @@
+"""One sweep over the sensors of a board: every question bounded, and no number for what did not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from drivers.boards.board import BoardReading, Channel
+from drivers.errors import DeviceError, NoReply, ProtocolError, UnknownPart
+
+T = TypeVar("T")
+
+LIMIT_S: Final = 0.55
+"""A sweep ends within 0.6 s even when nothing answers."""
+SILENT_AFTER: Final = 2
+"""So many unanswered requests in a row end a sweep: the bus is dead, and the next sweep will tell."""
+BLANKED: Final = "blanked"
+"""How the note of a sample begins that was left out on purpose; the value before it still stands."""
+
+
+class Sweep:
+    """Gathers a `BoardReading`. `Unplugged` goes through; every other failure becomes a note."""
+
+    def __init__(self) -> None:
+        self.at_s = asyncio.get_running_loop().time()
+        self.channels: dict[Channel, float | None] = {}
+        self.notes: dict[Channel, str] = {}
+        self._ends_at_s = self.at_s + LIMIT_S
+        self._answered = False
+        self._silent = 0
+        self._ended = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether this sweep asks nothing more."""
+        return bool(self._ended)
+
+    async def ask(self, channels: tuple[Channel, ...], question: Callable[[], Awaitable[T]]) -> T | None:
+        """Ask; when no answer comes, all `channels` that depend on it read None, with the reason."""
+        if self._ended:
+            self._fail(channels, self._ended)
+            return None
+        try:
+            async with asyncio.timeout_at(self._ends_at_s):
+                answer = await question()
+        except NoReply as error:
+            self._silent += 1
+            if self._silent >= SILENT_AFTER:
+                self._ended = f"the bus is silent: {self._silent} requests in a row were not answered"
+            self._fail(channels, str(error))
+            return None
+        except TimeoutError:
+            self._ended = f"the sweep took longer than {LIMIT_S:g} s"
+            self._fail(channels, self._ended)
+            return None
+        except (DeviceError, ProtocolError, UnknownPart) as error:
+            self._heard()
+            self._fail(channels, str(error))
+            return None
+        self._heard()
+        return answer
+
+    async def take(self, channel: Channel, question: Callable[[], Awaitable[float]]) -> float | None:
+        """Ask for the one number of a channel."""
+        value = await self.ask((channel,), question)
+        if value is not None:
+            self.channels[channel] = float(value)
+        return value
+
+    def put(self, channel: Channel, value: float | None, note: str | None = None) -> None:
+        """A value that follows from others, or None and why."""
+        self.channels[channel] = value
+        if note is not None:
+            self.notes[channel] = note
+
+    def leave_out(self, channel: Channel, why: str = "not in this sweep") -> None:
+        """Not asked, on purpose."""
+        self.put(channel, None, f"{BLANKED}: {why}")
+
+    def reading(self) -> BoardReading:
+        silent = not self._answered and bool(self._silent)
+        return BoardReading(self.at_s, self.channels, self.notes, bus_silent=silent)
+
+    def _heard(self) -> None:
+        self._answered = True
+        self._silent = 0
+
+    def _fail(self, channels: tuple[Channel, ...], why: str) -> None:
+        for channel in channels:
+            self.put(channel, None, why)

@@ -1,0 +1,272 @@
+"""The bitaxe-raw bridge: the MCU on the board that lends us its I2C bus, its reset pin and its ADC over USB.
+
+The firmware parses one frame per USB packet, counts lengths in two ways and drops what it cannot answer, so the driver
+is the careful side: one request at a time, written in one call; ids that start at random and are never 0xFF; input
+flushed and 20 ms of silence before the first request; reads tried again, writes never. Sources: korbin/bitaxe-raw
+src/control/*.rs, 256foundation/emberone-usbserial-fw; docs/wire/bitaxe-raw.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from drivers.codecs import bitaxe_raw
+from drivers.codecs.bitaxe_raw import ErrorCode, HostCodec, HostEvent, Refusal, Reply, Request, Stray
+from drivers.errors import BridgeRefused, Nack, NoReply, UnexpectedReply, Unplugged, UsageError
+from drivers.link import Link
+from drivers.traits import Transport
+
+TIMEOUT_S: Final = 0.25
+"""Longest wait for one answer; the firmware needs about a millisecond, its own I2C timeouts stay below 100 ms [U]."""
+OPEN_QUIET_S: Final = 0.020
+"""After opening: replies of an earlier session come in this time, and half a frame is forgotten (after 4 ms)."""
+QUIET_S: Final = 0.030
+"""A silence that decides between the two readings of an ambiguous reply."""
+SETTLE_S: Final = 0.010
+"""After a request that was given up: its frame must not share a USB packet with the next."""
+READ_TRIES: Final = 3
+
+T = TypeVar("T")
+_Frame = tuple[Request, int]
+
+
+@dataclass(slots=True)
+class BridgeCounters:
+    """Counts since the bridge was made. `strays`: pieces of input that answered nothing."""
+
+    requests: int = 0
+    silent: int = 0
+    refused: int = 0
+    strays: int = 0
+
+
+class _Framing:
+    """The codec with the one-argument `encode` that a `Link` calls."""
+
+    def __init__(self, codec: HostCodec) -> None:
+        self._codec = codec
+
+    def encode(self, message: _Frame, /) -> bytes:
+        return self._codec.encode(*message)
+
+    def feed(self, data: bytes, /) -> list[HostEvent]:
+        return self._codec.feed(data)
+
+
+class BitaxeRawBridge:
+    """One bridge over its control port. Requests from any number of tasks are sent one after the other."""
+
+    def __init__(
+        self, transport: Transport, *, dialect: str = "A", timeout_s: float = TIMEOUT_S, first_id: int | None = None
+    ) -> None:
+        self.name = transport.name
+        self.counters = BridgeCounters()
+        self.on_lost: Callable[[Unplugged], None] | None = None
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._codec = HostCodec(dialect)
+        self._link: Link[_Frame, HostEvent] = Link(
+            transport, _Framing(self._codec), on_events=self._on_events, on_lost=self._on_lost
+        )
+        self._busy = asyncio.Lock()
+        self._id = random.randrange(bitaxe_raw.UNPARSED_ID) if first_id is None else first_id
+        self._opened = False
+        self._settled_at_s = 0.0
+
+    @property
+    def lost(self) -> Unplugged | None:
+        """Why the control port is gone; None while it is there."""
+        return self._link.lost
+
+    def start(self) -> None:
+        """Begin to read. Nothing is sent."""
+        self._link.start()
+
+    async def open(self) -> None:
+        """Throw away what an earlier session left behind. The first request does this by itself."""
+        async with self._busy:
+            await self._open()
+
+    async def _open(self) -> None:
+        if self._opened:
+            return
+        await self._transport.discard_input()
+        await asyncio.sleep(OPEN_QUIET_S)
+        await self._transport.discard_input()
+        self._opened = True
+
+    async def aclose(self) -> None:
+        await self._link.aclose()
+
+    def _on_lost(self, error: Unplugged) -> None:
+        if self.on_lost is not None:
+            self.on_lost(error)
+
+    def _on_events(self, events: list[HostEvent]) -> None:
+        self.counters.strays += sum(isinstance(event, Stray) for event in events)
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    async def request(self, request: Request, what: str, *, timeout_s: float | None = None) -> bytes:
+        """One request, sent once; returns the payload. Raises `NoReply`, `BridgeRefused` or `Unplugged`."""
+        async with self._busy:
+            await self._open()
+            loop = asyncio.get_running_loop()
+            if (wait_s := self._settled_at_s - loop.time()) > 0:
+                await asyncio.sleep(wait_s)
+            self._id = (self._id + 1) % bitaxe_raw.UNPARSED_ID
+            own_id = self._id
+            self._codec.expect(request, own_id)
+            self.counters.requests += 1
+
+            def pick(event: HostEvent) -> Reply | Refusal | None:
+                if isinstance(event, Reply) and event.id == own_id:
+                    return event
+                ours = isinstance(event, Refusal) and event.id in (own_id, bitaxe_raw.UNPARSED_ID)
+                return event if ours and isinstance(event, Refusal) else None
+
+            try:
+                answer = await self._ask(request, own_id, pick, what, timeout_s or self._timeout_s)
+            except (NoReply, asyncio.CancelledError):
+                self._settled_at_s = loop.time() + SETTLE_S
+                self.counters.silent += 1
+                raise
+        if isinstance(answer, Refusal):
+            self.counters.refused += 1
+            raise BridgeRefused(what, answer.code, answer.text)
+        return answer.payload
+
+    async def _ask(
+        self,
+        request: Request,
+        own_id: int,
+        pick: Callable[[HostEvent], Reply | Refusal | None],
+        what: str,
+        timeout_s: float,
+    ) -> Reply | Refusal:
+        """Ask, and let silence decide what the codec cannot: the few answers that read two ways in dialect A."""
+        frame = (request, own_id)
+        if request.reply_bytes not in bitaxe_raw.COLLIDING_LENGTHS:
+            return await self._link.ask(frame, pick, timeout_s, what)
+        asking: asyncio.Future[Reply | Refusal] = asyncio.ensure_future(self._link.ask(frame, pick, timeout_s, what))
+        try:
+            while not asking.done():
+                before = self._codec.pending
+                await asyncio.wait((asking,), timeout=QUIET_S)
+                if self._codec.pending_quiet and self._codec.pending == before:
+                    self._link.dispatch(self._codec.quiet())
+            return await asking
+        finally:
+            asking.cancel()
+
+    async def read(
+        self, request: Request, what: str, *, tries: int = READ_TRIES, timeout_s: float | None = None
+    ) -> bytes:
+        """A request that changes nothing: asked again when it stays unanswered or is refused."""
+
+        async def once() -> bytes:
+            return await self.request(request, what, timeout_s=timeout_s)
+
+        return await _again(once, tries)
+
+    # --- what the bridge lends ----------------------------------------------------------------------------------------
+
+    def i2c(self, *, read_tries: int = READ_TRIES, timeout_s: float | None = None) -> BridgeI2c:
+        """The I2C bus. `read_tries=1` and a short time-out for sweeps, which come back soon anyway."""
+        return BridgeI2c(self, read_tries, timeout_s)
+
+    def gpio(self, pin: int) -> BridgePin:
+        """One pin, by the number that the firmware gives it."""
+        return BridgePin(self, pin)
+
+    async def adc(self, command: int = 0x50) -> int:
+        """A raw, uncalibrated conversion. 0x50 is VDD; bitaxe-raw refuses every other."""
+        payload = await self.read(bitaxe_raw.adc_read(command), f"ADC {command:#04x} of {self.name}")
+        return int.from_bytes(payload, "little")
+
+    async def set_i2c_frequency(self, hertz: int) -> None:
+        """The clock of the I2C bus. `UnexpectedReply` when the firmware echoes another."""
+        payload = await self.request(bitaxe_raw.i2c_frequency(hertz), f"I2C clock of {self.name}")
+        if int.from_bytes(payload, "little") != hertz:
+            raise UnexpectedReply(f"{self.name}: I2C clock {hertz} Hz, but the bridge echoes {payload.hex(' ')}")
+
+
+class BridgeI2c:
+    """An `I2c` through the bridge. Made by `BitaxeRawBridge.i2c`."""
+
+    def __init__(self, bridge: BitaxeRawBridge, read_tries: int, timeout_s: float | None) -> None:
+        self._bridge, self._read_tries, self._timeout_s = bridge, read_tries, timeout_s
+
+    async def write(self, address: int, data: bytes) -> None:
+        what = f"I2C write {address:#04x} {data[:1].hex()}"
+        request = bitaxe_raw.i2c_write(address, data)
+
+        async def once() -> bytes:
+            return await self._bridge.request(request, what, timeout_s=self._timeout_s)
+
+        payload = await _nacks(address, once)
+        if payload[0] != len(data) & 0xFF:
+            raise UnexpectedReply(f"{what}: {len(data)} bytes were sent, the bridge says {payload[0]}")
+
+    async def read(self, address: int, count: int) -> bytes:
+        request = bitaxe_raw.i2c_read(address, bitaxe_raw.safe_read_length(count))
+        return (await self._read(address, request, f"I2C read {address:#04x}"))[:count]
+
+    async def write_read(self, address: int, data: bytes, count: int) -> bytes:
+        # A colliding length is avoided by reading one byte more, and never by a second read: that would start over.
+        request = bitaxe_raw.i2c_write_read(address, data, bitaxe_raw.safe_read_length(count))
+        return (await self._read(address, request, f"I2C read {address:#04x} {data.hex()}"))[:count]
+
+    async def _read(self, address: int, request: Request, what: str) -> bytes:
+        async def once() -> bytes:
+            return await self._bridge.request(request, what, timeout_s=self._timeout_s)
+
+        async def told() -> bytes:
+            return await _nacks(address, once)
+
+        return await _again(told, self._read_tries)
+
+
+class BridgePin:
+    """A `GpioPin` of the bridge. Of an output it reads the latch."""
+
+    def __init__(self, bridge: BitaxeRawBridge, pin: int) -> None:
+        self._bridge, self._pin = bridge, pin
+
+    async def set(self, high: bool) -> None:
+        """`UnexpectedReply` when the bridge reports another level."""
+        what = f"GPIO {self._pin} set {'high' if high else 'low'}"
+        payload = await self._bridge.request(bitaxe_raw.gpio_set(self._pin, high), what)
+        if bool(payload[0]) is not high:
+            raise UnexpectedReply(f"{what}: the bridge reports {payload[0]}")
+
+    async def get(self, *, tries: int = READ_TRIES, timeout_s: float | None = None) -> bool:
+        what = f"GPIO {self._pin} get"
+        payload = await self._bridge.read(bitaxe_raw.gpio_get(self._pin), what, tries=tries, timeout_s=timeout_s)
+        return bool(payload[0])
+
+
+async def _nacks(address: int, once: Callable[[], Awaitable[bytes]]) -> bytes:
+    """An error text of the I2C driver becomes a `Nack`: the firmware has one for all that can go wrong on the bus."""
+    try:
+        return await once()
+    except BridgeRefused as error:
+        if error.code == ErrorCode.TEXT:
+            raise Nack(address, error.text) from error
+        raise
+
+
+async def _again(once: Callable[[], Awaitable[T]], tries: int) -> T:
+    """Up to `tries` attempts at something that changes nothing."""
+    for _ in range(tries - 1):
+        try:
+            return await once()
+        except (Nack, BridgeRefused, NoReply):
+            continue
+    if tries < 1:
+        raise UsageError("tries", tries, "1 or more")
+    return await once()
