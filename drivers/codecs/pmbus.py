@@ -280,9 +280,9 @@ RETRY_FOREVER: Final = 7
 
 _ACTIONS: Final = {
     Command.VOUT_OV_FAULT_RESPONSE: ("ignore", "shut down", "shut down", "invalid"),
-    Command.VOUT_UV_FAULT_RESPONSE: ("ignore", "shut down after the delay", "shut down", "invalid"),
+    Command.VOUT_UV_FAULT_RESPONSE: ("ignore", "shut down after the delay", "shut down", "action 3"),
     Command.IOUT_OC_FAULT_RESPONSE: ("ignore", "invalid", "shut down after the delay", "shut down"),
-    Command.OT_FAULT_RESPONSE: ("ignore", "shut down after the delay", "shut down", "shut down until cool"),
+    Command.OT_FAULT_RESPONSE: ("ignore", "action 1", "shut down", "shut down until cool"),
 }
 
 

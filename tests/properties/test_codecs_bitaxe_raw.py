@@ -23,7 +23,7 @@ from drivers.codecs.bitaxe_raw import (
     safe_read_lengths,
 )
 
-CODECS = settings(derandomize=True, deadline=None, database=None, max_examples=150)
+CODECS = settings(derandomize=True, deadline=None, database=None, max_examples=100)
 ID = st.integers(0, 0xFE)
 SAFE = st.integers(0, 60).filter(lambda count: count not in COLLIDING_LENGTHS)
 COLLIDING = st.sampled_from(sorted(COLLIDING_LENGTHS))

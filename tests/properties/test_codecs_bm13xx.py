@@ -29,7 +29,7 @@ from drivers.codecs.bm13xx import (
 )
 from drivers.codecs.crc import crc5, crc5_bits
 
-CODECS = settings(derandomize=True, deadline=None, database=None, max_examples=120)
+CODECS = settings(derandomize=True, deadline=None, database=None, max_examples=80)
 CRC5 = anycrc.CRC(width=5, poly=0x05, init=0x1F, refin=False, refout=False, xorout=0)
 
 BYTE = st.integers(0, 0xFF)
@@ -183,7 +183,7 @@ def test_garbage_between_replies_costs_no_reply(
     assert codec.noise_bytes == len(garbage)
 
 
-@settings(CODECS, max_examples=250)
+@settings(CODECS, max_examples=160)
 @given(st.lists(SPICED | st.builds(DeviceCodec(True).encode, REPLIES, SIZE), max_size=30), SIZE, st.data())
 def test_any_stream_reads_as_it_does_byte_by_byte(parts: list[bytes], size: int, draw: st.DataObject) -> None:
     stream = b"".join(parts)
@@ -199,7 +199,7 @@ def test_any_stream_reads_as_it_does_byte_by_byte(parts: list[bytes], size: int,
     )
 
 
-@settings(CODECS, max_examples=200)
+@settings(CODECS, max_examples=130)
 @given(st.lists(SPICED | st.builds(DeviceCodec(True).encode, REPLIES, SIZE), max_size=12), st.none() | BYTE, st.data())
 @example([b"\xaa\x55\x00\x00\x00\x00\x00\x00\x00", b"\x00\x00"], None, None)
 def test_a_stream_of_unknown_length_reads_the_same_in_any_pieces(
@@ -250,7 +250,7 @@ def test_a_whole_reply_never_waits_for_more(garbage: bytes, reply: ChipReply, si
 # --- the chip's end --------------------------------------------------------------------------------------------------
 
 
-@settings(CODECS, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(CODECS, max_examples=130, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(SPICED | st.builds(encode, COMMANDS | JOBS) | st.builds(encode, MIDSTATE_JOBS), max_size=12),
     st.booleans(),

@@ -31,7 +31,7 @@ from drivers.codecs.pmbus import (
     status_names,
 )
 
-CODECS = settings(derandomize=True, deadline=None, database=None, max_examples=200)
+CODECS = settings(derandomize=True, deadline=None, database=None, max_examples=120)
 WORD = st.integers(0, 0xFFFF)
 DIGEST = st.binary(min_size=32, max_size=32)
 
