@@ -59,13 +59,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._clock_resolution = max(1e-9, math.ulp(self._now_s))
 
     def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """Run `func` here and now: while a thread works, virtual time would race ahead of it."""
-        future: asyncio.Future[T] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the future, as a thread pool does
-            future.set_exception(error)
-        return future
+        """Run `func` in this thread: while another one works, virtual time would race ahead of it."""
+
+        async def in_line() -> T:
+            return func(*args)
+
+        return self.create_task(in_line())
 
 
 def _where(task: asyncio.Task[Any]) -> str:

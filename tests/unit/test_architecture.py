@@ -66,8 +66,6 @@ CLOCKS: Final = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns",
 OWN_CLOCK: Final = {
     "controller.safety.sentinel": "a process without an event loop, standard library only",
     "drivers.transports.tap": "recordings of several processes are laid side by side by CLOCK_MONOTONIC",
-    "emulator.ports.pty": "a pseudo-terminal carries no rate: grace after a change is real time",
-    "emulator.serve": "a trace of actuations is compared with the clock of other processes",
 }
 
 

@@ -114,7 +114,7 @@ def test_a_killed_process_loses_at_most_the_line_it_was_writing(path: Path) -> N
         "while True:\n    w.bytes('data', 'tx', n.to_bytes(4, 'big'))\n    n += 1\n"
         "    if n == 2000: print('go', flush=True)\n"
     )
-    root = Path(__file__).parents[4]
+    root = Path(__file__).parents[3]
     with subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=root, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"go\n"
