@@ -18,7 +18,9 @@ from controller.work.statistics import wilson_interval
 from drivers.asics.chain import Chain, Find, Work
 
 PACE_MARGIN_S: Final = 0.001
-"""Between the end of one window and the next job."""
+"""Between the end of one window and the next job, on average."""
+LEAST_MARGIN_S: Final = 0.0003
+"""What at least lies between them when a job makes up for the lateness of the one before: timers round up to 1 ms."""
 ANSWER_GRACE_S: Final = 0.050
 """From the end of the last window until its answer has come down the line."""
 SYNTHETIC_JOB_S: Final = 0.5
@@ -170,6 +172,7 @@ class PatternSession(_Session):
 
     async def run(self) -> None:
         chain, now, sleep = self._chain, self._now, asyncio.sleep
+        due_s = now()
         while True:
             window_s = float(chain.window_s)
             if window_s <= 0.0:
@@ -183,7 +186,8 @@ class PatternSession(_Session):
             await chain.send(Work(number, solved.header))
             self._jobs += 1
             job.sent_s = now()
-            await sleep(window_s + PACE_MARGIN_S)
+            due_s = max(due_s + window_s + PACE_MARGIN_S, job.sent_s + window_s + LEAST_MARGIN_S)
+            await sleep(due_s - job.sent_s)
 
     async def finish(self) -> None:
         job = self._current
