@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
 from drivers.asics import pll
 from drivers.asics.kind import AsicKind, InitStep, next_power_of_two, ticket_mask_word, window_ticks
+from drivers.asics.records import Chip, Counters, Find, Work
 from drivers.codecs import header as block_header
 from drivers.codecs.bm13xx import (
     LONG_REPLY_BYTES,
@@ -39,6 +39,8 @@ from drivers.link import Link
 from drivers.traits import Transport
 from drivers.units import HashesPerSecond, Megahertz, Seconds
 
+__all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
+
 SLEW_STEP_MHZ: Final = 6.25
 ROLLED_VERSION_BITS: Final = 0x1FFF_E000
 """Header version bits 28..13, which the chip rolls: they must go out clear."""
@@ -50,60 +52,11 @@ SEEN_PER_JOB: Final = 65_536
 
 _CHIP_ID, _CLOCK, _WINDOW, _TICKET, _BAUD = 0x00, 0x08, 0x10, 0x14, 0x28
 _HASH_COUNT, _ERROR_COUNT = 0x8C, 0x4C
-_LOCKED: Final = 1 << 31
 _OLD_MASK_S: Final = 0.1
 """For so long after a new ticket mask, nonces that only pass the old one may still be under way."""
 _CRYSTAL_HZ: Final = 25e6
 _DIFFICULTY_1: Final = float(block_header.DIFFICULTY_1_TARGET)
 _RETRIED_JOBS: Final = 3
-
-
-class Work(NamedTuple):
-    """What a chip is to hash. `header`: 76 bytes or more in header order, version bits 28..13 clear."""
-
-    number: int
-    header: bytes
-
-
-class Find(NamedTuple):
-    """A nonce whose hash was recomputed here and passes. `header` is the whole of it, rolled version and nonce in."""
-
-    work: Work
-    header: bytes
-    nonce: int
-    version_field: int
-    """The rolled bits before their shift by 13."""
-    chip: int
-    core: int
-    sub_core: int
-    difficulty: float
-    at_s: float
-
-
-@dataclass(slots=True)
-class Chip:
-    """One chip of the chain, and what it has done since the board was opened."""
-
-    index: int
-    address: int
-    chip_id: int
-    finds: int = 0
-    hw_errors: int = 0
-
-
-@dataclass(slots=True)
-class Counters:
-    """Counts since the chain was made. `verified` are finds; each nonce is in exactly one of verified, hw_errors,
-    duplicates, stale and below_ticket. `link_errors` are pieces of noise on the line."""
-
-    jobs: int = 0
-    nonces: int = 0
-    verified: int = 0
-    hw_errors: int = 0
-    duplicates: int = 0
-    stale: int = 0
-    link_errors: int = 0
-    below_ticket: int = 0
 
 
 class _Sent:
@@ -387,30 +340,38 @@ class Chain:
 
     async def _confirm_settings(self) -> None:
         for chip in self.chips:
-            for register, wanted in ((_WINDOW, self._window), (_CLOCK, self._clock.word if self._clock else 0)):
-                found = await self.read_register(register, chip.address)
-                if found & ~_LOCKED != wanted & ~_LOCKED:
-                    what = f"{self.name}: chip {chip.index} register {register:#04x}"
-                    raise VerifyError(what, f"{wanted:08x}", f"{found:08x}")
+            window = await self.read_register(_WINDOW, chip.address)
+            if window != self._window:
+                raise VerifyError(f"{self.name}: sweep window of chip {chip.index}", self._window, window)
+            word = await self.read_register(_CLOCK, chip.address)
+            if not self._is_clock(word, self._clock):
+                wanted = f"{self._clock.word:08x}" if self._clock else "a known clock"
+                raise VerifyError(f"{self.name}: PLL word of chip {chip.index}", wanted, f"{word:08x}")
+
+    def _is_clock(self, word: int, clock: pll.PllWord | None) -> bool:
+        """Compared as clocks: many words make the same, and the one after reset is none of ours."""
+        try:
+            found_mhz = pll.clock_mhz(word, self.kind.pll_shape)
+        except UsageError:
+            return False
+        return clock is not None and abs(found_mhz - clock.actual_mhz) < 1e-6
 
     async def stop_hashing(self) -> bool:
-        """Window 0 and the clock to its floor, at the present line rate, read back. For when only this port is left.
+        """Window 0 and the clock to its floor, read back. For when only this port is left.
 
-        True when every chip confirmed both. A chip that does not answer, or a port that is gone, is False, no error.
+        At the present line rate, then at the fast one, at which another program may have left the chip. True when every
+        chip confirmed both. A chip that does not answer, or a port that is gone, is False, no error.
         """
         floor = pll.solve(self.kind.floor_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
-        addresses = [chip.address for chip in self.chips] or [0]
-        stopped = False
+        if self._clock is None:
+            self._codec.use_reply_bytes(None)  # found like this, not brought up here: both lengths may come
         try:
-            for _ in range(2):
-                await self._link.send(WriteRegister(_WINDOW, 0, None))
-                await self._link.send(WriteRegister(_CLOCK, floor.word, None))
-                stopped = True
-                for address in addresses:
-                    stopped = stopped and await self._reads(_WINDOW, address, 0)
-                    stopped = stopped and await self._reads(_CLOCK, address, floor.word)
-                if stopped:
-                    break
+            stopped = await self._stop(floor)
+            if not stopped and not self._fast:
+                await self._host_rate(self.kind.fast_baud)
+                stopped = self._fast = await self._stop(floor)
+                if not stopped:
+                    await self._host_rate(self.kind.reset_baud)
         except Unplugged:
             stopped = False
         if stopped:
@@ -419,11 +380,20 @@ class Chain:
             self._clock = self._asked_mhz = None
         return stopped
 
-    async def _reads(self, register: int, address: int, wanted: int) -> bool:
-        try:
-            return await self.read_register(register, address, tries=2) & ~_LOCKED == wanted & ~_LOCKED
-        except NoReply:
-            return False
+    async def _stop(self, floor: pll.PllWord) -> bool:
+        """Two attempts at one line rate; a silent chip costs 0.4 s."""
+        addresses = [chip.address for chip in self.chips] or [0]
+        for _ in range(2):
+            await self._link.send(WriteRegister(_WINDOW, 0, None))
+            await self._link.send(WriteRegister(_CLOCK, floor.word, None))
+            try:
+                windows = [await self.read_register(_WINDOW, address, tries=2) for address in addresses]
+                words = [await self.read_register(_CLOCK, address, tries=2) for address in addresses]
+            except NoReply:
+                continue
+            if not any(windows) and all(self._is_clock(word, floor) for word in words):
+                return True
+        return False
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -431,6 +401,7 @@ class Chain:
         """One register of one chip. `NoReply` when it stays silent."""
         what = f"{self.name}: register {register:#04x} of {address:#04x}"
         async with self._asking:
+            self._codec.expect(register)
             for attempt in range(1, tries + 1):
                 try:
                     reply = await self._link.ask(

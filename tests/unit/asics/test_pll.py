@@ -1,0 +1,97 @@
+"""PLL words: every published word of the rules we have, and no clock that the PLL cannot make."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+
+from drivers.asics import pll
+from drivers.asics.pll import Rule
+from drivers.errors import UsageError
+from tests.vectors import frame, params, rows
+
+RULES = {"R-STOCK": Rule.STOCK, "R-ESP": Rule.ESP, "R-OLD": Rule.OLD}
+ELSEWHERE = {"R-FW", "R-GEK97"}
+"""Rules of other firmware that we do not carry."""
+MEANING = re.compile(r"(?P<rule>R-\w+) (?:ramp step )?(?P<mhz>[\d.]+)(?: MHz)?(?:, actual (?P<actual>[\d.]+))?")
+
+
+def shape_of(chip: str) -> pll.PllShape:
+    if chip == "BM1397":
+        return pll.BM1397
+    return pll.BM1366 if chip in ("BM1366", "BM1366/BM1368") else pll.BM1370
+
+
+def solvable() -> list[dict[str, Any]]:
+    found = []
+    for row in rows("bm13xx", "pll", "pll-ramp"):
+        rule = MEANING.match(row["meaning"])
+        assert rule, row
+        assert rule["rule"] in RULES or rule["rule"] in ELSEWHERE
+        if rule["rule"] in RULES:
+            found.append(row)
+    return found
+
+
+@pytest.mark.parametrize("row", params(solvable()))
+def test_each_rule_makes_the_published_word(row: dict[str, Any]) -> None:
+    meant = MEANING.match(row["meaning"])
+    assert meant
+    found = pll.solve(float(meant["mhz"]), RULES[meant["rule"]], shape_of(row["chip"]))
+    assert found.wire == frame(row)
+    if meant["actual"]:
+        assert found.actual_mhz == pytest.approx(float(meant["actual"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("row", params(rows("bm13xx", "pll-captured")))
+def test_a_captured_word_decodes_to_the_clock_that_the_source_names(row: dict[str, Any]) -> None:
+    word = int.from_bytes(frame(row), "big")
+    meant = re.search(r"([\d.]+) MHz", row["meaning"])
+    assert meant
+    post = 8 if "(7+1)" in row["meaning"] else 1
+    wanted = 50.0 if "reset value" in row["meaning"] else float(meant[1])
+    assert pll.clock_mhz(word, shape_of(row["chip"]), post_divider=post) == pytest.approx(wanted, abs=0.5)
+
+
+def test_all_rules_give_the_same_clock_where_their_words_differ() -> None:
+    words = {rule: pll.solve(525.0, rule) for rule in Rule}
+    assert {f"{found.word:08x}" for found in words.values()} == {"40a80230", "50d20240"}
+    assert {found.actual_mhz for found in words.values()} == {525.0}
+
+
+def test_the_high_vco_bit_is_set_from_2400_mhz_on_and_not_below() -> None:
+    assert pll.solve(600.0).word == 0x50C00230  # 25 * 192 / 2 is exactly 2400
+    assert pll.solve(575.0).word >> 28 == 4
+    assert pll.solve(56.25, Rule.ESP, pll.BM1397).word >> 28 == 4
+
+
+@pytest.mark.parametrize("rule", Rule)
+@pytest.mark.parametrize("mhz", [0.0, -50.0, math.nan, math.inf, 5.0, 3500.0])
+def test_a_clock_that_cannot_be_made_is_refused(rule: Rule, mhz: float) -> None:
+    with pytest.raises(UsageError, match="frequency_mhz"):
+        pll.solve(mhz, rule)
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_clock_that_is_granted_is_within_one_megahertz(rule: Rule) -> None:
+    for tenth in range(500, 8000, 7):
+        wish = tenth / 10
+        try:
+            found = pll.solve(wish, rule)
+        except UsageError:
+            continue
+        assert abs(found.actual_mhz - wish) <= pll.MAX_ERROR_MHZ
+        assert pll.clock_mhz(found.word) == found.actual_mhz
+
+
+@pytest.mark.parametrize("word", [0x40000230, 0x40A80030])
+def test_a_word_with_a_zero_divider_is_refused(word: int) -> None:
+    with pytest.raises(UsageError, match="pll word"):
+        pll.clock_mhz(word)
+
+
+def test_a_read_back_may_say_that_the_pll_has_locked() -> None:
+    assert pll.clock_mhz(0xC0540165) == 50.0
