@@ -31,6 +31,8 @@ from emulator.ports.pty import PtyPort
 
 SCHEMA: Final = "hashbridge.emulator/1"
 TRACE_SCHEMA: Final = "hashbridge.emulator-trace/1"
+LIFE_S: Final = 0.2
+"""The bench is brought up to date at least so often, so that what trips by itself is traced when it happens."""
 ORPHAN_LOOK_S: Final = 0.25
 ORPHAN_QUIET_S: Final = 3.0
 """After the owner is gone: so long without any program at the ports, and the emulator leaves."""
@@ -158,6 +160,7 @@ class _Server:
         self._trace: TextIO | None = None
         self._listener: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
+        self._life: asyncio.TimerHandle | None = None
         self.ports: dict[str, PtyPort] = {}
         # The bench counts from the moment its supply came, which is now.
         self._origin_s = loop.time()
@@ -181,8 +184,15 @@ class _Server:
         self._socket.unlink(missing_ok=True)
         self._listener = await asyncio.start_unix_server(self._serve_client, str(self._socket))
         self._socket.chmod(0o600)
+        self._live()
+
+    def _live(self) -> None:
+        self.bench.advance(self._now_s())
+        self._life = self._loop.call_later(LIFE_S, self._live)
 
     async def close(self) -> None:
+        if self._life is not None:
+            self._life.cancel()
         for port in self.ports.values():
             port.close()
         if self._listener is not None:

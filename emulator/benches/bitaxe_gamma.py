@@ -151,15 +151,14 @@ class BitaxeGamma:
     def power_cycle(self) -> None:
         at_s = self.clock()
         self.advance(at_s)
-        self._drive_rail(0.0, at_s, 0.0)
         self._power_up(at_s)
 
     # --- wiring
 
     def _power_up(self, at_s: float) -> None:
+        self.regulator.power_up(at_s)
         self.firmware.power_up(at_s)
         self.fan.power_up(at_s)
-        self.regulator.power_up(at_s)
 
     def _rail(self, at_s: float) -> RailState:
         plant = self.plant

@@ -144,6 +144,7 @@ class Tps546:
         self.enable_pin = True
         """Level of EN. No host drives it on a Gamma; it is taken to be high, as mujina's 1F works there [inf]."""
         self._regulation_error_v = 0.0
+        self._driving = False
         self.stores = 0
         """How often the host wrote the part's flash. It never should."""
         self.power_up(0.0, started=False)
@@ -152,13 +153,15 @@ class Tps546:
 
     def power_up(self, at_s: float, *, started: bool = True) -> None:
         """The supply came: reset values, output as ON_OFF_CONFIG says."""
+        self._commanded = False
+        if started:
+            self._stop(at_s)
         self._registers = dict(_RESET)
         self._registers[ON_OFF_CONFIG] = self._on_off_reset
         self._ready_at_s = at_s + NAK_S if started else float("inf")
         self._latched = dict.fromkeys(_STATUS, 0)
         self._on = False
         self._on_since_s = 0.0
-        self._commanded = False
         self._held_off = False
         self._restart_at_s: float | None = None
         self._retries: int | None = None
@@ -168,6 +171,7 @@ class Tps546:
         self._recompute()
         if started:
             self._control_changed(at_s)
+            self.supervise(at_s, self._rail(at_s))
 
     @property
     def converting(self) -> bool:
@@ -183,7 +187,7 @@ class Tps546:
         """Fault: the output leaves its set point by this much."""
         self._regulation_error_v = volts
         if self._on:
-            self._drive(self.set_v, at_s, 0.0)
+            self._output(self.set_v, at_s, 0.0)
 
     def _recompute(self) -> None:
         """Decode the limits once, not at each look."""
@@ -241,12 +245,20 @@ class Tps546:
         self._on, self._on_since_s, self._restart_at_s = True, at_s, None
         self._first_temperature = self._quirk
         self._note_clamp()
-        self._drive(self.set_v, at_s, self._start_s)
+        self._output(self.set_v, at_s, self._start_s)
 
     def _stop(self, at_s: float) -> None:
         if self._on:
             self._on = False
-            self._drive(0.0, at_s, 0.0)
+            self._output(0.0, at_s, 0.0)
+
+    def _output(self, volts: float, at_s: float, ramp_s: float) -> None:
+        """Drive the rail. What this does to the input is looked at with the next step, not from within this one."""
+        self._driving = True
+        try:
+            self._drive(volts, at_s, ramp_s)
+        finally:
+            self._driving = False
 
     def _note_clamp(self) -> None:
         if self._clamped and self._on:
@@ -256,6 +268,8 @@ class Tps546:
 
     def supervise(self, at_s: float, rail: RailState) -> None:
         """Compare the rail with the limits and act. The hosts of this world may all be dead."""
+        if self._driving:
+            return
         vin = rail.input_v
         latched = self._latched
         was_ok = self._input_ok
@@ -279,11 +293,19 @@ class Tps546:
             self._respond(OT_RESPONSE, at_s)
         if self._on:
             self._watch_output(at_s, rail)
-        elif self._commanded and not self._held_off and (self._restart_at_s is None or at_s >= self._restart_at_s):
-            cooling = self._registers[OT_RESPONSE][0] >> 6 == 3 and latched[STATUS_TEMPERATURE] & 0x80
+        elif self._commanded and not self._held_off and not self._hindered(at_s, rail):
+            self._start(at_s)
+
+    def _hindered(self, at_s: float, rail: RailState) -> bool:
+        """A pause before a restart, or a fault that is present, keeps the output from starting."""
+        if self._restart_at_s is not None and at_s < self._restart_at_s:
+            return True
+        hot = self._registers[OT_RESPONSE][0] >> 6
+        release_c = self._ot_fault_c
+        if hot == 3 and self._latched[STATUS_TEMPERATURE] & 0x80:
             release_c = self._ot_warn_c if self._ot_warn_c < self._ot_fault_c else self._ot_fault_c - 20
-            if not (cooling and rail.die_c >= release_c):
-                self._start(at_s)
+        too_hot = hot != 0 and rail.die_c >= release_c
+        return too_hot or (rail.input_v > self._vin_ov_v and self._registers[VIN_OV_RESPONSE][0] >> 6 != 0)
 
     def _watch_output(self, at_s: float, rail: RailState) -> None:
         latched = self._latched
@@ -314,16 +336,11 @@ class Tps546:
         action, retries, delay = byte >> 6, byte >> 3 & 7, byte & 7
         if action == 0 or (register == OC_RESPONSE and action == 1) or not self._on:
             return
-        self._stop(at_s)
-        if retries == 0:
-            self._held_off = True
-            return
+        self._restart_at_s = at_s + max(1, delay) * self._rise_s
         if retries < 7:
             self._retries = retries if self._retries is None else self._retries - 1
-            if self._retries == 0:
-                self._held_off = True
-                return
-        self._restart_at_s = at_s + max(1, delay) * self._rise_s
+            self._held_off = self._retries <= 0
+        self._stop(at_s)
 
     # --- the bus
 
@@ -387,7 +404,7 @@ class Tps546:
         if command in (OPERATION, VOUT_COMMAND, VOUT_MAX, VOUT_MIN):
             self._note_clamp()
         if self._on and self._target_v != before:
-            self._drive(self.set_v, at_s, 0.0)
+            self._output(self.set_v, at_s, 0.0)
 
     def read(self, count: int, at_s: float) -> bytes | None:
         """A read that names no register: acknowledged, content unspecified [U]."""

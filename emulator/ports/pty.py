@@ -62,8 +62,6 @@ class PtyPort:
         self._pending = bytearray()
         self.dropped_bytes = 0
         """Bytes lost because the host did not read."""
-        self.heard_at_s: float | None = None
-        """When the host last sent something, device time."""
         self._open()
 
     @property
@@ -153,7 +151,6 @@ class PtyPort:
             # Packet mode: the first byte is 0 before data, and flags when the settings changed or a queue was flushed.
             data = data[1:] if data[:1] == b"\x00" else b""
         if data:
-            self.heard_at_s = at_s
             recent = at_s - self._changed_at_s <= GRACE_S and self._previous_baud != self._baud
             self._device.receive(Burst(self._baud, data), at_s, self._previous_baud if recent else None)
         self._schedule()
