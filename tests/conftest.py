@@ -24,7 +24,6 @@ _seed_key = pytest.StashKey[int]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hashbridge")
     group.addoption("--hb-target", choices=("emulator", "hw"), default="emulator", help="what the hil tests run on")
-    group.addoption("--hb-bench", metavar="FILE", default=None, help="TOML file that describes the real rig")
     group.addoption("--hb-soak", action="store_true", help="run the long tests too")
     group.addoption("--hb-seed", type=int, default=1, metavar="N", help="seed of all chance in the tests (1)")
 
