@@ -44,6 +44,7 @@ NONCE_LONG = bytes.fromhex("AA 55 4C 03 52 75 0C D2 05 A2 9C")
 NONCE_SHORT = bytes.fromhex("AA 55 97 C3 28 B6 01 63 9C")
 CHIP_ID = RegisterReply(0x13700000, 0, 0)
 NONCE = NonceReply(bytes.fromhex("4C035275"), 0x0C, 0xD2, 0x05A2)
+NONCE_97 = NonceReply(bytes.fromhex("97C328B6"), 1, 0x63, None)
 READ_ALL = bytes.fromhex("55 AA 52 05 00 00 0A")
 HEADER = bytes.fromhex(rows("bm13xx", "header")[0]["hex"])[:76]
 BASE_HEADER = bytes.fromhex("00000020") + HEADER[4:]
@@ -66,7 +67,7 @@ def test_every_framed_command_of_the_vectors_is_run() -> None:
 def test_a_published_command_decodes_and_is_made_again(row: Row) -> None:
     (command,) = DeviceCodec(full_header_jobs=True).feed(frame(row))
     assert isinstance(command, ReadRegister | WriteRegister | SetAddress | ChainInactive)
-    assert encode(command) == frame(row)
+    assert encode(command) == HostCodec().encode(command) == frame(row)
 
 
 @pytest.mark.parametrize("row", params(RESPONSES))
@@ -226,9 +227,20 @@ def test_a_long_read_gives_every_reply_around_a_broken_one() -> None:
 
 def test_register_replies_among_nonces_keep_their_place() -> None:
     assert host(11).feed(NONCE_LONG * 5 + CHIP_ID_LONG + NONCE_LONG * 5) == [NONCE] * 5 + [CHIP_ID] + [NONCE] * 5
-    short = NonceReply(bytes.fromhex("97C328B6"), 1, 0x63, None)
-    assert host(9).feed(NONCE_SHORT * 8) == [short] * 8
-    assert host(9).feed(NONCE_SHORT * 8 + CHIP_ID_SHORT) == [short] * 8 + [CHIP_ID]
+    assert host(9).feed(NONCE_SHORT * 8) == [NONCE_97] * 8
+    assert host(9).feed(NONCE_SHORT * 8 + CHIP_ID_SHORT) == [NONCE_97] * 8 + [CHIP_ID]
+
+
+@pytest.mark.parametrize("size", [9, 11])
+def test_a_flipped_bit_in_a_long_read_costs_that_reply_alone(size: int) -> None:
+    frame, reply = (NONCE_SHORT, NONCE_97) if size == 9 else (NONCE_LONG, NONCE)
+    for bit in range(8 * size):
+        broken = bytearray(frame)
+        broken[bit // 8] ^= 0x80 >> bit % 8
+        codec = host(size)
+        events = codec.feed(frame * 3 + bytes(broken) + frame * 4)
+        assert [event for event in events if not isinstance(event, Noise)] == [reply] * 7
+        assert codec.noise_bytes == size
 
 
 def test_every_other_reply_broken_still_gives_the_rest() -> None:
@@ -309,6 +321,17 @@ def test_a_hashing_chip_is_heard_before_the_length_is_known() -> None:
     assert codec.feed(NONCE_LONG + CHIP_ID_LONG + NONCE_LONG) == [NONCE, CHIP_ID, NONCE]
 
 
+def test_noise_before_the_length_is_known_is_reported() -> None:
+    codec = host(None)
+    codec.expect(0x00)
+    assert codec.feed(b"\x13" + CHIP_ID_LONG + b"\x37") == [
+        Noise(b"\x13", "no preamble"),
+        CHIP_ID,
+        Noise(b"\x37", "no preamble"),
+    ]
+    assert codec.noise_bytes == 2
+
+
 def test_choosing_a_length_forgets_the_one_seen() -> None:
     codec = host(None)
     codec.feed(CHIP_ID_SHORT)
@@ -381,6 +404,12 @@ def test_commands_may_come_back_to_back_and_in_pieces() -> None:
     assert whole == messages
     chip = DeviceCodec(full_header_jobs=True)
     assert [event for byte in stream for event in chip.feed(bytes((byte,)))] == messages
+
+
+def test_bytes_that_are_no_command_are_reported_at_once() -> None:
+    chip = DeviceCodec(full_header_jobs=True)
+    assert chip.feed(b"\x13\x37\x55") == [Noise(b"\x13\x37", "no frame")]
+    assert chip.feed(READ_ALL[1:]) == [ReadRegister(0, None)]
 
 
 def test_reset_of_a_chip_forgets_half_a_command() -> None:
