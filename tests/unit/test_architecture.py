@@ -1,7 +1,7 @@
 """Who may import whom, held against every import in the tree; and a few habits that a reviewer cannot see at a glance.
 
-The labels D1 to D9 are the rows of `TABLE`; A3 says that time is the loop's time. Lazy imports count like any other. Imports under `if TYPE_CHECKING` count for
-the direction, and not for loops: a type may point back, running code may not.
+The labels D1 to D9 are the rows of `TABLE`; A3 says that time is the loop's time. Lazy imports count like any other.
+Imports under `if TYPE_CHECKING` count for the direction, not for loops: a type may point back, running code not.
 """
 
 from __future__ import annotations
