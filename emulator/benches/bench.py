@@ -25,8 +25,11 @@ class BenchSettings:
     """Air temperature; None: as the plant settings say."""
     plant: PlantSettings = field(default_factory=PlantSettings)
     regulator: str = "TPS546D24A"
+    fan_controller: str = "EMC2101"
+    """Or `EMC2101-R`: both are found on Gamma boards."""
     rail_on_at_power_up: bool = False
-    """[U] whether the regulator of a real board starts by itself when the supply comes."""
+    """The regulator starts by itself when the supply comes, and OPERATION does not stop it before ON_OFF_CONFIG is
+    written. Seen on Gamma 601 boards with this firmware (bitaxe-raw issue 10)."""
     first_temperature_quirk: bool = True
     """The regulator's first temperature after enabling reads 127.88 C."""
 

@@ -56,7 +56,7 @@ class BitaxeGamma:
             on_at_power_up=known.rail_on_at_power_up,
             first_temperature_quirk=known.first_temperature_quirk,
         )
-        self.fan = Emc2101(look=self._look, drive=self._drive_fan, seed=known.seed)
+        self.fan = Emc2101(look=self._look, drive=self._drive_fan, seed=known.seed, product=known.fan_controller)
         solved = SolvedHeaders.load(known.solved)
         chance = random.Random(f"{known.seed}/chip")
         self.chip = Bm1370(chance, solved, known.dilution, self.plant.chip_supply)

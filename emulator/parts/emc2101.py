@@ -1,13 +1,16 @@
 """EMC2101 fan controller and diode thermometer as an I2C target, with its own temperature-to-fan table.
 
-Sources: Microchip EMC2101 datasheet (https://ww1.microchip.com/downloads/en/DeviceDoc/2101.pdf), held against two
-independent drivers written from it: adafruit/Adafruit_CircuitPython_EMC2101 (`emc2101_regs.py`, `emc2101_lut.py`) and
-feeph/libemc2101-python (`core.py`, reset values and status bits). ESP-Miner issue 1927 for the true scale of the duty.
+Sources: Microchip EMC2101 datasheet (https://ww1.microchip.com/downloads/en/DeviceDoc/2101.pdf, register table of
+section 6), held against two independent drivers written from it: adafruit/Adafruit_CircuitPython_EMC2101
+(`emc2101_regs.py`, `emc2101_lut.py`) and feeph/libemc2101-python (`core.py`, reset values and status bits). ESP-Miner
+issue 1927 for the true scale of the duty; bitaxe-raw issue 10 for the fan at power-up.
 [M] = from memory of the datasheet, [U] = unverified on a part, [A] = assumption of this emulator.
 
-The table: 4A bit 5 (PROG) set means that 4C drives the fan and that 4C and 50..5F can be written; clear means that the
-table drives it and both are read-only. Eight pairs, temperature (7 bits) and setting (6 bits), in rising order; going
-down, a pair is left when the temperature is the hysteresis 4F below it. Both drivers agree on all of this.
+The table: 4A bit 5 (PROG) set means that 4C drives the fan and that 4C and 4F..5F can be written; clear means that the
+table drives it and they are read-only. Eight pairs, temperature (7 bits) and setting (6 bits), in rising order; going
+down, a pair is left when the temperature is the hysteresis 4F below it. Both drivers act on this; one comment of the
+second states the lock the other way round, against its own code. Above TCRIT (19, 85 C) the fan is at full speed
+whatever drives it, until the diode is the hysteresis 21 below it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 ADDRESS: Final = 0x4C
-PRODUCT_ID: Final = 0x16
+PRODUCT_IDS: Final = {"EMC2101": 0x16, "EMC2101-R": 0x28}
+"""Both are found on Gamma boards. The -R is meant to start the fan at full speed, and does not do so reliably."""
 MAKER_ID: Final = 0x5D
 REVISION: Final = 0x01
 TACH_CLOCK: Final = 5_400_000
@@ -34,14 +38,14 @@ WRONG_BETA_C: Final = 1.5
 
 INTERNAL, EXTERNAL_HIGH, STATUS, CONFIG, RATE = 0x00, 0x01, 0x02, 0x03, 0x04
 FORCED, ONE_SHOT, EXTERNAL_LOW = 0x0C, 0x0F, 0x10
-IDEALITY, BETA, TCRIT = 0x17, 0x18, 0x19
+IDEALITY, BETA, TCRIT, TCRIT_HYSTERESIS = 0x17, 0x18, 0x19, 0x21
 TACH_LOW, TACH_HIGH, TACH_LIMIT_LOW, TACH_LIMIT_HIGH = 0x46, 0x47, 0x48, 0x49
 FAN_CONFIG, SPIN_UP, FAN_SETTING, PWM_FREQUENCY, PWM_DIVIDE, TABLE_HYSTERESIS = 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F
 TABLE, TABLE_END = 0x50, 0x60
 PRODUCT, MAKER, REVISION_REGISTER = 0xFD, 0xFE, 0xFF
 
 _PROG, _FORCE, _POLARITY = 0x20, 0x40, 0x10
-_TACH_INPUT, _STANDBY = 0x04, 0x40
+_CRITICAL_OPEN, _TACH_INPUT, _STANDBY = 0x02, 0x04, 0x40
 _MIRRORS: Final = {0x09: CONFIG, 0x0A: RATE, 0x0B: 0x05, 0x0D: 0x07, 0x0E: 0x08}
 _MASKS: Final = {  # writable bits; a register that is missing here cannot be written
     CONFIG: 0xFF,
@@ -59,7 +63,7 @@ _MASKS: Final = {  # writable bits; a register that is missing here cannot be wr
     IDEALITY: 0x3F,
     BETA: 0x0F,
     TCRIT: 0xFF,
-    0x21: 0x7F,
+    TCRIT_HYSTERESIS: 0x7F,
     TACH_LIMIT_LOW: 0xFF,
     TACH_LIMIT_HIGH: 0xFF,
     FAN_CONFIG: 0x7F,
@@ -80,7 +84,7 @@ _RESET: Final = {
     IDEALITY: 0x12,
     BETA: 0x08,
     TCRIT: 0x55,
-    0x21: 0x0A,
+    TCRIT_HYSTERESIS: 0x0A,
     TACH_LIMIT_LOW: 0xFF,
     TACH_LIMIT_HIGH: 0xFF,
     FAN_CONFIG: 0x20,
@@ -89,10 +93,9 @@ _RESET: Final = {
     PWM_FREQUENCY: 0x17,
     PWM_DIVIDE: 0x01,
     TABLE_HYSTERESIS: 0x04,
-    PRODUCT: PRODUCT_ID,
     MAKER: MAKER_ID,
     REVISION_REGISTER: REVISION,
-    **{register: 0x3F if register & 1 else 0x7F for register in range(TABLE, TABLE_END)},  # [M]
+    **{register: 0x3F if register & 1 else 0x7F for register in range(TABLE, TABLE_END)},
 }
 _SPIN_UP_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 _SPIN_UP_DUTY: Final = (0.0, 0.5, 0.75, 1.0)
@@ -118,9 +121,11 @@ class Emc2101:
         look: Callable[[float], Surroundings],
         drive: Callable[[float, float], None],
         seed: int,
+        product: str = "EMC2101",
         address: int = ADDRESS,
     ) -> None:
         self.address = address
+        self._product_id = PRODUCT_IDS[product]
         self._look, self._drive = look, drive
         self._rng = random.Random(f"{seed}/emc2101")
         self.diode = "ok"
@@ -135,6 +140,10 @@ class Emc2101:
         self._registers = bytearray(256)
         for register, value in _RESET.items():
             self._registers[register] = value
+        self._registers[PRODUCT] = self._product_id
+        self._critical = False
+        self._critical_limit_written = False
+        self._low_byte: int | None = None
         self._conversion = -1
         self._code = 0
         self._internal = 0
@@ -180,6 +189,12 @@ class Emc2101:
                 celsius += self._rng.uniform(-60.0, 60.0)
             self._code = min(max(round(celsius * 8), -512), 1015)
         self._note_events()
+        registers = self._registers
+        release_c = registers[TCRIT] - (registers[TCRIT_HYSTERESIS] if self._critical else 0)
+        critical = self._code / 8 > release_c
+        if critical != self._critical:
+            self._critical = critical
+            self._apply(self._setting, at_s)
         if self.table_active:
             self._follow_table(at_s)
 
@@ -231,6 +246,9 @@ class Emc2101:
         if self._spin_until_s is not None:
             self._set_duty(_SPIN_UP_DUTY[self._registers[SPIN_UP] >> 3 & 3], at_s)
             return
+        if self._critical:
+            self._set_duty(1.0, at_s)
+            return
         full = 2 * (self._registers[PWM_FREQUENCY] & 0x1F) or 1
         duty = min(1.0, setting / full)
         self._set_duty(1.0 - duty if self._registers[FAN_CONFIG] & _POLARITY else duty, at_s)
@@ -264,8 +282,12 @@ class Emc2101:
         mask = _MASKS.get(register)
         if mask is None:
             return
-        if (register == FAN_SETTING or TABLE <= register < TABLE_END) and self.table_active:
+        if (register == FAN_SETTING or TABLE_HYSTERESIS <= register < TABLE_END) and self.table_active:
             return  # read-only while the table drives
+        if register == TCRIT:
+            if not registers[CONFIG] & _CRITICAL_OPEN or self._critical_limit_written:
+                return  # once a power-up, and only when 03 bit 1 permits it
+            self._critical_limit_written = True
         registers[register] = value & mask
         if register == RATE:
             self._period_s = 16 / 2 ** min(value & 0x0F, 9)
@@ -298,9 +320,11 @@ class Emc2101:
             around = self._look(at_s)
             self._convert(at_s, around)
             if register == EXTERNAL_HIGH:
+                self._low_byte = self._code << 5 & 0xE0  # held for the read that should follow
                 return self._code >> 3 & 0xFF
             if register == EXTERNAL_LOW:
-                return self._code << 5 & 0xE0
+                low, self._low_byte = self._low_byte, None
+                return self._code << 5 & 0xE0 if low is None else low
             if register == INTERNAL:
                 return self._internal
             return self._read_status(around)
@@ -327,11 +351,12 @@ class Emc2101:
         return events
 
     def _tach(self, around: Surroundings) -> int:
-        """Clock counts for a revolution; FFFF when the fan stands or the pin is the alert output."""
+        """Clock counts for a revolution, the mode of 4A in the lowest two bits; FFFF when the fan stands or the pin
+        is the alert output."""
         if around.fan_rpm < 60 or not self._registers[CONFIG] & _TACH_INPUT:
             return TACH_STOPPED
         rpm = around.fan_rpm * (1 + self._rng.gauss(0.0, 0.002))  # jitter [A]
-        return min(int(TACH_CLOCK / rpm), TACH_STOPPED)
+        return min(int(TACH_CLOCK / rpm) & 0xFFFC | self._registers[FAN_CONFIG] & 0x03, TACH_STOPPED)
 
 
 def _signed(byte: int) -> int:

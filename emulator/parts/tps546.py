@@ -138,7 +138,7 @@ class Tps546:
         self._rail, self._drive = rail, drive
         self._rng = random.Random(f"{seed}/tps546")
         self._device_id = b"\x06" + DEVICE_IDS[device_id]
-        # [U] Which of the two a Gamma does: with 17 the EN pin alone would start the rail when power comes.
+        # 17: the EN pin alone starts the rail when power comes, and OPERATION is ignored. Gamma 601 boards do this.
         self._on_off_reset = b"\x17" if on_at_power_up else b"\x1f"
         self._quirk = first_temperature_quirk
         self.enable_pin = True

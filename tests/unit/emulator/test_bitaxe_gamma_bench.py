@@ -107,6 +107,16 @@ async def test_the_board_wakes_up_dark_cold_and_in_reset() -> None:
     assert gamma.moves() == []
 
 
+async def test_a_rail_that_starts_by_itself_heeds_no_operation_before_on_off_config(seed: int) -> None:
+    gamma = Gamma(BenchSettings(seed=seed, rail_on_at_power_up=True))
+    await asyncio.sleep(0.5)
+    assert gamma.moves() == ["rail on"]
+    await gamma.put(0x24, "01 00")
+    assert gamma.truth()["rail_on"]
+    await gamma.put(0x24, "02 1B")
+    assert not gamma.truth()["rail_on"]
+
+
 async def test_power_up_over_the_control_port_brings_the_chip_to_its_line() -> None:
     async with live() as gamma:
         await gamma.data.transport.write(CHIP_ID_QUESTION)

@@ -223,6 +223,41 @@ def test_going_back_to_the_direct_setting_takes_the_value_that_was_there(bench: 
     assert bench.read(0x4C) == 0x2E
 
 
+def test_above_its_critical_limit_the_fan_is_full_whatever_drives_it(bench: Bench) -> None:
+    bench.write("17 24", "18 00", "4B 00", "4C 0F")
+    bench.chip_c = 87.0
+    bench.wait(0.1)
+    assert bench.duty == 1.0
+    bench.chip_c = 78.0
+    bench.wait(0.5)
+    assert bench.duty == 1.0, "within the hysteresis of 10 C"
+    bench.chip_c = 73.0
+    bench.wait(0.5)
+    assert bench.duty == pytest.approx(15 / 46)
+
+
+def test_the_critical_limit_can_be_written_once_and_only_when_permitted(bench: Bench) -> None:
+    bench.write("19 46")
+    assert bench.read(0x19) == 0x55
+    bench.write("03 02", "19 46", "19 50")
+    assert bench.read(0x19) == 0x46
+
+
+def test_both_bytes_of_a_temperature_are_of_one_conversion(bench: Bench) -> None:
+    bench.write("17 24", "18 00")
+    high = bench.read(0x01)
+    bench.chip_c = 30.0
+    bench.now_s += 1.0
+    low = bench.read(0x10)
+    assert high * 8 + (low >> 5) == pytest.approx(60 * 8, abs=8)
+    assert bench.external_c() == pytest.approx(30.0, abs=1.0)
+
+
+def test_the_variant_for_which_the_board_was_drawn_has_another_product_id() -> None:
+    part = Emc2101(look=lambda at_s: Surroundings(25.0, 25.0, 0.0), drive=lambda *_: None, seed=1, product="EMC2101-R")
+    assert part.write_read(bytes((0xFD,)), 1, 1.0) == b"\x28"
+
+
 def test_a_forced_temperature_drives_the_table_for_a_test(bench: Bench) -> None:
     bench.write("4B 00", *TABLE, "0C 42", "4A 40")
     bench.wait(0.1)
