@@ -227,6 +227,9 @@ def test_the_echo_of_a_frequency_is_tested_to_the_letter() -> None:
     assert codec.pending_quiet
     assert codec.feed(echo[4:]) == [Reply(5, request.data)]
 
+    codec = asked(request, 5)
+    assert codec.feed(bytes.fromhex("04 00 FF 11")) == [Refusal(0xFF, 0x11, "")]  # an echo would carry our id
+
     codec = asked(i2c_frequency(400_000), 5)
     assert codec.feed(bytes.fromhex("04 00 05 11")) == [Refusal(5, 0x11, "")]  # 400,000 Hz does not begin with 0x11
 

@@ -321,6 +321,25 @@ def test_a_hashing_chip_is_heard_before_the_length_is_known() -> None:
     assert codec.feed(NONCE_LONG + CHIP_ID_LONG + NONCE_LONG) == [NONCE, CHIP_ID, NONCE]
 
 
+def test_a_nonce_whose_head_looks_like_a_shorter_one_is_read_whole() -> None:
+    nonce = _long_nonce_with_a_good_head(0x80, result=0x68)
+    for pieces in ([nonce], [nonce[:9], nonce[9:]], [nonce[:10], nonce[10:]]):
+        codec = host(None)
+        (reply,) = [event for piece in pieces for event in codec.feed(piece)]
+        assert reply == host(11).feed(nonce)[0]
+        assert codec.seen_reply_bytes == 11
+
+
+def test_a_nonce_whose_head_is_the_reply_asked_for_reads_the_same_in_any_pieces() -> None:
+    nonce = _long_nonce_with_a_good_head(0x00, result=0x68)
+    for pieces in ([nonce], [nonce[:9], nonce[9:]]):  # one in 65,536; the head cannot wait for what may never come
+        codec = host(None)
+        codec.expect(0x68)
+        first, *rest = [event for piece in pieces for event in codec.feed(piece)]
+        assert isinstance(first, RegisterReply)
+        assert rest == [Noise(nonce[9:], "no preamble")]
+
+
 def test_noise_before_the_length_is_known_is_reported() -> None:
     codec = host(None)
     codec.expect(0x00)
@@ -479,6 +498,14 @@ def _ambiguous() -> bytes:
         if crc5_bits(body, 0, 3) == 0:
             return b"\xaa\x55" + body + b"\x00"
     raise AssertionError("none found")
+
+
+def _long_nonce_with_a_good_head(kind: int, result: int) -> bytes:
+    """A nonce of 11 bytes whose first nine are a good reply too: of type `kind >> 5`."""
+    head = b"\x4c\x03\x52\x75\x0c" + bytes((result,))
+    crc = crc5_bits(head, kind >> 5, 3)
+    reply = NonceReply(head[:4], head[4], result, (kind | crc) << 8 | 0x31)
+    return DeviceCodec(full_header_jobs=True).encode(reply, 11)
 
 
 def _compress(state: bytes, block: bytes) -> bytes:
