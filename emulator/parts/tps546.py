@@ -229,6 +229,7 @@ class Tps546:
         return (on or not by_command) and (active or not by_pin)
 
     def _control_changed(self, at_s: float) -> None:
+        rail = self._rail(at_s)  # first: grid points that have passed belong to the command before
         wanted = self._wants_on()
         if wanted and not self._commanded:
             self._latched = dict.fromkeys(_STATUS, 0)  # OFF to ON clears what was latched
@@ -239,7 +240,7 @@ class Tps546:
             self._held_off, self._restart_at_s = False, None
             self._stop(at_s)
         else:
-            self.supervise(at_s, self._rail(at_s))
+            self.supervise(at_s, rail)
 
     def _start(self, at_s: float) -> None:
         self._on, self._on_since_s, self._restart_at_s = True, at_s, None
