@@ -53,9 +53,9 @@ class _Question(Generic[In, R]):
         if self._quiet_s is None:
             return True
         if self._quiet_s > 0:
-            self._timer = self._loop.call_later(self._quiet_s, self._end)
+            self._timer = self._loop.call_later(self._quiet_s, self.end)
         else:
-            self._end()
+            self.end()
         return True
 
     def fail(self, error: Exception) -> None:
@@ -68,7 +68,8 @@ class _Question(Generic[In, R]):
         if not self.over.cancel() and not self.over.cancelled():
             self.over.exception()  # given up and failed at once: nobody else will ask
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """No further answer is waited for."""
         if not self.over.done():
             self.over.set_result(None)
 
@@ -142,17 +143,32 @@ class Link(Generic[Out, In]):
     async def _exchange(
         self, message: Out, pick: Callable[[In], R | None], timeout_s: float, quiet_s: float | None
     ) -> list[R]:
+        # What `asyncio.timeout` does, without its price: it costs as much as a whole exchange in memory, and only a
+        # write that does not end ever needs the cancellation.
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         question = _Question(pick, quiet_s)
+        written = expired = False
+
+        def expire() -> None:
+            nonlocal expired
+            expired = True
+            if written or task is None:
+                question.end()
+            else:
+                task.cancel()
+
         self._questions.append(question)  # before the write: in memory the answer comes inside it
-        limit = asyncio.timeout(timeout_s)
+        timer = loop.call_later(timeout_s, expire)
         try:
-            async with limit:
-                await self.send(message)
-                await question.over
-        except TimeoutError:
-            if not limit.expired():
+            await self.send(message)
+            written = True
+            await question.over
+        except asyncio.CancelledError:
+            if written or not expired or task is None or task.uncancel() > 0:
                 raise
         finally:
+            timer.cancel()
             self._questions.remove(question)
             question.close()
         return question.answers
