@@ -172,6 +172,8 @@ class _Server:
             self._trace = self._trace_path.open("a", buffering=1)
             bench.on_actuation = self._record
             self._write_trace({"what": "start", "detail": bench.board, "at_s": 0.0})
+            for actuation in bench.actuations:
+                self._record(actuation)
         for kind, device in (("control", bench.control), ("data", bench.data)):
             self.ports[kind] = PtyPort(
                 device,

@@ -1,0 +1,144 @@
+"""Serving a bench: what is published, who may take a name, and what the trace says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.benches import BenchSettings
+from emulator.serve import SCHEMA, TRACE_SCHEMA, Served, main_async
+
+pytestmark = pytest.mark.real_time
+
+
+@asynccontextmanager
+async def serving(directory: Path, **options: Any) -> AsyncIterator[Served]:
+    ready: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    task = asyncio.create_task(
+        main_async("bitaxe-gamma", directory, stop=stop, on_ready=ready.set_result, **options), name="serve"
+    )
+    waits: list[asyncio.Future[Any]] = [task, ready]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    try:
+        yield ready.result()
+    finally:
+        stop.set()
+        await task
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def sidecar_of(directory: Path, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((directory / f"{name}.json").read_text())
+    return content
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+async def ask(socket: str, *requests: dict[str, Any] | str) -> list[dict[str, Any]]:
+    reader, writer = await asyncio.open_unix_connection(socket)
+    answers = []
+    for request in requests:
+        text = request if isinstance(request, str) else json.dumps(request)
+        writer.write(text.encode() + b"\n")
+        answers.append(json.loads(await reader.readline()))
+    writer.close()
+    await writer.wait_closed()
+    return answers
+
+
+async def test_the_sidecar_names_everything_and_goes_with_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, name="emu-7", settings=BenchSettings(seed=7, dilution=1)) as served:
+        content = sidecar_of(tmp_path, "emu-7")
+        assert content == {
+            "schema": SCHEMA,
+            "board": "bitaxe-gamma",
+            "pid": os.getpid(),
+            "seed": 7,
+            "dilution": 1,
+            "control": str(tmp_path / "emu-7-control"),
+            "data": str(tmp_path / "emu-7-data"),
+            "plant": str(tmp_path / "emu-7.plant"),
+        }
+        assert content == served.as_dict()
+    assert names(tmp_path) == []
+
+
+async def test_a_name_in_use_is_refused_and_one_of_the_dead_is_taken_over(tmp_path: Path) -> None:
+    sleeper = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(60)")
+    write(tmp_path / "bitaxe-gamma.json", json.dumps({"pid": sleeper.pid}))
+    with pytest.raises(FileExistsError, match=f"process {sleeper.pid}"):
+        async with serving(tmp_path):
+            pass
+    sleeper.kill()
+    await sleeper.wait()
+    async with serving(tmp_path) as served:
+        assert sidecar_of(tmp_path, "bitaxe-gamma")["pid"] == served.pid == os.getpid()
+    write(tmp_path / "bitaxe-gamma.json", "torn by a cra")
+    async with serving(tmp_path):
+        assert sidecar_of(tmp_path, "bitaxe-gamma")["pid"] == os.getpid()
+
+
+async def test_an_unknown_board_is_named_with_those_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no emulated board 'abacus'; there are: bitaxe-gamma"):
+        await main_async("abacus", tmp_path)
+
+
+async def test_the_trace_dates_each_move_on_the_monotonic_clock(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    before_ns = time.monotonic_ns()
+    async with serving(tmp_path / "run", trace=trace, settings=BenchSettings(rail_on_at_power_up=True)) as served:
+        answers = await ask(served.plant, {"do": "power_cycle"}, {"get": "actuations"})
+        assert answers[0] == {"ok": True}
+        assert [move["what"] for move in answers[1]["actuations"]] == ["rail on", "rail off", "rail on"]
+    after_ns = time.monotonic_ns()
+    traced = lines(trace)
+    assert [entry["what"] for entry in traced] == ["start", "rail on", "rail off", "rail on"]
+    assert all(entry["schema"] == TRACE_SCHEMA for entry in traced)
+    stamps = [entry["t_ns"] for entry in traced]
+    assert before_ns <= min(stamps) <= max(stamps) <= after_ns
+    assert stamps == sorted(stamps)
+
+
+async def test_nonsense_on_the_plant_socket_is_answered_and_changes_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        answers = await ask(
+            served.plant,
+            "this is not JSON",
+            "[1, 2]",
+            {"get": "rich"},
+            {"do": ["stall_fan"]},
+            {"do": "stick", "part": "emc2101", "register": 1, "data": "not hex"},
+            {"set": {}},
+            {},
+            {"get": "truth"},
+        )
+        assert [answer["ok"] for answer in answers] == [False] * 7 + [True]
+        assert all(answer["error"] for answer in answers[:7])
+
+
+def test_the_module_can_be_run_and_says_how(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "emulator.serve"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "usage" in done.stderr
