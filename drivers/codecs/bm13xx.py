@@ -351,8 +351,8 @@ class HostCodec:
     def _feed_unknown(self, data: bytes) -> list[HostEvent]:
         """Nine bytes decide when they are a whole reply to the question asked, eleven otherwise.
 
-        The longer form is not waited for: a register reply of 11 whose first nine also pass is one that ends in three zero
-        bytes (the CRC of zeros after a CRC of 0 is 0), and says the same in both readings. Its other two zeros are
+        The longer form is not waited for: a register reply of 11 whose first nine also pass is one that ends in three
+        zero bytes (the CRC of zeros after a CRC of 0 is 0), and says the same in both readings. Its other two zeros are
         dropped when they come. Nonces are taken in the long form only: nine bytes of a long one pass once in 256.
         """
         events: list[HostEvent] = []
