@@ -49,7 +49,7 @@ bench: .venv/dev.stamp ## measures, about 3 minutes; JSON on stdout and in bench
 	@$(PY) -m tests.bench --out bench.json
 
 udev: .venv/run.stamp ## writes udev/ anew from the table of boards
-	@$(PY) -m drivers.discovery > udev/71-hashbridge.rules
+	@$(PY) -m drivers.discovery --write udev
 
 clean: ## removes what the other targets made
 	@rm -rf .venv build dist bench.json .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,6 +14,7 @@ from controller.cli.files import readable_file
 from controller.cli.quantities import parse_dilution, parse_seed
 from controller.port import BoardConfig
 from drivers.boards import BOARDS
+from drivers.discovery import discover
 from drivers.errors import UnknownPart, UsageError
 
 SYNTHETIC_DILUTION: Final = 2**24
@@ -32,7 +33,7 @@ def add_target_options(parser: ArgumentParser) -> None:
     where = parser.add_argument_group("board")
     choice = where.add_mutually_exclusive_group(required=True)
     choice.add_argument("--emulate", metavar="NAME", help="an emulated board, on two pseudo-terminals")
-    choice.add_argument("--port", "-p", metavar="CONTROL[,DATA]", help="the ports of a board")
+    choice.add_argument("--port", "-p", metavar="CONTROL[,DATA]", help="the ports of a board, or its name in `list`")
     where.add_argument("--board", metavar="NAME", help="which board is behind --port, where its USB strings do not say")
     where.add_argument("--solved", metavar="FILE", help="emulated: other solved headers, raw 80-byte records")
     where.add_argument("--seed", metavar="N", help="emulated: the seed of all chance (1)")
@@ -104,46 +105,31 @@ def _given(arguments: Namespace) -> BoardConfig:
         raise UsageError(
             "--dilution", dilution, f"only with an emulated board, and {control} is none: hardware hashes 1:1"
         )
-    board = arguments.board or board_behind(control)
+    found = [each for each in discover() if control in (each.id, each.serial) or _same(each.control, control)]
+    plugged = found[0] if len(found) == 1 else None
+    if plugged is not None and plugged.kind is not None:
+        control, data = plugged.control or control, data or plugged.data or ""
+    board = arguments.board or (plugged.kind.name if plugged is not None and plugged.kind is not None else None)
     if board is None:
         raise UsageError("--board", None, f"one of {', '.join(sorted(BOARDS))}; the USB strings of {control} name none")
-    return BoardConfig(name=known_board(board, "--board"), kind=board, control=control, data=data or data_port(control))
+    data = data or data_port(control) or ""
+    if not data:
+        raise UsageError("--port", control, "CONTROL,DATA: the data port cannot be told from this name")
+    return BoardConfig(name=known_board(board, "--board"), kind=board, control=control, data=data)
 
 
-def board_behind(control: str) -> str | None:
-    """The board that the USB strings of a port name; None when they name none."""
-    from serial.tools import list_ports
-
-    real = os.path.realpath(control)
-    for port in list_ports.comports():
-        if os.path.realpath(port.device) == real:
-            for name, kind in BOARDS.items():
-                for match in kind.matches:
-                    if (port.vid, port.pid) == (match.vid, match.pid) and (port.manufacturer, port.product) == (
-                        match.manufacturer,
-                        match.product,
-                    ):
-                        return name
-    return None
+def _same(one: str | None, other: str) -> bool:
+    return one is not None and os.path.realpath(one) == os.path.realpath(other)
 
 
 _PAIRS: Final = ((r"-if00$", "-if02"), (r"-control$", "-data"), (r"-00$", "-02"))
 """How stable names of a control port differ from those of its data port: by-id, emulator, /dev/hashbridge."""
 
 
-def data_port(control: str) -> str:
-    """The data port that belongs to a control port: by its stable name, or as the other interface of its USB device."""
+def data_port(control: str) -> str | None:
+    """The data port that belongs to a control port by its stable name; None when the name does not tell."""
     for pattern, data in _PAIRS:
         found, count = re.subn(pattern, data, control)
         if count and os.path.exists(found):
             return found
-    from serial.tools import list_ports
-
-    ports = list(list_ports.comports())
-    own = next((port for port in ports if os.path.realpath(port.device) == os.path.realpath(control)), None)
-    if own is not None and own.location:
-        device = own.location.partition(":")[0]
-        others = [port for port in ports if port is not own and (port.location or "").partition(":")[0] == device]
-        if len(others) == 1:
-            return str(others[0].device)
-    raise UsageError("--port", control, "CONTROL,DATA: the data port cannot be told from this name")
+    return None

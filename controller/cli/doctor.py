@@ -20,12 +20,11 @@ from controller.cli.emulators import running_emulators
 from controller.cli.exits import Exit
 from controller.cli.talk import paint, table
 from controller.paths import list_rigs, runtime_dir
+from drivers.discovery import RULES_FILE, STOCK_FIRMWARE, UsbPort, discover, usb_ports
 from drivers.errors import UsageError
 
 SCHEMA: Final = "hashbridge.doctor/1"
-_ESPRESSIF_JTAG: Final = (0x303A, 0x1001)
 _BRIDGE_EXAMPLE_ID: Final = (0xC0DE, 0xCAFE)
-_RULE: Final = "71-hashbridge.rules"
 _RULE_PLACES: Final = ("etc/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d")
 _SOCKET_PATH_LIMIT: Final = 107
 _RELEASED: Final = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
@@ -53,18 +52,6 @@ class Finding:
     level: Level
     text: str
     remedy: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsbPort:
-    """A serial port as its USB descriptors describe it; nothing of it comes from the device while it is looked at."""
-
-    path: str
-    vid: int | None
-    pid: int | None
-    manufacturer: str | None
-    product: str | None
-    serial: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +91,8 @@ def as_text(findings: Iterable[Finding]) -> str:
 
 
 def this_machine() -> Machine:
-    from serial.tools import list_ports
-
-    ports = [
-        UsbPort(port.device, port.vid, port.pid, port.manufacturer, port.product, port.serial_number)
-        for port in list_ports.comports()
-        if port.vid is not None
-    ]
     return Machine(
-        ports=sorted(ports, key=lambda port: port.path),
+        ports=usb_ports(),
         groups=_own_groups(),
         utc=datetime.datetime.now(datetime.UTC),
         linux=sys.platform.startswith("linux"),
@@ -179,10 +159,10 @@ def _runtime() -> Finding:
 
 
 def _access(machine: Machine) -> Iterator[Finding]:
-    rule = next((place for place in _RULE_PLACES if (machine.root / place / _RULE).is_file()), None)
-    remedy = f"sudo cp udev/{_RULE} /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger"
+    rule = next((place for place in _RULE_PLACES if (machine.root / place / RULES_FILE).is_file()), None)
+    remedy = f"sudo cp udev/{RULES_FILE} /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger"
     if rule:
-        yield Finding("udev", Level.GOOD, f"/{rule}/{_RULE}")
+        yield Finding("udev", Level.GOOD, f"/{rule}/{RULES_FILE}")
     else:
         yield Finding("udev", Level.NOTE, "no rule of hashbridge: access goes by group alone", remedy)
     for port in machine.ports:
@@ -226,13 +206,13 @@ def _modem_manager(machine: Machine) -> Finding:
             break
     else:
         return Finding("modems", Level.GOOD, "ModemManager does not run")
-    if any((machine.root / place / _RULE).is_file() for place in _RULE_PLACES):
+    if any((machine.root / place / RULES_FILE).is_file() for place in _RULE_PLACES):
         return Finding("modems", Level.GOOD, "ModemManager runs, the udev rule tells it to leave our boards alone")
     return Finding(
         "modems",
         Level.WARN,
         "ModemManager runs and may write AT commands to a board's ports",
-        f"install udev/{_RULE}, or stop it: sudo systemctl stop ModemManager",
+        f"install udev/{RULES_FILE}, or stop it: sudo systemctl stop ModemManager",
     )
 
 
@@ -243,26 +223,31 @@ def _libusb() -> Finding:
 
 
 def _boards(machine: Machine) -> Iterator[Finding]:
-    known = False
+    known = set()
+    for board in discover(machine.ports):
+        if board.kind is not None:
+            known |= {board.control, board.data}
+            if board.note:
+                yield Finding("board", Level.WARN, f"{board.id}: {board.note}")
+            else:
+                yield Finding("board", Level.GOOD, f"{board.id}: control {board.control}, data {board.data}")
     for port in machine.ports:
         ids = (port.vid, port.pid)
         named = f"{port.path}: {port.manufacturer or '?'} {port.product or '?'}"
-        if ids == _ESPRESSIF_JTAG:
+        if port.path in known:
+            continue
+        if ids == STOCK_FIRMWARE:
             text = f"{port.path}: an ESP32-S3 on its own USB port: a Bitaxe that runs AxeOS, or a bare module"
             yield Finding("board", Level.WARN, text, _FLASH)
         elif port.product == "BitaxeBonanza":
             text = f"{named}: speaks reply dialect B, which this version does not"
             yield Finding("board", Level.WARN, text, "on a Bitaxe Gamma flash a bitaxe-raw whose product is `Bitaxe`")
-        elif (port.manufacturer, port.product) == ("OSMU", "Bitaxe"):
-            yield Finding("board", Level.GOOD, f"{named} {port.serial or ''}: bitaxe-raw".replace(" :", ":"))
         elif ids == _BRIDGE_EXAMPLE_ID:
             yield Finding("board", Level.NOTE, f"{named}: an id that many share; not a board known here")
         else:
             yield Finding("board", Level.NOTE, f"{named} ({port.vid:04x}:{port.pid:04x}): not a board known here")
-            continue
-        known = True
     if not known:
-        text = "none plugged in" if not machine.ports else "none that this version knows"
+        text = "none that this version knows" if machine.ports else "none plugged in"
         yield Finding("board", Level.NOTE, text, "without one: hashbridge run --emulate bitaxe-gamma --seconds 20")
 
 

@@ -109,6 +109,7 @@ class EmulatorChild:
     sidecar: Sidecar
     _process: asyncio.subprocess.Process
     _owner_fd: int
+    died: str = ""
 
     @classmethod
     async def start(cls, arguments: Sequence[str]) -> Self:
@@ -145,12 +146,10 @@ class EmulatorChild:
         text = line.decode()
         return cls(Sidecar.parse(json.loads(text).get("name", "emulator"), text), process, write_fd)
 
-    @property
-    def ended(self) -> bool:
-        return self._process.returncode is not None
-
     async def aclose(self) -> None:
-        """End it in order; kill it if it does not end."""
+        """End it in order; kill it if it does not end. `died` then says whether it had ended by itself."""
+        if self._process.returncode is not None:
+            self.died = f"exit code {self._process.returncode}"
         with suppress(ProcessLookupError):
             self._process.terminate()
         with suppress(OSError):
@@ -162,6 +161,14 @@ class EmulatorChild:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """What a killed emulator could not remove: a link that dangles may soon point at somebody else's terminal."""
+        sidecar = Path(self.sidecar.control).with_name(f"{self.sidecar.name}.json")
+        for left in (sidecar, self.sidecar.control, self.sidecar.data, self.sidecar.plant):
+            if left is not None:
+                Path(left).unlink(missing_ok=True)
 
 
 def child_command(*arguments: str) -> list[str]:

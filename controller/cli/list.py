@@ -11,7 +11,7 @@ from controller.cli.emulators import running_emulators
 from controller.cli.exits import Exit
 from controller.cli.talk import Talk, table
 from controller.paths import list_rigs
-from drivers.discovery import find_boards
+from drivers.discovery import FoundBoard, discover
 
 SCHEMA: Final = "hashbridge.list/1"
 
@@ -21,19 +21,38 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    found: dict[str, list[dict[str, Any]]] = {
-        "boards": [asdict(board) for board in find_boards()],
-        "emulators": [asdict(emulator) for emulator in running_emulators()],
-        "rigs": [{"pid": rig.pid, "boards": list(rig.boards), "socket": str(rig.socket)} for rig in list_rigs()],
-    }
+    boards, emulators, rigs = discover(), running_emulators(), list_rigs()
     if arguments.json:
-        print(json.dumps({"schema": SCHEMA, **found}))
+        found = {
+            "schema": SCHEMA,
+            "boards": [board_object(board) for board in boards],
+            "emulators": [asdict(emulator) for emulator in emulators],
+            "rigs": [{"pid": rig.pid, "boards": list(rig.boards), "socket": str(rig.socket)} for rig in rigs],
+        }
+        print(json.dumps(found))
         return Exit.OK
-    rows = [("board", board["board"], board["control"] or "", board["data"] or "") for board in found["boards"]]
-    rows += [("emulator", each["board"], each["control"], each["data"]) for each in found["emulators"]]
-    rows += [("rig", ", ".join(rig["boards"]), f"pid {rig['pid']}", "") for rig in found["rigs"]]
+    talk = Talk(arguments.quiet)
+    rows = [("board", board.id, board.control or "none", board.data or "none") for board in boards]
+    rows += [("emulator", each.name, each.control, each.data) for each in emulators]
+    rows += [("rig", ", ".join(rig.boards), f"pid {rig.pid}", "") for rig in rigs]
     if rows:
-        print(table(rows, header=("what", "board", "control", "data")))
+        print(table(rows, header=("what", "name", "control", "data")))
     else:
-        Talk(arguments.quiet).say("nothing; try `hashbridge doctor`, or `hashbridge run --emulate bitaxe-gamma`")
+        talk.say("nothing; try `hashbridge doctor`, or `hashbridge run --emulate bitaxe-gamma`")
+    for board in boards:
+        if board.note:
+            talk.say(f"{board.id}: {board.note}", "warn")
     return Exit.OK
+
+
+def board_object(board: FoundBoard) -> dict[str, Any]:
+    """A board that is plugged in. `board` is null for a device that only could be one."""
+    return {
+        "id": board.id,
+        "board": None if board.kind is None else board.kind.name,
+        "serial": board.serial,
+        "location": board.location,
+        "control": board.control,
+        "data": board.data,
+        "note": board.note,
+    }

@@ -40,9 +40,13 @@ class Outcome:
         return self.safe_off is not None and self.safe_off.confirmed
 
 
-def unaccounted(work: WorkSnapshot) -> int:
-    """Nonces that came in and are in no counter. Anything but 0 means that a nonce was counted unverified."""
-    return work.nonces - (work.verified + work.hw_errors + work.duplicates + work.stale)
+def counted_unverified(work: WorkSnapshot) -> int:
+    """How many nonces went into the yield or the rate without having been verified. Must be 0."""
+    answers = (work.answers_found or 0) + work.extra
+    tickets = 0
+    if work.hashrate_hs is not None:
+        tickets = round(work.hashrate_hs * work.elapsed_s / (work.ticket_difficulty * 2.0**32))
+    return max(0, answers - work.verified, tickets - work.verified)
 
 
 def self_test_failure(test: WorkSnapshot) -> str | None:

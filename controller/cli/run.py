@@ -18,7 +18,7 @@ from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.files import new_file, readable_file
 from controller.cli.live import event_line, snapshot_line
 from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
-from controller.cli.result import Outcome, run_object, run_table, self_test_failure, unaccounted
+from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
 from controller.cli.session import Plan, Session
 from controller.cli.talk import Talk
 from controller.model import Cause, StartWork
@@ -27,6 +27,9 @@ from drivers.errors import UsageError
 
 _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})
 _HEADER_BYTES: Final = 80
+_EMULATED_ORPHAN_S: Final = 5.0
+"""How long a sentinel waits for a lost port of an emulator. Longer, and it might find somebody else's pseudo-terminal
+under the number of the old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,12 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
             if interrupts.seen:
                 return Exit.INTERRUPTED
             _announce(talk, target)
-            rig = await LiveRig.start(HostConfig(boards=(config,), journal=wish.journal))
+            orphan_s = _EMULATED_ORPHAN_S if config.emulated else HostConfig.model_fields["orphan_s"].default
+            rig = await LiveRig.start(HostConfig(boards=(config,), journal=wish.journal, orphan_s=orphan_s))
             stack.push_async_callback(rig.aclose, "the run is over")
             outcome, interrupted = await _session(rig, target, wish, talk, interrupts, jsonl=arguments.jsonl)
+    if target.child is not None and target.child.died:
+        talk.warn(f"the emulator died before the rig was done with it: {target.child.died}")
     late = rig.last_safe_off.get(target.config.name)
     if late is not None and not outcome.safe_off_confirmed:
         outcome = replace(outcome, safe_off=late)
@@ -179,22 +185,26 @@ def verdict(outcome: Outcome, *, interrupted: bool, talk: Talk) -> Exit:
     if outcome.trips:
         if confirmed:
             return Exit.TRIPPED
-        talk.warn("the board tripped and its safe state could NOT be confirmed: cut its supply")
+        talk.warn(f"the board tripped and its safe state could NOT be confirmed{_then(outcome)}")
         return Exit.LINK if any(trip.cause in _LOST_PORTS for trip in outcome.trips) else Exit.FAILED
     if not confirmed:
-        talk.warn("the safe-off could NOT be confirmed by read-back: cut the board's supply")
+        talk.warn(f"the safe-off could NOT be confirmed by read-back{_then(outcome)}")
         return Exit.FAILED
     if interrupted:
         return Exit.INTERRUPTED
     if outcome.work is None or outcome.work.verified == 0:
         talk.warn("no verified nonce came back")
         return Exit.FAILED
-    if unaccounted(outcome.work):
-        talk.warn(f"{unaccounted(outcome.work)} nonces were counted without having been verified")
+    if counted_unverified(outcome.work):
+        talk.warn(f"{counted_unverified(outcome.work)} nonces were counted without having been verified")
         return Exit.FAILED
     if outcome.self_test is not None and self_test_failure(outcome.self_test) is not None:
         return Exit.FAILED
     return Exit.OK
+
+
+def _then(outcome: Outcome) -> str:
+    return "" if outcome.emulated else ": CUT THE BOARD'S SUPPLY"
 
 
 class _Interrupts:

@@ -41,6 +41,7 @@ from drivers.boards.board import Channel
 from drivers.errors import HashbridgeError, Latched, NoReply
 
 SAFE_OFF_WAIT_S: Final = 10.0
+UNPROTECTED_WAIT_S: Final = 2.0
 RESULT_WAIT_S: Final = 5.0
 ATTACH_WAIT_S: Final = 15.0
 LIVE_EVERY_S: Final = 0.25
@@ -98,6 +99,8 @@ class Session:
     _energised: bool = False
     _failure: HashbridgeError | None = None
     _next_live_s: float = 0.0
+    _unprotected: bool = False
+    _patience: asyncio.Timeout | None = None
 
     async def run(self) -> Outcome:
         """Power up, test, work, power down. Returns when the board is safe, or when that could not be confirmed.
@@ -242,9 +245,18 @@ class Session:
         self._safe_off_done.clear()
 
     async def _await_safe_off(self) -> None:
+        """Until the report comes. A board without a control port cannot give one: then not for long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(SAFE_OFF_WAIT_S):
+            async with asyncio.timeout(SAFE_OFF_WAIT_S) as patience:
+                self._patience = patience
+                if self._unprotected:
+                    self._lose_patience()
                 await self._safe_off_done.wait()
+
+    def _lose_patience(self) -> None:
+        self._unprotected = True
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + UNPROTECTED_WAIT_S)
 
     # --- what the rig tells -------------------------------------------------------------------------------------------
 
@@ -264,7 +276,7 @@ class Session:
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._next_live_s and board.state in (GuardState.STARTING, GuardState.LIVE):
             self._next_live_s = now_s + LIVE_EVERY_S
-            self.talk.live(live_line(self._phase, board), now_s)
+            self.talk.live(live_parts(self._phase, board), now_s)
 
     async def _watch_events(self) -> None:
         async for event in self.port.events():
@@ -283,9 +295,9 @@ class Session:
             self._attached.set()
         elif isinstance(event, FaultLatched):
             if event.cause is not Cause.STOP_REQUESTED:
+                if not self._trips:
+                    self._forget_safe_off()  # the report that counts is the one that answers this trip
                 self._trips.append(event)
-                self._safe_off = None
-                self._safe_off_done.clear()
                 self.talk.settle()
                 self.talk.warn(
                     f"TRIP {event.cause.value}{f' ({event.sensor})' if event.sensor else ''}: {event.detail}"
@@ -301,6 +313,7 @@ class Session:
             self._work_stopped.set()
         elif isinstance(event, StateChanged) and event.after is GuardState.UNPROTECTED:
             self.talk.warn(f"UNPROTECTED: {event.why}")
+            self._lose_patience()
         elif isinstance(event, Note) and event.level != "info":
             self.talk.warn(f"{event.level}: {event.text}")
 
@@ -309,29 +322,33 @@ class Session:
         self._ended.set()
 
 
-def live_line(phase: str, board: BoardSnapshot) -> str:
-    """The progress line: phase, point, heat, and how the work goes. The most telling part comes first."""
+def live_parts(phase: str, board: BoardSnapshot) -> list[str]:
+    """The progress line: phase, how the work goes, point, heat. What cannot be told is left out; what tells most comes
+    first, since a narrow terminal drops the end."""
 
-    def channel(name: Channel, digits: int, unit: str) -> str:
+    def channel(name: Channel, digits: int, unit: str) -> str | None:
         reading = board.channels.get(name)
-        return number(reading.value if reading else None, digits, unit)
+        return None if reading is None or reading.value is None else number(reading.value, digits, unit)
 
     work = board.work if board.work is not None and board.work.running else None
-    parts = [phase]
+    parts: list[str | None] = [phase]
     if work:
-        parts[0] += f" {work.elapsed_s:.0f} s"
+        parts[0] = f"{phase} {work.elapsed_s:.0f} s"
         if work.answers_due is not None:
             parts.append(f"{work.answers_found}/{work.answers_due} answers")
         elif work.hashrate_hs is not None:
             parts.append(f"{work.hashrate_hs / 1e12:.3f} TH/s")
-        parts.append(f"{work.verified} verified")
+            parts.append(f"{work.verified} verified")
         if work.hw_errors:
             parts.append(f"{work.hw_errors} wrong")
+    clock_mhz = board.point.achieved.frequency_mhz
+    if clock_mhz is None and board.chains:
+        clock_mhz = board.chains[0].frequency_mhz
     parts += [
-        number(board.point.achieved.frequency_mhz, 1, "MHz"),
+        None if clock_mhz is None else f"{clock_mhz:.1f} MHz",
         channel(Channel.CORE_V, 3, "V"),
         channel(Channel.CORE_W, 1, "W"),
         channel(Channel.CHIP_C, 1, "C"),
         channel(Channel.FAN_RPM, 0, "rpm"),
     ]
-    return "  ".join(parts)
+    return [part for part in parts if part is not None]

@@ -44,17 +44,22 @@ class Talk:
         """One line that --quiet does not silence."""
         self._write_line(paint(text, "bad", self.stream))
 
-    def live(self, text: str, at_s: float) -> None:
-        """The progress line of the moment `at_s`, cut to the width of the terminal so that it stays one line."""
+    def live(self, parts: Sequence[str], at_s: float) -> None:
+        """The progress line of the moment `at_s`: as many of its parts as fit into one line of the terminal."""
         if self.quiet:
             return
         if not self.stream.isatty():
             if self._last_plain_s is None or at_s - self._last_plain_s >= PLAIN_LINE_EVERY_S:
                 self._last_plain_s = at_s
-                self._write(f"{text}\n")
+                self._write("  ".join(parts) + "\n")
             return
         width = shutil.get_terminal_size().columns - 1
-        self._write(f"\r{text[:width]:<{width}}")
+        text = parts[0][:width]
+        for part in parts[1:]:
+            if len(text) + 2 + len(part) > width:
+                break
+            text += f"  {part}"
+        self._write(f"\r{text:<{width}}")
         self._live = True
 
     def settle(self) -> None:

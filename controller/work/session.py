@@ -19,7 +19,7 @@ from drivers.asics.chain import Chain, Find, Work
 
 PACE_MARGIN_S: Final = 0.001
 """Between the end of one window and the next job, on average."""
-LEAST_MARGIN_S: Final = 0.0003
+LEAST_MARGIN_S: Final = 0.0007
 """What at least lies between them when a job makes up for the lateness of the one before: timers round up to 1 ms."""
 ANSWER_GRACE_S: Final = 0.050
 """From the end of the last window until its answer has come down the line."""
