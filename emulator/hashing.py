@@ -1,0 +1,241 @@
+"""Nonces that truly hash: solved headers that an emulated chip finds again, and a diluted search for any other work.
+
+A chip of 1 TH/s tries 10^12 hashes a second; Python manages half a million. Two ways lead to nonces that verify all
+the same. *Solved work*: for a header whose nonce is known, the emulated core reports it at the moment at which its
+sweep reaches it. *Dilution* K, a power of two: each double SHA-256 done here stands for K of the chip's, and a ticket
+asks for log2(K) zero bits less, so that nonces come at the rate of the chip and verify at the diluted difficulty. At
+K = 1 there is no such search, since one nonce would take 2^32 hashes: then only solved work is answered. A BM1370 at
+525 MHz costs 1.07e12 / K trials a second, of 1.5 to 2.5 us each: K below 2^22 cannot keep up with real time.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol, Self
+
+from drivers.codecs.header import DIFFICULTY_1_TARGET, HEADER_BYTES, double_sha256, hash_value
+
+VERSION_SHIFT: Final = 13
+VERSION_FIELDS: Final = 1 << 16
+ROLLED_BITS: Final = (VERSION_FIELDS - 1) << VERSION_SHIFT
+"""Bits 28 to 13 of a header's version: those that a chip rolls."""
+COUNTERS: Final = 1 << 25
+"""Nonces of one core: the low 25 bits of the nonce read most significant byte first; the core is in the upper 7."""
+_PACKAGED: Final = "bitcoin_mainnet_headers_0_7999.bin"
+
+
+class SolvedHeadersError(ValueError):
+    """A file of solved headers is not what it should be. `record`: which one, from 0; None: the file as a whole."""
+
+    def __init__(self, source: str, record: int | None, why: str) -> None:
+        super().__init__(f"{source}: {why}" if record is None else f"{source}: record {record}: {why}")
+        self.source = source
+        self.record = record
+
+
+class Answer(NamedTuple):
+    """The known answer of a job. `top`: the 64 most significant bits of its hash."""
+
+    field: int
+    nonce: int
+    top: int
+
+
+class Solved(NamedTuple):
+    version: int
+    nonce: int
+    top: int
+
+
+def top_bits(digest: bytes) -> int:
+    """The 64 most significant bits of a hash, as a number."""
+    return int.from_bytes(digest[24:], "little")
+
+
+def clear_rolled_bits(header: bytes) -> bytes:
+    """The first 76 bytes of a header with version bits 28 to 13 clear."""
+    if header[1] & 0xE0 or header[2] or header[3] & 0x1F:
+        version = int.from_bytes(header[:4], "little") & ~ROLLED_BITS
+        return version.to_bytes(4, "little") + header[4:76]
+    return header[:76]
+
+
+class SolvedHeaders:
+    """Headers with a nonce that meets difficulty 1, found by their 76 bytes before it."""
+
+    def __init__(self, records: bytes, source: str = "solved headers") -> None:
+        """`records`: 80 bytes each. SolvedHeadersError names the first one whose hash misses difficulty 1."""
+        if not records or len(records) % HEADER_BYTES:
+            raise SolvedHeadersError(
+                source, None, f"{len(records)} bytes are not one or more records of {HEADER_BYTES}"
+            )
+        self._known: dict[bytes, Solved] = {}
+        self._answers: dict[bytes, Answer] = {}
+        for number in range(len(records) // HEADER_BYTES):
+            header = records[number * HEADER_BYTES : (number + 1) * HEADER_BYTES]
+            digest = double_sha256(header)
+            if hash_value(digest) > DIFFICULTY_1_TARGET:
+                raise SolvedHeadersError(source, number, "its hash does not meet difficulty 1")
+            version = int.from_bytes(header[:4], "little")
+            solved = Solved(version, int.from_bytes(header[76:], "big"), top_bits(digest))
+            clear = clear_rolled_bits(header)
+            self._known.setdefault(clear, solved)
+            self._answers.setdefault(clear, Answer((version & ROLLED_BITS) >> VERSION_SHIFT, solved.nonce, solved.top))
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> SolvedHeaders:
+        """The records of a file; None: blocks 0 to 7,999 of the main chain, which come with the package."""
+        return _packaged() if path is None else cls(path.read_bytes(), str(path))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def answer(self, header: bytes) -> Answer | None:
+        """The known answer to a job of these 76 bytes, or None.
+
+        A chip sets version bits, it clears none: an answer needs the version bits that the job has set. The first field
+        that makes the version is 0 when the header has none of the rolled bits.
+        """
+        answer = self._answers.get(header)
+        if answer is not None:
+            return answer
+        solved = self._known.get(clear_rolled_bits(header))
+        if solved is None:
+            return None
+        version = int.from_bytes(header[:4], "little")
+        if version & ~solved.version:
+            return None
+        return Answer((solved.version & ~version) >> VERSION_SHIFT, solved.nonce, solved.top)
+
+
+@cache
+def _packaged() -> SolvedHeaders:
+    return SolvedHeaders(resources.files("emulator").joinpath("data", _PACKAGED).read_bytes(), _PACKAGED)
+
+
+def check_dilution(dilution: int) -> int:
+    """log2 of K. ValueError unless K is a power of two from 1 to 2^40."""
+    if not 1 <= dilution <= 1 << 40 or dilution & (dilution - 1):
+        raise ValueError(f"dilution {dilution} is not a power of two from 1 to 2**40")
+    return dilution.bit_length() - 1
+
+
+def poisson(rng: random.Random, mean: float) -> int:
+    """A Poisson variate: by products up to 12, above that by transformed rejection (Hörmann 1993, PTRS)."""
+    if mean <= 0.0:
+        return 0
+    if mean < 12.0:
+        floor, product, count = math.exp(-mean), rng.random(), 0
+        while product > floor:
+            product *= rng.random()
+            count += 1
+        return count
+    root = math.sqrt(mean)
+    b = 0.931 + 2.53 * root
+    a = -0.059 + 0.02483 * b
+    inverse_alpha = 1.1239 + 1.1328 / (b - 3.4)
+    steep = 0.9277 - 3.6224 / (b - 2.0)
+    log_mean = math.log(mean)
+    while True:
+        u = rng.random() - 0.5
+        v = 1.0 - rng.random()
+        edge = 0.5 - abs(u)
+        count = math.floor((2.0 * a / edge + b) * u + mean + 0.43) if edge > 0.0 else -1
+        if edge >= 0.07 and v <= steep:
+            return count
+        if count < 0 or (edge < 0.013 and v > edge):
+            continue
+        log_v = math.log(v) + math.log(inverse_alpha) - math.log(a / (edge * edge) + b)
+        if log_v <= count * log_mean - mean - math.lgamma(count + 1.0):
+            return count
+
+
+class Hit(NamedTuple):
+    """A trial that passed. `walk`: where in the stretch, in nonces of one core; `batch` and `walked`: the same, cut
+    into batches. `nonce`: core << 25 | counter. `top`: the 64 most significant bits of the hash."""
+
+    walk: float
+    batch: int
+    walked: float
+    field: int
+    nonce: int
+    top: int
+
+
+class _Begun(Protocol):
+    """A SHA-256 that has taken a part of its input."""
+
+    def copy(self) -> Self: ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class DilutedSearch:
+    """Trials on one job. They are drawn from `rng`, so that equal seeds find equal nonces."""
+
+    def __init__(self, header: bytes, rng: random.Random) -> None:
+        """`header`: 76 bytes, rollable version bits clear or to be kept set."""
+        self._version = int.from_bytes(header[:4], "little")
+        self._block = header[4:64]
+        self._tail = header[64:76]
+        self._rng = rng
+        self._begun: dict[int, _Begun] = {}
+
+    def run(
+        self, count: int, from_walk: float, walks: float, span: float, batch: int, start: int, asked: int, cores: int
+    ) -> list[Hit]:
+        """Do `count` trials, uniform over a stretch of the sweep, and return those whose hash passes, by `walk`.
+
+        The stretch begins `from_walk` nonces into batch number `batch` and is `walks` nonces long, in batches of
+        `span`. `start`: counter at the beginning of each batch. `asked`: bits that must be 0 among the 64 highest.
+        `cores`: set of cores that may answer, one bit each.
+        """
+        rng = self._rng
+        uniform, bits = rng.random, rng.getrandbits
+        begun = self._begun
+        top_byte = asked >> 56
+        hits: list[Hit] = []
+        for _ in range(count):
+            walk = uniform() * walks + from_walk
+            number = int(walk / span)
+            walked = walk - number * span
+            if walked >= COUNTERS:
+                continue  # the counter has come round: nothing new here
+            drawn = bits(10)
+            core = drawn & 127
+            if not cores >> core & 1:
+                continue
+            field = (batch + number) * 8 + (drawn >> 7) & 0xFFFF
+            state = begun.get(field) or self._begin(field)
+            nonce = core << 25 | (start + int(walked)) & 0x1FF_FFFF
+            inner = state.copy()
+            inner.update(nonce.to_bytes(4, "big"))
+            digest = sha256(inner.digest()).digest()
+            if digest[31] & top_byte:
+                continue
+            top = int.from_bytes(digest[24:], "little")
+            if not top & asked:
+                hits.append(Hit(walk, batch + number, walked, field, nonce, top))
+        hits.sort()
+        return hits
+
+    def top(self, field: int, nonce: int) -> int:
+        """The 64 most significant bits of the hash of one candidate."""
+        inner = (self._begun.get(field) or self._begin(field)).copy()
+        inner.update(nonce.to_bytes(4, "big"))
+        return top_bits(sha256(inner.digest()).digest())
+
+    def _begin(self, field: int) -> _Begun:
+        """SHA-256 of all but the nonce, for one version. Kept for some batches: every core uses the same eight."""
+        if len(self._begun) > 1024:
+            self._begun.clear()
+        version = self._version | field << VERSION_SHIFT
+        state: _Begun = sha256(version.to_bytes(4, "little") + self._block)
+        state.update(self._tail)
+        self._begun[field] = state
+        return state

@@ -1,0 +1,438 @@
+"""A BM1370 at register level: what it answers on its line, and what the registers make its cores do.
+
+Facts: mujina mujina-miner/src/asic/bm13xx/REFERENCE.md, GPTechinno/bm13xx-rs, ESP-Miner components/asic/bm1370.c;
+collected in docs/wire/bm13xx.md. Where silicon is not documented the choice made here is marked [inf].
+
+One chip, alone on its line. Sans-I/O: `receive` and `transmit` take the time. Chance comes from generators of its own,
+all drawn from the one that the bench hands in.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from drivers.codecs.bm13xx import (
+    BadFrame,
+    ChainInactive,
+    Command,
+    DeviceCodec,
+    Job,
+    MidstateJob,
+    Noise,
+    NonceReply,
+    ReadRegister,
+    RegisterReply,
+    SetAddress,
+    WriteRegister,
+)
+from emulator.device import Burst
+from emulator.hashing import SolvedHeaders
+from emulator.physics import DOMAINS, NOMINAL_CORE_V, ChipSupply
+from emulator.silicon import registers as reg
+from emulator.silicon.cores import NEVER, Cores, Truth
+
+UNLOCK_V: Final = 0.75 * NOMINAL_CORE_V
+"""Below this the PLL loses its lock, until the next reset."""
+POWER_LOST_V: Final = 0.3
+"""Below this the chip forgets everything and is silent [inf]."""
+BAUD_TOLERANCE: Final = 0.05
+TURNAROUND_S: Final = 20e-6
+"""From the end of a question to the start of its answer [inf]."""
+QUEUED_NONCES: Final = 256
+"""Frames that wait for the line; a further nonce is lost and counted in register 50 [inf]."""
+
+
+class Bm1370:
+    """The chip on its UART, in the shape of a `Device`.
+
+    `seed_rng`: where the generators of the chip are drawn from. `dilution`: K of `emulator.hashing`. `plant_view`:
+    volts and heat at a time; asked at every event, so it must be cheap, and return the same object while nothing
+    changes.
+    """
+
+    def __init__(
+        self,
+        seed_rng: random.Random,
+        solved: SolvedHeaders,
+        dilution: int,
+        plant_view: Callable[[float], ChipSupply],
+    ) -> None:
+        self.dilution = dilution
+        self.truth = Truth()
+        self.on_load: Callable[[float, float, float], None] | None = None
+        """Called with frequency_mhz, activity and at_s when either of the first two changes: for the plant."""
+        self._view = plant_view
+        self._cores = Cores(seed_rng, solved, dilution, self.truth, self._return_nonce)
+        self._now_s = 0.0
+        self._in_reset = False
+        self._supply: ChipSupply | None = None
+        self._powered = False
+        self._was_up = False
+        self._load = (0.0, 0.0)
+        self._codec = DeviceCodec(full_header_jobs=True)
+        self._line: deque[tuple[float, Burst]] = deque()
+        self._line_free_s = 0.0
+        self._unlocked = False
+        self._words: dict[int, int] = {}
+        self._core_words: dict[int, int] = {}
+        self._address = 0
+        self._addressed = False
+        self._broken_chain = False
+        self._baud = 0
+        self._baud_changed = False
+        self._reply_bytes = 9
+        self._frame_s = 0.0
+        self._job_byte: int | None = None
+        self._cleared_at = 0
+        self._wipe(0.0)
+
+    # --- the line
+
+    def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
+        """Bytes from the host, at `burst.baud`. More than 5 % off the chip's rate they are noise; `previous_baud` as in
+        `Device.receive`: what is heard at that rate alone counts in `truth.grace_frames`."""
+        self._advance(at_s)
+        baud, data = burst
+        if not self._powered or self._in_reset:
+            self._codec.reset()
+            return
+        late = self._is_late(baud, previous_baud)
+        if late is None:
+            self.truth.noise_bytes += len(data)
+            self._codec.reset()
+            return
+        for command in self._codec.feed(data):
+            if self._baud_changed:  # in mid-burst: the rest of it was sent at a rate that is now perhaps wrong
+                late = self._is_late(baud, previous_baud)
+            if late is None:
+                self.truth.noise_bytes += _line_bytes(command)
+                continue
+            if late and not isinstance(command, Noise | BadFrame):
+                self.truth.grace_frames += 1
+                self.truth.warnings["host changed its rate before its last frame was out"] += 1
+            self._obey(command, at_s, late)
+        self._baud_changed = False
+        if late is None:
+            self._codec.reset()
+
+    def transmit(self, at_s: float) -> list[Burst]:
+        """Frames that have been on the line in full by `at_s`, each at the rate the chip had for it."""
+        self._advance(at_s)
+        line = self._line
+        out: list[Burst] = []
+        while line and line[0][0] <= at_s:
+            out.append(line.popleft()[1])
+        return out
+
+    def wakes_at(self) -> float | None:
+        """When the next frame will be out, or the search must go on."""
+        wake = min(self._cores.due_s() + self._frame_s, self._cores.look_at_s)
+        if self._line and self._line[0][0] < wake:
+            wake = self._line[0][0]
+        return None if wake == NEVER else wake
+
+    def line_rate_changed(self, baud: int, at_s: float) -> None:
+        """Nothing: the rate travels with the bytes."""
+
+    # --- pins and faults
+
+    def set_reset(self, asserted: bool, at_s: float) -> None:
+        """The reset line, `asserted` meaning low. Everything returns to its reset value and stays there."""
+        self._advance(at_s)
+        if asserted == self._in_reset:
+            return
+        self._in_reset = asserted
+        self._wipe(at_s)
+        self._was_up = self._supply is not None and self._supply.core_v >= UNLOCK_V
+
+    def set_power(self, core_v: float, at_s: float) -> None:
+        """The core rail has changed to `core_v` volts: a loss of power between two looks at the plant is not missed."""
+        self._advance(at_s)
+        self._feel_volts(core_v, at_s)
+
+    def set_dead_domains(self, domains: Iterable[int], at_s: float) -> None:
+        """Fault: domains without a clock lose their nonces and make no errors. They draw power all the same."""
+        self._advance(at_s)
+        self._cores.set_yields(self._cores.yields, at_s)  # book what has been hashed so far
+        self._cores.dead_domains = frozenset(domains)
+        self._cores.plan_errors(at_s)
+
+    # --- what it shows
+
+    @property
+    def frequency_mhz(self) -> float:
+        """The hash clock; 0 without power, in reset, or when the PLL has lost its lock."""
+        return self._load[0]
+
+    @property
+    def hash_activity(self) -> float:
+        """Share of full hashing, 0 or 1."""
+        return self._load[1]
+
+    @property
+    def hashrate_hs(self) -> float:
+        """Hashes per second by design; wrong results are among them."""
+        return self._cores.rate_hs
+
+    @property
+    def yields(self) -> tuple[float, ...]:
+        """Share of right results per domain, as of the last look at the plant; 0 for a dead domain."""
+        cores = self._cores
+        return tuple(0.0 if d in cores.dead_domains else cores.yields[d] for d in range(DOMAINS))
+
+    @property
+    def baud(self) -> int:
+        return self._baud
+
+    @property
+    def reply_bytes(self) -> int:
+        """9, or 11 once version rolling has been switched on."""
+        return self._reply_bytes
+
+    @property
+    def address(self) -> int:
+        return self._address
+
+    def sweep_position(self, at_s: float) -> tuple[int, float, float]:
+        """Batch of the present job, seconds into it, nonces walked by each core in it."""
+        return self._cores.sweep.position(at_s)
+
+    # --- time
+
+    def _advance(self, to_s: float) -> None:
+        """Live through everything up to `to_s`, in order; then look at the plant."""
+        if to_s > self._now_s:
+            self._cores.live_until(to_s)
+            self._now_s = to_s
+        supply = self._view(to_s)
+        if supply is not self._supply:
+            self._supply = supply
+            self._feel_volts(0.0 if supply.burnt else supply.core_v, to_s)
+            if supply.yields != self._cores.yields:
+                self._cores.set_yields(supply.yields, to_s)
+
+    def _feel_volts(self, core_v: float, at_s: float) -> None:
+        if core_v < POWER_LOST_V:
+            if self._powered:
+                self._powered = self._was_up = False
+                self._wipe(at_s)
+            return
+        if not self._powered:
+            self._powered = True
+            self._wipe(at_s)
+        if core_v >= UNLOCK_V:
+            self._was_up = True
+        elif self._was_up and not self._in_reset and not self._unlocked:
+            self._unlocked = True
+            self._retime(at_s)
+
+    def _wipe(self, at_s: float) -> None:
+        """Reset values everywhere; bytes that were on the line are cut off."""
+        self._words = dict(reg.BM1370_RESET)
+        self._core_words = dict(reg.BM1370_CORE_RESET)
+        self._address = 0
+        self._addressed = self._broken_chain = self._unlocked = False
+        self._baud = reg.line_baud(self._words[reg.UART_BAUD])
+        self._baud_changed = False
+        self._use_reply_bytes(9)
+        self._codec.reset()
+        self._line.clear()
+        self._line_free_s = at_s
+        self._job_byte = None
+        self._cleared_at = 0
+        self._cores.reset(at_s)
+        self._retime(at_s)
+
+    def _retime(self, at_s: float) -> None:
+        """After anything that may change the clock or whether the cores hash."""
+        words = self._words
+        clock_mhz = 0.0
+        if self._powered and not self._in_reset and not self._unlocked:
+            clock_mhz = reg.pll_mhz(words[reg.PLL0_PARAMETER], words.get(reg.PLL0_DIVIDER, 0))
+        ticks = words.get(reg.HASH_COUNTING_NUMBER, 0)
+        enabled = self._core_words.get(reg.CORE_ENABLE) == reg.CORE_ENABLED
+        hashing = bool(clock_mhz and ticks and enabled and self._job_byte is not None)
+        self._cores.retime(at_s, clock_mhz if hashing else 0.0, ticks)
+        load = (clock_mhz, 1.0 if hashing else 0.0)
+        if load != self._load:
+            self._load = load
+            if self.on_load is not None:
+                self.on_load(clock_mhz, load[1], at_s)
+
+    # --- commands
+
+    def _is_late(self, baud: int, previous_baud: int | None) -> bool | None:
+        """Whether bytes at this rate are heard thanks to the host's previous rate; None: they are not heard."""
+        own = self._baud
+        if baud == 0 or abs(baud - own) <= BAUD_TOLERANCE * own:
+            return False
+        if previous_baud and abs(previous_baud - own) <= BAUD_TOLERANCE * own:
+            return True
+        return None
+
+    def _obey(self, command: Command, at_s: float, late: bool) -> None:
+        match command:
+            case Job():
+                self._take_job(command, at_s)
+            case WriteRegister(register, value, address):
+                self._warn_of_broadcast(address)
+                if address is None or address == self._address:
+                    self._write(register, value, at_s)
+            case ReadRegister(register, address):
+                self._warn_of_broadcast(address)
+                if address is None or address == self._address:
+                    self._answer_read(register, self._read(register, at_s), at_s, _line_bytes(command))
+            case ChainInactive():
+                self._addressed = False
+                self._broken_chain = True
+            case SetAddress(address):
+                if not self._addressed:
+                    self._address, self._addressed = address, True
+                self._broken_chain = False
+            case BadFrame(kind, data):
+                if late:
+                    self.truth.noise_bytes += len(data)
+                else:
+                    self.truth.bad_frames += 1
+                    self._count_flag(24 if kind == "command" else 16)
+            case Noise(data):
+                self.truth.noise_bytes += len(data)
+            case MidstateJob():
+                self.truth.warnings["midstate job"] += 1
+
+    def _warn_of_broadcast(self, address: int | None) -> None:
+        if address is None and self._broken_chain:
+            self.truth.warnings["broadcast between chain-inactive and the last address"] += 1
+
+    def _count_flag(self, shift: int) -> None:
+        """Count in one byte of 48, which stays at 255 [inf]."""
+        word = self._words.get(reg.ERROR_FLAG, 0)
+        if word >> shift & 0xFF < 0xFF:
+            self._words[reg.ERROR_FLAG] = word + (1 << shift)
+
+    def _take_job(self, job: Job, at_s: float) -> None:
+        """Any chip takes any job, addressed or not; it replaces the one before."""
+        if not self._words[reg.MIDSTATE_CONFIG] & reg.ROLLING:
+            self.truth.warnings["full-header job while version rolling is off"] += 1
+            return
+        first = self._job_byte is None
+        self._job_byte = job.job_byte
+        offset = self._words.get(reg.CHIP_NONCE_OFFSET, 0)
+        self._cores.take(job.header[:76], at_s, (offset & 0xFFFF) << 9 if offset & reg.OFFSET_VALID else None)
+        if first:
+            self._retime(at_s)
+
+    def _write(self, register: int, value: int, at_s: float) -> None:
+        if register in reg.READ_ONLY:
+            return
+        words = self._words
+        words[register] = value
+        match register:
+            case reg.PLL0_PARAMETER | reg.PLL0_DIVIDER:
+                misfit = reg.pll_misfit(words[reg.PLL0_PARAMETER])
+                if misfit:
+                    self.truth.warnings[misfit] += 1
+                self._retime(at_s)
+            case reg.HASH_COUNTING_NUMBER:
+                self._retime(at_s)
+            case reg.TICKET_MASK:
+                self._cores.set_ticket(reg.zero_bits_asked(value), at_s)
+            case reg.MISC_CONTROL:
+                self._cores.set_answering(reg.cores_that_answer(value), at_s)
+            case reg.UART_BAUD:
+                baud = reg.line_baud(value)
+                self._baud_changed = baud != self._baud
+                self._baud = baud
+                self._use_reply_bytes(self._reply_bytes)
+            case reg.CORE_MAILBOX:
+                self._use_mailbox(value, at_s)
+            case reg.TICKET_NONCE_COUNTER if value == 0:
+                self._cleared_at = sum(self._cores.counts(at_s))
+            case reg.MIDSTATE_CONFIG:
+                if value & reg.ROLLING and value & 0xFFFF != 0xFFFF:
+                    self.truth.warnings["partial version mask: all 16 bits are rolled"] += 1
+                self._use_reply_bytes(11 if value & reg.ROLLING else 9)
+            case reg.SOFT_RESET_CONTROL if value & 0xF:
+                # run-time core reset: the cores lose their registers and the job [inf]
+                self._core_words = dict(reg.BM1370_CORE_RESET)
+                self._job_byte = None
+                self._cores.drop(at_s)
+                self._retime(at_s)
+
+    def _use_mailbox(self, word: int, at_s: float) -> None:
+        """A core register: written in all cores whatever the core id [inf], or read; the answer comes as 40."""
+        if not word & reg.COMMAND:
+            return
+        number, core = word >> 8 & 0x1F, word >> 16 & 0x1FF
+        if word & 0x8000:
+            self._core_words[number] = word & 0xFF
+            if number == reg.CORE_ENABLE:
+                self._retime(at_s)
+            return
+        found = core < reg.CORES
+        value = core << 16 | found << 8 | (self._core_words.get(number, 0) if found else 0)
+        self._words[reg.CORE_REGISTER_VALUE] = value
+        self._answer_read(reg.CORE_REGISTER_VALUE, value, at_s, 11)
+
+    def _read(self, register: int, at_s: float) -> int:
+        match register:
+            case reg.CHIP_ID:
+                return self._words[register] | self._address
+            case reg.PLL0_PARAMETER:
+                return self._words[register] & ~reg.LOCKED | (reg.LOCKED if self._load[0] else 0)
+            case reg.HASH_COUNT_TOTAL:
+                return sum(self._cores.counts(at_s)) & 0xFFFF_FFFF
+            case reg.TICKET_NONCE_COUNTER:
+                return sum(self._cores.counts(at_s)) - self._cleared_at & 0xFFFF_FFFF
+            case reg.NONCE_ERROR_COUNTER:
+                self._cores.counts(at_s)
+                return self._cores.wrong_count & 0xFFFF_FFFF
+        if register in reg.HASH_COUNT_DOMAIN:
+            return self._cores.counts(at_s)[register - reg.HASH_COUNT_DOMAIN[0]] & 0xFFFF_FFFF
+        return self._words.get(register, 0)
+
+    # --- answers
+
+    def _answer_read(self, register: int, value: int, at_s: float, question_bytes: int) -> None:
+        """The line is a UART: a question takes its time to come in, an answer to go out."""
+        heard_s = at_s + question_bytes * 10 / self._baud
+        self._put_on_line(RegisterReply(value, self._address, register), heard_s + TURNAROUND_S)
+
+    def _return_nonce(self, nonce: int, version_field: int, excess: int, at_s: float) -> bool:
+        """A find of the cores. False when too many wait already."""
+        job_byte = self._job_byte
+        if job_byte is None or len(self._line) >= QUEUED_NONCES:
+            self.truth.overflowed += 1
+            count = self._words.get(reg.NONCE_OVERFLOW_COUNTER, 0)
+            self._words[reg.NONCE_OVERFLOW_COUNTER] = count + 1 & 0xFFFF_FFFF
+            return False
+        result = job_byte << 1 & 0xF0 | version_field & 0xF
+        self._put_on_line(NonceReply(nonce.to_bytes(4, "big"), excess, result, version_field), at_s)
+        return True
+
+    def _put_on_line(self, reply: RegisterReply | NonceReply, at_s: float) -> None:
+        start_s = max(at_s, self._line_free_s)
+        self._line_free_s = start_s + self._frame_s
+        self._line.append((self._line_free_s, Burst(self._baud, self._codec.encode(reply, self._reply_bytes))))
+
+    def _use_reply_bytes(self, count: int) -> None:
+        self._reply_bytes = count
+        self._frame_s = count * 10 / self._baud
+
+
+def _line_bytes(command: Command) -> int:
+    """Bytes that a message had on the line."""
+    match command:
+        case Job():
+            return 88
+        case MidstateJob(midstates=midstates):
+            return 24 + 32 * len(midstates)
+        case WriteRegister():
+            return 11
+        case Noise(data=data) | BadFrame(data=data):
+            return len(data)
+        case _:
+            return 7

@@ -1,0 +1,98 @@
+"""Where the cores of a BM1370 stand in a job: which versions, and how far into their nonces.
+
+All cores walk in step. A *batch* lasts HCN ticks of the 25 MHz crystal and tries eight versions; in it each core walks
+two nonces a clock from a starting counter, which is the same for all batches of a job. After 8,192 batches all 65,536
+versions have been tried and the chip begins again, with the same pairs of nonce and version (mujina REFERENCE.md; the
+eight versions a batch follow from the known hash rate and from the epoch seen in ESP-Miner's BM1366 test log).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from emulator.hashing import COUNTERS, VERSION_FIELDS
+from emulator.silicon.registers import CRYSTAL_HZ
+
+VERSIONS_PER_BATCH: Final = 8
+BATCHES_PER_EPOCH: Final = VERSION_FIELDS // VERSIONS_PER_BATCH
+_A_NONCE_S: Final = 5e-9
+
+
+class Sweep:
+    """Position as a function of time, for a constant clock and window; `retime` when either changes."""
+
+    __slots__ = ("_anchor_s", "_batch", "_elapsed_s", "_walked", "epoch_s", "span", "start", "walks_per_s", "window_s")
+
+    def __init__(self) -> None:
+        self.start = 0
+        """Counter at the beginning of each batch."""
+        self.walks_per_s = 0.0
+        """Nonces a second of each core."""
+        self.window_s = 0.0
+        """Duration of a batch; 0: no hashing."""
+        self.span = 0.0
+        """Nonces that a core walks in a whole batch; more than 2^25 when the window is too long for the clock."""
+        self.epoch_s = 0.0
+        """From a nonce and version to the same again, if nothing changes."""
+        self._anchor_s = 0.0
+        self._batch = 0
+        self._elapsed_s = 0.0
+        self._walked = 0.0
+
+    def load(self, at_s: float, start: int) -> None:
+        """A new job: first versions, from counter `start`."""
+        self.start = start
+        self._anchor_s = at_s
+        self._batch = 0
+        self._elapsed_s = self._walked = 0.0
+
+    def retime(self, at_s: float, frequency_mhz: float, ticks: int) -> None:
+        """Go on from the present position with another clock (0: stand still) or another HCN."""
+        self._batch, self._elapsed_s, self._walked = self.position(at_s)
+        self._anchor_s = at_s
+        self.walks_per_s = 2e6 * frequency_mhz
+        self.window_s = ticks / CRYSTAL_HZ
+        self.span = self.walks_per_s * self.window_s
+        self.epoch_s = self.window_s * BATCHES_PER_EPOCH
+
+    def position(self, at_s: float) -> tuple[int, float, float]:
+        """Batch since the job was loaded, seconds into it, and nonces walked in it."""
+        passed_s = at_s - self._anchor_s
+        if not self.span or passed_s <= 0.0:
+            return self._batch, self._elapsed_s, self._walked
+        left_s = self.window_s - self._elapsed_s
+        if passed_s < left_s:
+            return self._batch, self._elapsed_s + passed_s, self._walked + passed_s * self.walks_per_s
+        batches, elapsed_s = divmod(max(0.0, passed_s - max(0.0, left_s)), self.window_s)
+        return self._batch + 1 + int(batches), elapsed_s, elapsed_s * self.walks_per_s
+
+    def next_pass(self, field: int, counter: int, after_s: float, again: bool = False) -> float | None:
+        """When the core that owns `counter` next tries it with version `field`, at or after `after_s`.
+
+        `again`: it has just done so, at `after_s`. None: never with this clock and window.
+        """
+        if not self.span:
+            return None
+        if again:
+            if self.span <= COUNTERS and not self._walked:  # once a batch, and no batch was cut by a change of clock
+                return after_s + self.epoch_s
+            after_s += _A_NONCE_S
+        target = field // VERSIONS_PER_BATCH
+        distance = (counter - self.start) % COUNTERS
+        if after_s == self._anchor_s and not target and not self._batch and distance >= self._walked:
+            wait_s = (distance - self._walked) / self.walks_per_s  # the usual case: a new job
+            if wait_s < self.window_s - self._elapsed_s:
+                return after_s + wait_s
+        batch, elapsed_s, walked = self.position(after_s)
+        left_s = max(0.0, self.window_s - elapsed_s)
+        ahead = (target - batch) % BATCHES_PER_EPOCH
+        if ahead == 0:
+            ahead = BATCHES_PER_EPOCH
+            while distance < walked:
+                distance += COUNTERS
+            wait_s = (distance - walked) / self.walks_per_s
+            if wait_s < left_s:
+                return after_s + wait_s
+            distance %= COUNTERS
+        into_s = distance / self.walks_per_s
+        return after_s + left_s + (ahead - 1) * self.window_s + into_s if into_s < self.window_s else None
