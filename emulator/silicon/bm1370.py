@@ -204,7 +204,7 @@ class Bm1370:
 
     def _advance(self, to_s: float) -> None:
         """Live through everything up to `to_s`, in order; then look at the plant."""
-        if to_s > self._now_s:
+        if to_s > self._now_s or self._cores.look_at_s <= to_s:
             self._cores.live_until(to_s)
             self._now_s = to_s
         supply = self._view(to_s)

@@ -101,7 +101,7 @@ class ChipHost:
         before = len(self.seen)
         self.codec.expect(register)
         self.send(ReadRegister(register, address))
-        self.run(0.005)
+        self.run(800 / self.baud)
         replies = [event for _, event in self.seen[before:] if isinstance(event, RegisterReply)]
         assert len(replies) == 1, replies
         assert replies[0].register == register
