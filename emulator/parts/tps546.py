@@ -229,7 +229,7 @@ class Tps546:
         return (on or not by_command) and (active or not by_pin)
 
     def _control_changed(self, at_s: float) -> None:
-        rail = self._rail(at_s)  # first: grid points that have passed belong to the command before
+        rail = self._rail(at_s)
         wanted = self._wants_on()
         if wanted and not self._commanded:
             self._latched = dict.fromkeys(_STATUS, 0)  # OFF to ON clears what was latched
@@ -348,6 +348,7 @@ class Tps546:
     def write(self, data: bytes, at_s: float) -> bool:
         if at_s < self._ready_at_s:
             return False
+        self._rail(at_s)  # what has passed is judged by the limits of before
         command, payload = data[0], data[1:]
         if not payload and command not in (CLEAR_FAULTS, STORE_USER_ALL):
             return True  # only names a register

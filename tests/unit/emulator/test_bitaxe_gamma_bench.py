@@ -169,6 +169,19 @@ async def test_a_weak_supply_browns_out_under_load_and_leaves_no_trace() -> None
         assert gamma.moves()[-1] == "rail off"
 
 
+async def test_a_long_silence_is_judged_by_the_limits_that_held_in_it() -> None:
+    async with live() as gamma:
+        await asyncio.sleep(30)  # nobody looks; the bench catches up with the next question
+        await gamma.put(0x24, "21 00 02")  # to 1.0 V: 1.125 V would be an over-voltage there
+        await asyncio.sleep(30)
+        await gamma.put(0x24, "01 00")
+        await asyncio.sleep(30)
+        await gamma.put(0x24, "01 80")
+        await asyncio.sleep(30)
+        assert await gamma.get(0x24, 0x79, 2) == 0
+        assert gamma.truth()["rail_v"] == pytest.approx(0.975, abs=0.002)
+
+
 async def test_the_regulator_cuts_the_rail_by_itself_when_it_overheats() -> None:
     async with live(BenchSettings(ambient_c=25.0, plant=PlantSettings(start_c=130.0))) as gamma:
         assert not gamma.truth()["rail_on"]
