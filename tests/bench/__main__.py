@@ -1,0 +1,52 @@
+"""Runs the benchmarks and prints one JSON object, `hashbridge.bench/1`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from controller import __version__
+from tests.bench import ports, startup, throughput, virtual
+
+SCHEMA = "hashbridge.bench/1"
+PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "throughput": throughput.measure,
+    "startup": startup.measure,
+    "virtual_time": virtual.measure,
+    "ports": ports.measure,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="benchmarks of hashbridge")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="also write the object to FILE")
+    parser.add_argument("--only", choices=tuple(PARTS), action="append", help="only this part")
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "hashbridge": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": list(os.getloadavg()),
+    }
+    for name in arguments.only or PARTS:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        result[name] = PARTS[name]()
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.out is not None:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

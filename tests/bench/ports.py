@@ -1,0 +1,159 @@
+"""Real time over pseudo-terminals: how late the sensors are polled, how long I2C takes, how much of a core it costs.
+
+One rig process with one board and with eight, each board emulated by a process of its own, each chip finding about 250
+nonces a second. The wire is recorded for the I2C times, which costs a little of what is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from controller.cli.emulators import EmulatorChild
+from controller.model import BoardSnapshot, PowerUp, Snapshot, StartWork, StopWork
+from controller.port import BoardConfig, HostConfig, LiveRig
+from drivers.transports.tap import RX, TX, read_tap
+
+BOARD: Final = "bitaxe-gamma"
+_DILUTION: Final = 2**24
+_SETTLE_S: Final = 3.0
+_MEASURE_S: Final = 15.0
+_POLL_S: Final = 0.2
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+
+
+def measure() -> dict[str, Any]:
+    return {f"boards_{count}": asyncio.run(_boards(count)) for count in (1, 8)}
+
+
+async def _boards(count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as directory:
+        async with AsyncExitStack() as stack:
+            emulators = await asyncio.gather(*(_emulator(index, directory) for index in range(count)))
+            for emulator in emulators:
+                stack.push_async_callback(emulator.aclose)
+            configs = tuple(_config(emulator, Path(directory)) for emulator in emulators)
+            rig = await LiveRig.start(HostConfig(boards=configs, orphan_s=5.0))
+            stack.push_async_callback(rig.aclose)
+            names = [config.name for config in configs]
+            await asyncio.gather(*(rig.request(name, PowerUp()) for name in names))
+            await asyncio.gather(*(rig.request(name, StartWork(work="synthetic", seed=1)) for name in names))
+            await asyncio.sleep(_SETTLE_S)
+            result = await _observe(rig, [emulator.sidecar.pid for emulator in emulators])
+            await asyncio.gather(*(rig.request(name, StopWork()) for name in names))
+        result["i2c_ms"] = _i2c_ms([Path(config.control_tap) for config in configs if config.control_tap])
+    return result
+
+
+async def _emulator(index: int, directory: str) -> EmulatorChild:
+    name = f"bench-{index}"
+    return await EmulatorChild.start(
+        [BOARD, "--name", name, "--directory", directory, "--seed", str(index + 1), "--dilution", str(_DILUTION)]
+    )
+
+
+def _config(emulator: EmulatorChild, directory: Path) -> BoardConfig:
+    sidecar = emulator.sidecar
+    return BoardConfig(
+        name=sidecar.name,
+        kind=BOARD,
+        control=sidecar.control,
+        data=sidecar.data,
+        emulated=True,
+        dilution=sidecar.dilution,
+        seed=sidecar.seed,
+        control_tap=str(directory / f"{sidecar.name}.jsonl"),
+    )
+
+
+async def _observe(rig: LiveRig, emulator_pids: Sequence[int]) -> dict[str, Any]:
+    rig_pids = [rig.pid, *_children(rig.pid)]
+    before = (_cpu_s(rig_pids[:1]), _cpu_s(rig_pids[1:]), _cpu_s(emulator_pids))
+    seen: list[Snapshot] = []
+
+    async def watch() -> None:
+        async for snapshot in rig.snapshots():
+            seen.append(snapshot)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.sleep(_MEASURE_S)
+    watcher.cancel()
+    after = (_cpu_s(rig_pids[:1]), _cpu_s(rig_pids[1:]), _cpu_s(emulator_pids))
+    rig_share, sentinel_share, emulator_share = ((b - a) / _MEASURE_S for a, b in zip(before, after, strict=True))
+    return {
+        "rig_cpu_percent": round(100 * rig_share, 2),
+        "sentinels_cpu_percent": round(100 * sentinel_share, 2),
+        "emulators_cpu_percent": round(100 * emulator_share, 2),
+        "finds_per_s_each": [round(rate, 1) for rate in _find_rates(seen)],
+        "poll_lateness_ms": _spread(_lateness_ms(seen)),
+        "lost_or_bad_frames": sum(_work_errors(board) for board in seen[-1].boards),
+    }
+
+
+def _lateness_ms(seen: Sequence[Snapshot]) -> list[float]:
+    """How far apart a board's sweeps were beyond the 200 ms that they should be."""
+    late: list[float] = []
+    for index in range(len(seen[0].boards)):
+        times = sorted({snapshot.boards[index].at_s for snapshot in seen})
+        late += [max(0.0, (b - a - _POLL_S) * 1000) for a, b in pairwise(times)]
+    return late
+
+
+def _find_rates(seen: Sequence[Snapshot]) -> list[float]:
+    first, last = seen[0], seen[-1]
+    rates = []
+    for a, b in zip(first.boards, last.boards, strict=True):
+        if a.work is None or b.work is None:
+            rates.append(0.0)
+        else:
+            rates.append((b.work.verified - a.work.verified) / (b.at_s - a.at_s))
+    return rates
+
+
+def _work_errors(board: BoardSnapshot) -> int:
+    return 0 if board.work is None else board.work.stale + board.work.link_errors + board.work.duplicates
+
+
+def _i2c_ms(recordings: Sequence[Path]) -> dict[str, float]:
+    """From the write of a request on the control port to the last byte of its reply."""
+    taken: list[float] = []
+    for path in recordings:
+        asked_ns: int | None = None
+        heard_ns = 0
+        for record in read_tap(path):
+            if record.direction == TX:
+                if asked_ns is not None and heard_ns > asked_ns:
+                    taken.append((heard_ns - asked_ns) / 1e6)
+                asked_ns = record.t_ns
+            elif record.direction == RX:
+                heard_ns = record.t_ns
+    return _spread(taken)
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    if not ordered:
+        return {}
+    pick = {"median": 0.5, "p99": 0.99}
+    found = {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) for name, share in pick.items()}
+    return {**found, "max": round(ordered[-1], 3), "count": len(ordered)}
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    """User and system time so far."""
+    total = 0.0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+    return total
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in text.split()]
