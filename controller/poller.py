@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from controller.clock import Clock
@@ -48,6 +48,10 @@ class Poller:
             raw = await self._board.read()
         self.channels = self._watchkeeper.take(raw, powered=self._guard.commanded.rail_on)
         self.sweeps += 1
+
+    def knows(self, channels: Iterable[Channel]) -> bool:
+        """Each of them has had a good sample."""
+        return all(_good(self.channels.get(channel)) is not None for channel in channels)
 
     def snapshot(self, *, full: bool) -> BoardSnapshot:
         """The board as it is known now. Without `full` the intervals and per-core counts of the work are left out."""

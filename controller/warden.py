@@ -29,8 +29,9 @@ from controller.model import (
     StateChanged,
     WorkSnapshot,
 )
-from controller.poller import Poller
+from controller.poller import PERIOD_S, Poller
 from controller.safety.guard import Guard
+from controller.safety.trips import SENSORS
 from drivers.asics import pll
 from drivers.boards.board import (
     Attached,
@@ -48,6 +49,8 @@ CONTROL_GRACE_S: Final = 0.4
 """After the control port has gone silent for good: whoever owns the sentinel may know better, and says so sooner."""
 RETRY_SAFE_OFF_S: Final = 2.0
 BROKEN_PAUSE_S: Final = 1.0
+FIRST_SWEEPS: Final = 5
+"""A sensor may blank its first samples. After so many sweeps the rig is open, with what is known by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,12 @@ class Warden:
         if not self._observe:
             await self.safe_off("found at start: presumed hot")
             self._tell_sentinel()
-        await self.poller.sweep()
+        for _ in range(FIRST_SWEEPS):
+            await self.poller.sweep()
+            self._tell_sentinel()
+            if self.poller.knows(SENSORS):
+                break
+            await asyncio.sleep(PERIOD_S)
         self._polling = asyncio.create_task(self._poll(), name=f"{self.name} poll")
 
     async def close(self) -> None:

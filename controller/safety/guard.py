@@ -82,7 +82,8 @@ _SLOW_FRESH_S: Final = 2.0
 _JITTER_S: Final = 0.01
 
 _PATIENCE_S: Final[Mapping[type[Step], float]] = MappingProxyType(
-    {RailOn: 3.0, ReleaseReset: 1.0, Frequency: 1.0, CoreVoltage: 1.0}
+    # A rising point waits for a doubtful sensor longer than a trip does, so that the trip gets to name it.
+    {RailOn: 3.0, ReleaseReset: 1.0, Frequency: 6.0, CoreVoltage: 6.0}
 )
 
 
@@ -393,8 +394,8 @@ class Guard:
                 c.core_v, c.core_v_changed_s = float(target), at_s
             case RailOn():
                 c.rail_on, c.rail_changed_s = True, at_s
-            case VerifyRail():
-                c.verified_v = c.core_v
+            case VerifyRail(core_v=target):
+                c.verified_v = float(target)
             case ReleaseReset():
                 c.reset_released, c.reset_changed_s = True, at_s
             case BringUp():

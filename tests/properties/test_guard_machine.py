@@ -1,0 +1,393 @@
+"""Commands, readings and faults thrown at the guard in any order: no step it lets through is ever unsafe.
+
+The machine keeps a model of its own of what the board has been told, and judges each permitted step by the rules of
+docs/safety.md, written out anew here: the guard's own book-keeping is not believed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from controller.model import Cause, ClearFault, FaultRecord, GuardState, PowerDown, PowerUp, Quality, SetOperatingPoint
+from drivers.boards.board import (
+    BringUp,
+    Channel,
+    CoreVoltage,
+    FanDuty,
+    FanTable,
+    FastLink,
+    Frequency,
+    LockDown,
+    RailOn,
+    ReleaseReset,
+    Step,
+    SweepWindow,
+    TicketDifficulty,
+    VerifyRail,
+)
+from drivers.errors import SafetyError, UsageError
+from drivers.units import Megahertz, Ratio, Volts
+from tests.unit.controller.guarding import ENVELOPE, LIVE, START, Scene
+
+SENSORS = (Channel.CHIP_C, Channel.VR_C, Channel.INPUT_V, Channel.CORE_V, Channel.CORE_A, Channel.FAN_RPM)
+
+clocks = st.one_of(
+    st.sampled_from([0.0, 50.0, 56.25, 400.0, 518.75, 525.0, 531.25, 550.0, 625.0, 626.0, 1000.0, math.nan, math.inf]),
+    st.floats(min_value=-10.0, max_value=1100.0),
+)
+volts = st.one_of(
+    st.sampled_from([0.0, 0.999, 1.0, 1.14, 1.15, 1.16, 1.2, 1.25, 1.251, 1.35, 2.0, math.nan, -math.inf]),
+    st.floats(min_value=-0.1, max_value=2.0),
+)
+steps = st.one_of(
+    st.floats(min_value=-0.5, max_value=1.5).map(lambda ratio: FanDuty(Ratio(ratio))),
+    st.just(FanDuty(Ratio(1.0))),
+    st.just(FanTable()),
+    st.just(LockDown()),
+    volts.map(lambda value: CoreVoltage(Volts(value))),
+    st.just(RailOn()),
+    volts.map(lambda value: VerifyRail(Volts(value))),
+    st.just(ReleaseReset()),
+    st.just(BringUp()),
+    clocks.map(lambda value: Frequency(Megahertz(value))),
+    clocks.map(lambda value: SweepWindow(Megahertz(value))),
+    st.just(FastLink()),
+    st.integers(min_value=-1, max_value=300).map(TicketDifficulty),
+)
+odd_values = st.sampled_from([None, 0.0, 4.5, 30.0, 60.0, 74.0, 80.0, 300.0, 2000.0, 5200.0])
+
+
+@dataclass
+class Told:
+    """What the board was told, by our own count."""
+
+    fan: float | None = None
+    locked: bool = False
+    core_v: float | None = None
+    rail: bool = False
+    risen: bool = True
+    reset_released: bool = False
+    up: bool = False
+    clock: float | None = None
+    window: float | None = None
+
+
+class GuardMachine(RuleBasedStateMachine):
+    """A world that mostly obeys, sometimes lies, and asks for anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scene = Scene()
+        self.told = Told()
+        self.plan: list[Step] = []
+        self.goal_v = 0.0
+        self.starting = False
+
+    @initialize()
+    def safe(self) -> None:
+        self.scene.safe()
+
+    # --- the world
+
+    def world(self) -> None:
+        """Sensors follow what was told."""
+        scene, told = self.scene, self.told
+        if told.rail:
+            scene.values.update(LIVE)
+            scene.values[Channel.CORE_V] = (told.core_v or 0.0) - 0.025
+            scene.values[Channel.RESET_RELEASED] = 1.0 if told.reset_released else 0.0
+            scene.values[Channel.FREQUENCY_MHZ] = told.clock
+            scene.values[Channel.FAN_RATIO] = told.fan
+        else:
+            scene.safe_values()
+        scene.quality.clear()
+        scene.taken_at_s.clear()
+
+    @rule(after_s=st.sampled_from([0.1, 0.2, 0.5]))
+    def time_passes(self, after_s: float) -> None:
+        self.world()
+        self.look(after_s)
+
+    @rule(channel=st.sampled_from(SENSORS), value=odd_values, after_s=st.sampled_from([0.2, 1.0, 3.0]))
+    def a_sensor_lies(self, channel: Channel, value: float | None, after_s: float) -> None:
+        self.world()
+        self.scene.values[channel] = value
+        self.look(after_s)
+
+    @rule(channel=st.sampled_from(SENSORS), quality=st.sampled_from([Quality.SUSPECT, Quality.INVALID]))
+    def a_sensor_is_doubted(self, channel: Channel, quality: Quality) -> None:
+        self.world()
+        self.scene.quality[channel] = quality
+        self.scene.taken_at_s[channel] = self.scene.at_s
+        self.look(0.2)
+
+    @rule(count=st.integers(min_value=0, max_value=3))
+    def chips_answer(self, count: int) -> None:
+        self.scene.chips = count
+
+    def look(self, after_s: float) -> None:
+        fault = self.scene.look(after_s)
+        if fault is not None:
+            self.latch(fault)
+
+    def latch(self, fault: FaultRecord) -> None:
+        self.scene.guard.latch(fault)
+        self.plan.clear()
+
+    # --- wishes
+
+    @rule(clock=st.none() | clocks, core_v=st.none() | volts)
+    def power_up(self, clock: float | None, core_v: float | None) -> None:
+        self.wish(PowerUp(frequency_mhz=clock, core_v=core_v))
+
+    @rule(clock=st.none() | clocks, core_v=st.none() | volts, preset=st.booleans())
+    def move(self, clock: float | None, core_v: float | None, preset: bool) -> None:
+        self.wish(SetOperatingPoint(frequency_mhz=clock, core_v=core_v, preset=preset))
+
+    @rule()
+    def power_down(self) -> None:
+        self.wish(PowerDown())
+
+    def wish(self, command: PowerUp | SetOperatingPoint | PowerDown) -> None:
+        if self.plan:
+            return
+        guard = self.scene.guard
+        before = guard.state
+        try:
+            steps_granted = guard.judge(command, self.scene.now())
+        except (SafetyError, UsageError):
+            assert guard.state is before
+            return
+        self.plan = list(steps_granted)
+        if isinstance(command, PowerUp):
+            assert before is GuardState.SAFE_OFF
+            guard.started()
+            self.starting = True
+
+    @precondition(lambda self: not self.plan and self.scene.guard.state is GuardState.SAFE_OFF)
+    @rule(clock=st.sampled_from([None, 400.0, 490.0, 625.0]), stop_at=st.integers(min_value=1, max_value=150))
+    def start(self, clock: float | None, stop_at: int) -> None:
+        """A power-up in a world that obeys; often to its end, else to any step before it."""
+        self.scene.chips = 1
+        self.world()
+        self.look(2.0)
+        self.wish(PowerUp(frequency_mhz=clock))
+        if self.plan:
+            self.carry_on(stop_at)
+
+    @precondition(lambda self: self.plan)
+    @rule(count=st.integers(min_value=1, max_value=40))
+    def carry_on(self, count: int) -> None:
+        """The rig carries out what was granted, in a world that obeys."""
+        for _ in range(min(count, len(self.plan))):
+            step = self.plan[0]
+            self.world()
+            self.look(max(0.2, step.settle_s))
+            self.look(0.2)
+            if not self.plan or not self.attempt(step):
+                return
+            self.plan.pop(0)
+        if not self.plan and self.starting:
+            self.starting = False
+            self.scene.guard.reached()
+
+    @rule(step=steps)
+    def a_stray_step(self, step: Step) -> None:
+        """A bug of the rig: a step that nobody judged, at any moment."""
+        self.attempt(step)
+
+    @precondition(lambda self: self.told.up and self.told.clock is not None)
+    @rule(mhz=st.sampled_from([-6.25, -1.0, 1.0, 6.25, 7.0]), window=st.sampled_from([None, -6.25, 0.0, 6.25]))
+    def a_stray_clock_near_the_present_one(self, mhz: float, window: float | None) -> None:
+        clock = self.told.clock or 0.0
+        if window is not None:
+            self.attempt(SweepWindow(Megahertz(clock + window)))
+        self.attempt(Frequency(Megahertz(clock + mhz)))
+
+    @precondition(lambda self: self.told.core_v is not None)
+    @rule(rise_v=st.sampled_from([-0.05, 0.005, 0.01, 0.02]), verified=st.booleans())
+    def a_stray_voltage_near_the_present_one(self, rise_v: float, verified: bool) -> None:
+        core_v = Volts((self.told.core_v or 0.0) + rise_v)
+        if self.attempt(CoreVoltage(core_v)) and verified:
+            self.attempt(VerifyRail(core_v))
+
+    def attempt(self, step: Step) -> bool:
+        guard = self.scene.guard
+        try:
+            guard.permit(step, self.scene.now())
+        except (SafetyError, UsageError):
+            return False
+        self.check(step)
+        guard.applied(step, self.scene.at_s)
+        self.tell(step)
+        return True
+
+    # --- stops
+
+    @rule(confirmed=st.booleans())
+    def safe_off(self, confirmed: bool) -> None:
+        self.plan.clear()
+        self.starting = False
+        guard = self.scene.guard
+        guard.stopped_short()
+        if confirmed:
+            guard.went_safe(self.scene.at_s)
+            self.told = Told(fan=1.0)
+        else:
+            self.latch(self.fault(Cause.ACTUATION))
+
+    @rule(cause=st.sampled_from(Cause))
+    def a_fault_from_outside(self, cause: Cause) -> None:
+        self.latch(self.fault(cause))
+
+    def fault(self, cause: Cause) -> FaultRecord:
+        return FaultRecord(cause=cause, sensor=None, detail="x", at_s=self.scene.at_s, at_utc=START)
+
+    @rule()
+    def clear(self) -> None:
+        guard = self.scene.guard
+        try:
+            guard.judge(ClearFault(), self.scene.now())
+        except SafetyError:
+            return
+        assert not self.told.rail
+        guard.clear(self.scene.now())
+        self.scene.chips = 1
+
+    # --- the promises
+
+    def good(self, channel: Channel) -> float | None:
+        sample = self.scene.now().channels.get(channel)
+        return sample.value if sample is not None and sample.quality is Quality.GOOD else None
+
+    def check(self, step: Step) -> None:
+        guard, told, e = self.scene.guard, self.told, ENVELOPE
+        latched = guard.fault is not None
+        match step:
+            case FanDuty(ratio=ratio):
+                assert 0.0 <= ratio <= 1.0
+                if ratio < 1.0:
+                    chip_c, vr_c = self.good(Channel.CHIP_C), self.good(Channel.VR_C)
+                    assert not latched
+                    assert chip_c is not None
+                    assert chip_c < 60.0
+                    assert vr_c is not None
+                    assert vr_c < 75.0
+            case CoreVoltage(core_v=core_v):
+                assert not latched
+                assert told.locked
+                assert e.core_v.low <= core_v <= min(e.core_v.high, e.core_v_hard)
+                if told.rail and told.core_v is not None:
+                    assert core_v <= told.core_v + e.core_v_step_v + 1e-5
+            case RailOn():
+                assert not latched
+                assert told.locked
+                assert told.fan == 1.0
+                assert told.core_v is not None
+                assert not told.reset_released
+                rpm, supply, chip_c = self.good(Channel.FAN_RPM), self.good(Channel.INPUT_V), self.good(Channel.CHIP_C)
+                assert rpm is not None
+                assert rpm > 0.5 * e.fan_full_rpm
+                assert supply is not None
+                assert supply in e.input_v_enable
+                assert chip_c is not None
+                assert chip_c < e.warm_start_max_c
+            case ReleaseReset() | BringUp():
+                assert not latched
+                assert told.rail
+                if isinstance(step, BringUp):
+                    assert told.reset_released
+            case Frequency(frequency_mhz=clock):
+                assert told.up
+                assert told.clock is not None
+                if clock > told.clock:
+                    assert not latched
+                    assert clock - told.clock <= e.frequency_step_mhz + 1.0
+                    assert clock <= min(e.frequency_mhz.high, e.frequency_hard_mhz)
+                    assert not told.risen, "the clock rose on a rail that was not read back"
+                    if told.window:
+                        assert clock <= told.window + 1e-5, "the clock rose under a window that is too long"
+                    if clock > 56.25:
+                        assert self.scene.chips == 1
+                        assert all(self.good(channel) is not None for channel in SENSORS)
+                else:
+                    assert clock >= e.floor_frequency_mhz
+            case SweepWindow(frequency_mhz=clock):
+                if clock != 0.0:
+                    assert not latched
+                    assert told.up
+                    assert told.clock is not None
+                    assert clock >= told.clock - 1e-5
+            case TicketDifficulty(difficulty=difficulty):
+                assert not latched
+                assert difficulty >= 1
+                assert difficulty.bit_count() == 1
+            case LockDown():
+                assert not latched
+                assert not told.rail
+            case FanTable() | FastLink():
+                assert not latched
+            case VerifyRail():
+                return
+
+    def tell(self, step: Step) -> None:
+        told = self.told
+        match step:
+            case FanDuty(ratio=ratio):
+                told.fan = float(ratio)
+            case FanTable():
+                told.fan = None
+            case LockDown():
+                told.locked = True
+            case CoreVoltage(core_v=core_v):
+                told.risen = told.risen or told.core_v is None or core_v > told.core_v
+                told.core_v = float(core_v)
+            case RailOn():
+                told.rail, told.risen = True, True
+            case VerifyRail(core_v=core_v):
+                told.risen = told.risen and core_v != told.core_v
+            case ReleaseReset():
+                told.reset_released = True
+            case BringUp():
+                told.up, told.clock = True, 50.0
+            case Frequency(frequency_mhz=clock):
+                told.clock = float(clock)
+            case SweepWindow(frequency_mhz=clock):
+                told.window = float(clock)
+            case FastLink() | TicketDifficulty():
+                return
+
+    @invariant()
+    def a_latch_is_shown(self) -> None:
+        guard = self.scene.guard
+        if guard.fault is not None:
+            assert guard.state in (GuardState.LATCHED, GuardState.UNPROTECTED)
+        if guard.state is GuardState.LIVE:
+            assert self.told.rail
+            assert self.told.reset_released
+            assert self.told.up
+
+    @invariant()
+    def what_is_granted_lies_inside_the_envelope(self) -> None:
+        point = self.scene.guard.granted
+        if point.core_v is not None:
+            assert point.core_v in ENVELOPE.core_v
+        if point.frequency_mhz is not None:
+            assert 50.0 <= point.frequency_mhz <= ENVELOPE.frequency_mhz.high
+
+
+GuardMachine.TestCase.settings = settings(
+    max_examples=120,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+TestNoStepThatTheGuardLetsThroughIsEverUnsafe = GuardMachine.TestCase

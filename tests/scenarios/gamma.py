@@ -1,0 +1,111 @@
+"""An emulated Gamma under a rig, over ports in memory, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from controller.clock import LoopClock
+from controller.journal import Journal
+from controller.model import Event, EventBase, FaultLatched, PowerUp, SafeOffDone, Snapshot
+from controller.rig import Rig
+from controller.warden import RigBoard
+from drivers.boards import BOARDS
+from drivers.boards.board import Attached, Board
+from drivers.transports.memory import MemoryTransport, memory_pair
+from emulator.benches import BenchSettings
+from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.ports.memory import MemoryPort, plug_in
+
+E = TypeVar("E", bound=EventBase)
+NAME = "gamma"
+
+
+@dataclass
+class Stand:
+    """A bench and the rig that holds it."""
+
+    bench: BitaxeGamma
+    rig: Rig
+    board: Board
+    clock: LoopClock
+    control: MemoryTransport
+    ports: tuple[MemoryPort, MemoryPort]
+    beats: list[float]
+    told: list[Event]
+
+    async def power_up(self, frequency_mhz: float | None = None, core_v: float | None = None) -> None:
+        await self.rig.request(NAME, PowerUp(frequency_mhz=frequency_mhz, core_v=core_v))
+
+    def find(self, kind: type[E]) -> list[E]:
+        return [event for event in self.told if isinstance(event, kind)]
+
+    async def wait_for(self, kind: type[E], within_s: float = 30.0) -> E:
+        """The first event of this kind, past or future."""
+        async with asyncio.timeout(within_s):
+            async for event in self.rig.events():
+                if isinstance(event, kind):
+                    await asyncio.sleep(0)
+                    return event
+        raise AssertionError(f"no {kind.__name__}")
+
+    async def fault(self, within_s: float = 60.0) -> FaultLatched:
+        """The fault, once the safe-off that follows it is done."""
+        fault: FaultLatched | None = None
+        async with asyncio.timeout(within_s):
+            async for event in self.rig.events():
+                if isinstance(event, FaultLatched):
+                    fault = event
+                elif isinstance(event, SafeOffDone) and fault is not None:
+                    await asyncio.sleep(0)
+                    return fault
+        raise AssertionError("no fault")
+
+    async def snapshot(self) -> Snapshot:
+        return await anext(self.rig.snapshots())
+
+    def moves(self) -> list[tuple[str, str]]:
+        return [(move.what, move.detail) for move in self.bench.actuations]
+
+    def is_safe(self) -> bool:
+        truth = self.bench.truth(asyncio.get_running_loop().time())
+        return bool(truth["reset_asserted"] and not truth["rail_on"] and truth["fan_duty"] == 1.0)
+
+    def new_control(self) -> MemoryTransport:
+        """The control port comes back, on a new wire."""
+        transport, wire = memory_pair("control")
+        self.ports[0].replug(wire)
+        return transport
+
+
+@contextlib.asynccontextmanager
+async def stand(
+    settings: BenchSettings | None = None, *, journal: Path | None = None, with_sentinel: bool = False
+) -> AsyncIterator[Stand]:
+    settings = settings or BenchSettings()
+    bench = BitaxeGamma(settings)
+    (control, control_wire), (data, data_wire) = memory_pair("control"), memory_pair("data")
+    ports = plug_in(bench, control_wire, data_wire)
+    attached = Attached(NAME, control, data, emulated=True, dilution=settings.dilution, seed=settings.seed)
+    board = await BOARDS[bench.board].open(attached)
+    clock = LoopClock()
+    loop = asyncio.get_running_loop()
+    beats: list[float] = []
+    beat = (lambda: beats.append(loop.time())) if with_sentinel else None
+    told: list[Event] = []
+    rig = Rig([RigBoard(board, attached, beat)], journal=None if journal is None else Journal(journal), clock=clock)
+
+    async def listen() -> None:
+        async for event in rig.events():
+            told.append(event)
+
+    listener = asyncio.create_task(listen())
+    try:
+        async with rig:
+            yield Stand(bench, rig, board, clock, control, ports, beats, told)
+    finally:
+        await listener

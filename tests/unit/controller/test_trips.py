@@ -1,0 +1,289 @@
+"""When the guard stops a board: each limit, its time, and the name it gives the cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.model import Cause, GuardState, Quality
+from drivers.boards.board import Channel, CoreVoltage, FanDuty, Frequency, SweepWindow
+from drivers.units import Megahertz, Ratio, Volts
+from tests.unit.controller.guarding import Scene, working
+
+
+def until_fault(scene: Scene, limit_s: float = 30.0, period_s: float = 0.2) -> tuple[Cause, str | None, str, float]:
+    """Looks on until the guard trips. Returns cause, sensor, detail and the seconds it took."""
+    began_s = scene.at_s
+    while scene.at_s - began_s < limit_s:
+        fault = scene.look(period_s)
+        if fault is not None:
+            return fault.cause, fault.sensor, fault.detail, round(scene.at_s - began_s, 3)
+    raise AssertionError(f"no fault within {limit_s} s")
+
+
+@pytest.mark.parametrize(
+    ("channel", "value", "cause", "after_s"),
+    [
+        (Channel.CHIP_C, 75.1, Cause.CHIP_TEMPERATURE, 1.2),
+        (Channel.CHIP_C, 85.1, Cause.CHIP_TEMPERATURE, 0.2),
+        (Channel.VR_C, 105.1, Cause.VR_TEMPERATURE, 1.2),
+        (Channel.VR_C, 120.1, Cause.VR_TEMPERATURE, 0.2),
+        (Channel.POWER_W, 29.5, Cause.POWER, 2.2),
+        (Channel.POWER_W, 40.1, Cause.POWER, 0.4),
+        (Channel.CORE_A, 28.1, Cause.CURRENT, 0.8),
+        (Channel.INPUT_V, 4.59, Cause.INPUT_LOW, 0.4),
+        (Channel.INPUT_V, 5.51, Cause.INPUT_HIGH, 0.4),
+        (Channel.CORE_V, 1.401, Cause.CORE_VOLTAGE, 0.2),
+        (Channel.CORE_V, 1.250, Cause.CORE_VOLTAGE, 0.4),
+        (Channel.CORE_V, 1.030, Cause.CORE_VOLTAGE, 0.8),
+    ],
+)
+def test_each_limit_trips_after_its_time_and_names_its_sensor(
+    channel: Channel, value: float, cause: Cause, after_s: float
+) -> None:
+    scene = Scene().live()
+    for _ in range(10):
+        assert scene.look() is None
+    scene.values[channel] = value
+    found, sensor, detail, took_s = until_fault(scene)
+    assert (found, sensor, took_s) == (cause, channel.value, after_s)
+    assert f"{value:.3f}" in detail
+
+
+@pytest.mark.parametrize(
+    ("channel", "value"),
+    [(Channel.CHIP_C, 75.0), (Channel.VR_C, 105.0), (Channel.POWER_W, 29.4), (Channel.CORE_A, 28.0)],
+)
+def test_a_limit_itself_is_allowed_for_ever(channel: Channel, value: float) -> None:
+    scene = Scene().live()
+    scene.values[channel] = value
+    for _ in range(100):
+        assert scene.look() is None
+
+
+def test_a_short_excursion_does_not_trip_and_does_not_add_to_the_next_one() -> None:
+    scene = Scene().live()
+    for _ in range(5):
+        assert scene.look(chip_c=76.0) is None
+        for _ in range(3):
+            assert scene.look(chip_c=76.0) is None
+        assert scene.look(chip_c=74.0) is None
+
+
+def test_a_stale_or_doubtful_sample_does_not_feed_a_trip() -> None:
+    scene = Scene().live()
+    assert scene.look(chip_c=76.0) is None
+    scene.taken_at_s[Channel.CHIP_C] = scene.at_s
+    for _ in range(8):
+        assert scene.look() is None
+    del scene.taken_at_s[Channel.CHIP_C]
+    scene.quality[Channel.CHIP_C] = Quality.SUSPECT
+    for _ in range(20):
+        assert scene.look(chip_c=90.0) is None
+
+
+# --- regulator status -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "cause", "text"),
+    [
+        (0x8821, Cause.REGULATOR_FAULT, "VOUT_OV_FAULT"),
+        (0x4850, Cause.REGULATOR_FAULT, "IOUT_OC_FAULT"),
+        (0x0844, Cause.VR_TEMPERATURE, "over-temperature"),
+        (0x0848, Cause.INPUT_LOW, "VIN_UV_FAULT"),
+        (0x0840, Cause.REGULATOR_OFF, "no cause given"),
+    ],
+)
+def test_a_fault_bit_or_an_output_that_is_off_trips_at_once(word: int, cause: Cause, text: str) -> None:
+    scene = Scene().live()
+    scene.look()
+    found, sensor, detail, took_s = 0, "", "", 0.0
+    scene.values[Channel.STATUS_WORD] = float(word)
+    fault = scene.look()
+    found, sensor, detail = fault.cause, fault.sensor, fault.detail
+    assert (found, sensor, took_s) == (cause, "status_word", 0.0)
+    assert text in detail
+
+
+def test_off_with_no_fault_bit_is_blamed_on_the_supply_when_the_input_sagged_within_the_last_second() -> None:
+    scene = Scene().live()
+    assert scene.look(input_v=4.70) is None
+    fault = scene.look(input_v=5.3, status_word=float(0x0840))
+    assert fault.cause is Cause.INPUT_LOW
+    later = Scene().live()
+    assert later.look(input_v=4.70) is None
+    for _ in range(6):
+        assert later.look(input_v=5.3) is None
+    assert later.look(status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
+
+
+def test_a_temperature_warning_bit_alone_is_left_to_the_temperature_rules() -> None:
+    scene = Scene().live()
+    for _ in range(20):
+        assert scene.look(status_word=float(0x0004)) is None
+
+
+def test_off_is_normal_while_the_rail_is_commanded_off() -> None:
+    scene = Scene().safe()
+    for _ in range(20):
+        assert scene.look(status_word=float(0x0840)) is None
+
+
+# --- sensors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channel", "after_s"),
+    [
+        (Channel.CHIP_C, 2.0),
+        (Channel.VR_C, 2.0),
+        (Channel.INPUT_V, 2.0),
+        (Channel.CORE_A, 2.0),
+        (Channel.FAN_RPM, 5.0),
+    ],
+)
+def test_a_silent_sensor_trips_when_its_last_value_is_too_old(channel: Channel, after_s: float) -> None:
+    scene = Scene().live()
+    scene.taken_at_s[channel] = scene.at_s
+    scene.quality[channel] = Quality.SUSPECT
+    cause, sensor, _, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.SENSOR_STALE, channel.value, after_s)
+
+
+def test_a_sensor_that_talks_nonsense_trips_as_soon_as_it_is_invalid() -> None:
+    scene = Scene().live()
+    scene.taken_at_s[Channel.CHIP_C] = scene.at_s
+    scene.quality[Channel.CHIP_C] = Quality.INVALID
+    cause, sensor, _, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.SENSOR_INVALID, "chip_c", 0.2)
+
+
+def test_a_silent_bus_is_called_a_bus_fault_and_never_over_temperature() -> None:
+    scene = Scene().live()
+    scene.values[Channel.CHIP_C] = 74.9
+    scene.look()
+    for channel in list(scene.values):
+        scene.taken_at_s[channel] = scene.at_s
+        scene.quality[channel] = Quality.SUSPECT
+    cause, sensor, _, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.SENSOR_BUS, None, 2.0)
+
+
+def test_a_sensor_that_the_board_does_not_measure_at_all_is_a_fault() -> None:
+    scene = Scene().live()
+    del scene.values[Channel.VR_C]
+    fault = scene.look()
+    assert (fault.cause, fault.sensor) == (Cause.SENSOR_STALE, "vr_c")
+
+
+# --- fan --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_fan_that_stops_under_load_trips_after_3_s() -> None:
+    scene = Scene().live()
+    scene.values[Channel.FAN_RPM] = 300.0
+    cause, sensor, detail, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.FAN, "fan_rpm", 3.2)
+    assert "300 rpm is below 1560 rpm" in detail
+
+
+def test_a_slow_fan_is_excused_only_by_a_power_that_is_known_to_be_small() -> None:
+    scene = Scene().live()
+    for _ in range(30):
+        assert scene.look(fan_rpm=300.0, power_w=9.0) is None
+    scene.quality[Channel.POWER_W] = Quality.INVALID
+    assert until_fault(scene)[0] is Cause.FAN
+
+
+# --- actuation --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channel", "value"),
+    [(Channel.FREQUENCY_MHZ, 518.75), (Channel.RESET_RELEASED, 0.0), (Channel.FAN_RATIO, 0.5)],
+)
+def test_an_actuator_that_reads_back_something_else_twice_is_a_fault(channel: Channel, value: float) -> None:
+    scene = Scene().live()
+    scene.values[channel] = value
+    cause, sensor, _, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.ACTUATION, channel.value, 0.4)
+
+
+def test_a_voltage_write_that_does_not_arrive_within_a_second_is_a_fault() -> None:
+    scene = Scene().live()
+    scene.look(2.0)
+    scene.take(CoreVoltage(Volts(1.060)))
+    scene.take(CoreVoltage(Volts(1.000)))
+    cause, sensor, _, _ = until_fault(scene)
+    assert cause in (Cause.ACTUATION, Cause.CORE_VOLTAGE)
+    assert sensor == "core_v"
+
+
+def test_read_backs_are_not_held_against_a_step_that_is_under_way() -> None:
+    scene = Scene().live()
+    scene.take(SweepWindow(Megahertz(531.25)))
+    scene.guard.permit(Frequency(Megahertz(531.25)), scene.now())
+    for _ in range(5):
+        assert scene.look(frequency_mhz=531.25) is None
+    scene.guard.applied(Frequency(Megahertz(531.25)), scene.at_s)
+    for _ in range(5):
+        assert scene.look() is None
+
+
+def test_a_fan_that_follows_its_own_table_is_not_held_to_a_duty() -> None:
+    scene = Scene().live()
+    scene.take(FanDuty(Ratio(0.6)))
+    for _ in range(5):
+        assert scene.look(fan_ratio=0.6, fan_rpm=3700.0) is None
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_chip_that_finds_nothing_while_work_runs_is_silent_after_10_s() -> None:
+    scene = Scene().live()
+    for nonces in range(5):
+        scene.work = working(nonces)
+        assert scene.look() is None
+    cause, _, detail, took_s = until_fault(scene)
+    assert (cause, took_s) == (Cause.CHIP_SILENT, 10.0)
+    assert "no nonce for 10.0 s" in detail
+
+
+def test_a_high_ticket_difficulty_gives_a_chip_60_expected_gaps() -> None:
+    scene = Scene().live()
+    scene.work = working(0, ticket_difficulty=256)
+    _, _, _, took_s = until_fault(scene, limit_s=90.0)
+    gap_s = 2**32 * 256 / 1.071e12
+    assert 60 * gap_s <= took_s < 60 * gap_s + 0.5
+
+
+def test_a_chip_without_work_may_be_silent() -> None:
+    scene = Scene().live()
+    for _ in range(100):
+        assert scene.look() is None
+
+
+# --- off --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rail_that_is_up_although_it_is_commanded_off_is_a_fault() -> None:
+    scene = Scene().safe()
+    scene.values[Channel.CORE_V] = 1.1
+    cause, sensor, _, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.ACTUATION, "core_v", 2.2)
+
+
+def test_a_reset_that_reads_released_on_a_safe_board_is_a_fault() -> None:
+    scene = Scene().safe()
+    scene.values[Channel.RESET_RELEASED] = 1.0
+    cause, sensor, _, _ = until_fault(scene)
+    assert (cause, sensor) == (Cause.ACTUATION, "reset_released")
+
+
+def test_watching_alone_does_not_latch() -> None:
+    scene = Scene().live()
+    scene.values[Channel.CHIP_C] = 90.0
+    assert scene.look() is not None
+    assert scene.guard.state is GuardState.LIVE
+    assert scene.guard.fault is None
