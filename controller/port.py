@@ -56,7 +56,7 @@ class LiveRig:
         self._reader, self._writer, self._process = reader, writer, process
         self._greeting: wire.Greeting | None = None
         self._events: list[Event] = []
-        self._snapshot: Snapshot | None = None
+        self._snapshot: bytes | Snapshot | None = None
         self._snapshot_number = 0
         self._news = _Bell()
         self._requests: dict[int, asyncio.Future[None]] = {}
@@ -167,11 +167,17 @@ class LiveRig:
         while True:
             if self._snapshot is not None and seen != self._snapshot_number:
                 seen = self._snapshot_number
-                yield self._snapshot
+                yield self._newest(self._snapshot)
             elif self.lost is not None:
                 return
             else:
                 await self._news.wait()
+
+    def _newest(self, found: bytes | Snapshot) -> Snapshot:
+        """Read when somebody looks, once: a client that only asks should not pay for five snapshots a second."""
+        if isinstance(found, bytes):
+            found = self._snapshot = wire.parse_snapshot(found)
+        return found
 
     async def events(self) -> AsyncIterator[Event]:
         """All events from the rig's first on. Ends with the connection, after the last one that came."""
@@ -203,15 +209,15 @@ class LiveRig:
         """Requests are small and answered one by one, so there is nothing to wait for here."""
         self._writer.write(wire.encode(message))
 
-    async def _read(self) -> wire.FromRig:
-        """The next message. Raises `Unplugged` at the end, `UnexpectedReply` for what is no message."""
+    async def _read(self) -> wire.FromRig | bytes:
+        """The next message, a snapshot as its line. Raises `Unplugged` at the end, `UnexpectedReply` for nonsense."""
         try:
             line = await self._reader.readuntil(b"\n")
         except (asyncio.IncompleteReadError, OSError) as error:
             raise Unplugged("rig", "the rig process hung up") from error
         except asyncio.LimitOverrunError as error:
             raise UnexpectedReply(f"a line of more than {wire.RIG_LINE_BYTES} bytes") from error
-        return wire.parse_from_rig(line)
+        return line if wire.is_snapshot(line) else wire.parse_from_rig(line)
 
     async def _read_on(self) -> None:
         try:
@@ -222,11 +228,13 @@ class LiveRig:
         except ProtocolError as error:
             log.error("rig: %s", error)
             self._end(Unplugged("rig", str(error)))
+        finally:
+            self._end(Unplugged("rig", "nobody listens to it any more"))  # the loop of this client is ending
 
-    def _take(self, message: wire.FromRig) -> None:
+    def _take(self, message: wire.FromRig | bytes) -> None:
         match message:
-            case wire.SnapshotLine():
-                self._snapshot = message.snapshot
+            case bytes():
+                self._snapshot = message
                 self._snapshot_number += 1
                 self._news.ring()
             case wire.EventLine():
@@ -245,8 +253,8 @@ class LiveRig:
             case wire.Goodbye():
                 self.goodbye = message.goodbye.reason
                 self.last_safe_off.update(message.goodbye.safe_off)
-            case wire.Greeting():
-                raise UnexpectedReply("a second greeting")
+            case wire.Greeting() | wire.SnapshotLine():
+                raise UnexpectedReply(f"{type(message).__name__} where none belongs")
 
     def _end(self, why: Unplugged) -> None:
         if self.lost is not None:

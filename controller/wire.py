@@ -184,10 +184,18 @@ def parse_from_client(line: bytes) -> FromClient:
 
 def parse_from_rig(line: bytes) -> FromRig:
     """Raises `UnexpectedReply` for all that is no message, another version included."""
-    if line.startswith(b'{"snapshot":'):  # what there is most of, by far
-        return _validate(SnapshotLine, line)
     message: FromRig = _parse(line, _FROM_RIG)
     return message
+
+
+def is_snapshot(line: bytes) -> bool:
+    """A line of the kind there is most of, by far; `parse_snapshot` reads it."""
+    return line.startswith(b'{"snapshot":')
+
+
+def parse_snapshot(line: bytes) -> Snapshot:
+    """Raises `UnexpectedReply`."""
+    return _validate(SnapshotLine, line).snapshot
 
 
 def check_version(version: str, who: str) -> None:

@@ -366,6 +366,7 @@ class Sentinel:
                 outcome["sent"] = good
                 outcome["confirmed"] = good  # stands only where no later read-back speaks
             else:
+                outcome["sent"] = outcome["sent"] or good
                 outcome["confirmed"] = good
             outcome["detail"] = detail
             self.pause(action.pause_s)
@@ -488,6 +489,7 @@ class Sentinel:
         except OSError as error:
             self.tell({"event": "failed", "error": "missing", "why": error.strerror or str(error)})
             return 3
+        log(self.job, f"watching {self.job.port}")
         self.tell({"event": "ready", "pid": os.getpid()})
         self.serve()
         if self.released and self.why is None:

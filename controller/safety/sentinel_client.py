@@ -304,7 +304,11 @@ class SentinelClient:
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(ProtocolError(f"the sentinel of {self.name} ended at its start: {self.log_path}"))
         if self._state == "watching":
-            self._begin(self._end())
+            assert self._process is not None
+            if self._fenced_why is not None and self._process.poll() is not None:
+                self._fenced()  # long ago: not one more turn of the loop may pass before the rig knows
+            else:
+                self._begin(self._end())
         elif self._beats is not None:
             asyncio.get_running_loop().remove_reader(self._beats)
 
@@ -341,8 +345,12 @@ class SentinelClient:
         if self._fenced_why is None and code not in (None, 0, 5):
             await self._take_over(f"the sentinel died ({code})")
             return
-        self._state = "fenced"
         await self._gone(REPORT_S)
+        self._fenced()
+
+    def _fenced(self) -> None:
+        self._state = "fenced"
+        self._forget()
         self.fence_record = self._read_report()
         self.on_fenced(self._fenced_why or "the sentinel closed its sockets", self.fence_record)
 

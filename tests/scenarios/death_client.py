@@ -1,0 +1,43 @@
+"""A client that owns a rig, sets it hashing and then does nothing more: `python -m tests.scenarios.death_client`.
+
+Reads a `HostConfig` from standard input; says when all its boards hash, with the process id of the rig.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from controller.model import PowerUp, StartWork
+from controller.port import HostConfig, LiveRig
+
+STAGGER_S = 0.25
+
+
+async def hash_on(rig: LiveRig) -> None:
+    """All boards of the rig to the lowest point of the operator's range, fed with random headers.
+
+    One after the other: the lock-down of a regulator is a hundred requests.
+    """
+
+    async def bring_up(name: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await rig.request(name, PowerUp(frequency_mhz=400.0, core_v=1.15))
+        await rig.request(name, StartWork(work="synthetic", ticket_difficulty=256))
+
+    await asyncio.gather(*(bring_up(board.name, STAGGER_S * index) for index, board in enumerate(rig.info)))
+
+
+async def main() -> None:
+    rig = await LiveRig.start(HostConfig.model_validate_json(sys.stdin.read()))
+    sys.stdout.write("started\n")
+    sys.stdout.flush()
+    await hash_on(rig)
+    sys.stdout.write(json.dumps({"rig": rig.pid}) + "\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
