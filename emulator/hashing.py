@@ -5,7 +5,7 @@ the same. *Solved work*: for a header whose nonce is known, the emulated core re
 sweep reaches it. *Dilution* K, a power of two: each double SHA-256 done here stands for K of the chip's, and a ticket
 asks for log2(K) zero bits less, so that nonces come at the rate of the chip and verify at the diluted difficulty. At
 K = 1 there is no such search, since one nonce would take 2^32 hashes: then only solved work is answered. A BM1370 at
-525 MHz costs 1.07e12 / K trials a second, of 1.5 to 2.5 us each: K below 2^22 cannot keep up with real time.
+525 MHz costs 1.07e12 / K trials a second, of about 1.5 us each: K below 2^21 cannot keep up with real time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ ROLLED_BITS: Final = (VERSION_FIELDS - 1) << VERSION_SHIFT
 """Bits 28 to 13 of a header's version: those that a chip rolls."""
 COUNTERS: Final = 1 << 25
 """Nonces of one core: the low 25 bits of the nonce read most significant byte first; the core is in the upper 7."""
+_ALL_CORES: Final = (1 << 128) - 1
+_SPARSE: Final = 4.0
+"""Trials per batch, below which they are scattered over a stretch instead of drawn batch by batch."""
 _PACKAGED: Final = "bitcoin_mainnet_headers_0_7999.bin"
 
 
@@ -161,7 +164,7 @@ class Hit(NamedTuple):
 
     walk: float
     batch: int
-    walked: float
+    walked: int
     field: int
     nonce: int
     top: int
@@ -185,40 +188,88 @@ class DilutedSearch:
         self._tail = header[64:76]
         self._rng = rng
         self._begun: dict[int, _Begun] = {}
+        self.trials = 0
+        """Double SHA-256 done so far."""
 
     def run(
-        self, count: int, from_walk: float, walks: float, span: float, batch: int, start: int, asked: int, cores: int
+        self,
+        density: float,
+        from_walk: float,
+        walks: float,
+        span: float,
+        batch: int,
+        start: int,
+        asked: int,
+        cores: int,
     ) -> list[Hit]:
-        """Do `count` trials, uniform over a stretch of the sweep, and return those whose hash passes, by `walk`.
+        """Try a stretch of the sweep and return the hits, by `walk`. The trials are a Poisson process in it.
 
         The stretch begins `from_walk` nonces into batch number `batch` and is `walks` nonces long, in batches of
-        `span`. `start`: counter at the beginning of each batch. `asked`: bits that must be 0 among the 64 highest.
-        `cores`: set of cores that may answer, one bit each.
+        `span`. `density`: trials per nonce walked. `start`: counter at the beginning of each batch. `asked`: bits that
+        must be 0 among the 64 highest. `cores`: set of cores that may answer, one bit each.
         """
-        rng = self._rng
-        uniform, bits = rng.random, rng.getrandbits
-        begun = self._begun
+        end = from_walk + walks
+        if density * span < _SPARSE and end > span:
+            return self._scatter(
+                poisson(self._rng, density * walks), from_walk, walks, span, batch, start, asked, cores
+            )
+        hits: list[Hit] = []
+        number, begin = 0, from_walk
+        while begin < end:
+            base = number * span if number else 0.0
+            stop = min(end, base + span)
+            count = poisson(self._rng, density * (stop - begin))
+            hits += self._crowd(count, begin - base, stop - begin, base, batch + number, start, asked, cores)
+            number += 1
+            begin = stop
+        hits.sort()
+        return hits
+
+    def _crowd(
+        self, count: int, first: float, width: float, base: float, batch: int, start: int, asked: int, cores: int
+    ) -> list[Hit]:
+        """Many trials in one batch: nonces `first` to `first + width` of each core. `base`: walk at which it begins."""
+        self.trials += count
+        bits = self._rng.getrandbits
+        states = [self._begun.get(batch * 8 + k & 0xFFFF) or self._begin(batch * 8 + k & 0xFFFF) for k in range(8)]
         top_byte = asked >> 56
+        low, wide, masked = int(first), int(width) + 1, cores != _ALL_CORES
         hits: list[Hit] = []
         for _ in range(count):
-            walk = uniform() * walks + from_walk
-            number = int(walk / span)
-            walked = walk - number * span
-            if walked >= COUNTERS:
-                continue  # the counter has come round: nothing new here
-            drawn = bits(10)
+            drawn = bits(42)
+            walked = low + ((drawn >> 10) * wide >> 32)
             core = drawn & 127
-            if not cores >> core & 1:
-                continue
-            field = (batch + number) * 8 + (drawn >> 7) & 0xFFFF
-            state = begun.get(field) or self._begin(field)
-            nonce = core << 25 | (start + int(walked)) & 0x1FF_FFFF
-            inner = state.copy()
+            if (masked and not cores >> core & 1) or walked >= COUNTERS:
+                continue  # beyond a lap of the counter nothing is new
+            nonce = core << 25 | (start + walked) & 0x1FF_FFFF
+            inner = states[drawn >> 7 & 7].copy()
             inner.update(nonce.to_bytes(4, "big"))
             digest = sha256(inner.digest()).digest()
             if digest[31] & top_byte:
                 continue
             top = int.from_bytes(digest[24:], "little")
+            if not top & asked:
+                hits.append(Hit(base + walked, batch, walked, batch * 8 + (drawn >> 7 & 7) & 0xFFFF, nonce, top))
+        return hits
+
+    def _scatter(
+        self, count: int, from_walk: float, walks: float, span: float, batch: int, start: int, asked: int, cores: int
+    ) -> list[Hit]:
+        """Few trials over many batches, so that most batches get none."""
+        self.trials += count
+        rng = self._rng
+        hits: list[Hit] = []
+        for _ in range(count):
+            walk = rng.random() * walks + from_walk
+            number = int(walk / span)
+            walked = int(walk - number * span)
+            drawn = rng.getrandbits(10)
+            core = drawn & 127
+            if walked >= COUNTERS or not cores >> core & 1:
+                continue
+            field = (batch + number) * 8 + (drawn >> 7) & 0xFFFF
+            nonce = core << 25 | (start + walked) & 0x1FF_FFFF
+            top = self.top(field, nonce)
             if not top & asked:
                 hits.append(Hit(walk, batch + number, walked, field, nonce, top))
         hits.sort()

@@ -456,6 +456,9 @@ class Plant:
                 self._air()
         elif self._air_rpm < 0.0:
             self._air()
+        if self._ramping:  # begun by a watcher, in the middle of a long advance
+            self._ramping = self._now_s < self._rail_to_s
+            self._regulated_v = max(0.0, self._rail_v(self._now_s) - known.droop_v)
         mean_w = (self._energy_j + self._chip_w * (self._now_s - self._since_s)) / GRID_S
         self._energy_j, self._since_s = 0.0, self._now_s
         core_a = mean_w / self._regulated_v if self._regulated_v > 0.0 else 0.0

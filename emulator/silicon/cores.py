@@ -10,9 +10,11 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 from emulator.hashing import COUNTERS, Answer, DilutedSearch, Hit, SolvedHeaders, check_dilution, poisson
@@ -24,7 +26,7 @@ SMALL_CORES: Final = 2040
 """Hashes per clock of the whole chip; 128 cores x 16 would be 2048 (ESP-Miner)."""
 NEVER: Final = math.inf
 _ONE_BATCH: Final = 1e300
-_FIRST_LOOK_S: Final = 0.02
+_SHORTEST_JOB_S: Final = 0.005
 _LONGEST_LOOK_S: Final = 0.32
 _FEW_TRIALS: Final = 256.0
 _MANY_TRIALS: Final = 8192.0
@@ -112,7 +114,8 @@ class Cores:
         self._answer_s = self._wrong_s = NEVER
         self.look_at_s = NEVER
         """When the search must go on; infinite: there is none."""
-        self._look_s = _FIRST_LOOK_S
+        self._look_s = self._first_look_s = _SHORTEST_JOB_S
+        self._taken_s = NEVER
         self._error_left = self._wrong_rng.expovariate(1.0)
         self._error_rate = 0.0
         self._error_since_s = at_s
@@ -135,6 +138,9 @@ class Cores:
         if self._dilution_bits:
             self._search = DilutedSearch(header, self._search_rng)
             self._epoch = []
+            lived_s = at_s - self._taken_s
+            self._taken_s = at_s
+            self._first_look_s = min(max(1.02 * lived_s, _SHORTEST_JOB_S), _LONGEST_LOOK_S)
         self._plan_finds(at_s)
 
     def drop(self, at_s: float) -> None:
@@ -276,10 +282,10 @@ class Cores:
         while self._epoch and (self._epoch[-1].batch, self._epoch[-1].walked) > (batch, walked):
             self._epoch.pop()
         self.look_at_s = at_s
-        self._look_s = _FIRST_LOOK_S
+        self._look_s = self._first_look_s
 
     def _look(self) -> None:
-        """Search the next stretch of time; a short one at first, since most jobs are replaced before long."""
+        """Search the next stretch of time: at first as long as the last job lived, then longer ones."""
         search, sweep = self._search, self.sweep
         assert search is not None
         from_s = self.look_at_s
@@ -299,10 +305,10 @@ class Cores:
         if epoch:
             self._find_again(begun_s, batch_of_epoch, from_s, self.look_at_s)
             return
-        count = poisson(self._search_rng, per_s * length_s)
-        self._truth.trials += count
-        walks = sweep.walks_per_s * length_s
-        hits = search.run(count, walked, walks, span, batch, sweep.start, self._test_bits, self._answering)
+        density, walks = per_s / sweep.walks_per_s, sweep.walks_per_s * length_s
+        before = search.trials
+        hits = search.run(density, walked, walks, span, batch, sweep.start, self._test_bits, self._answering)
+        self._truth.trials += search.trials - before
         self._epoch.extend(hits)
         for hit in hits:
             self._expect(from_s + (hit.walk - walked) / sweep.walks_per_s, hit)
@@ -319,9 +325,13 @@ class Cores:
 
     def _find_again(self, begun_s: float, batch: int, from_s: float, to_s: float) -> None:
         """After an epoch the versions come again, and with them the finds of the first time."""
-        for hit in self._epoch:
+        epoch = self._epoch
+        for at in range(bisect_left(epoch, batch, key=attrgetter("batch")), len(epoch)):
+            hit = epoch[at]
             due_s = begun_s + (hit.batch - batch) * self.sweep.window_s + hit.walked / self.sweep.walks_per_s
-            if from_s < due_s <= to_s:
+            if due_s > to_s:
+                return
+            if due_s > from_s:
                 self._expect(due_s, hit)
 
     def _report(self, hit: Hit, due_s: float) -> None:

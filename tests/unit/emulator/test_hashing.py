@@ -72,34 +72,36 @@ def test_rolled_version_bits_of_a_header_become_the_field_of_its_answer(monkeypa
     assert solved.answer((0x30000000).to_bytes(4, "little") + header[4:76]) is None
 
 
-def test_every_hit_of_the_search_hashes_to_what_it_says() -> None:
+@pytest.mark.parametrize(("span", "density"), [(3.0e7, 2.7e-4), (1.0e4, 2.7e-4)], ids=["crowded", "scattered"])
+def test_every_hit_of_the_search_hashes_to_what_it_says(span: float, density: float) -> None:
     header = unsolved(2)
     search = DilutedSearch(header, random.Random(5))
     asked = 0xFF << 56
-    span = 3.0e7
-    hits = search.run(20_000, 1.0e6, 2.5 * span, span, 40, 0x1FFFFF0, asked, ALL_CORES)
+    hits = search.run(density, 1.0e3, 7.5e7, span, 40, 0x1FFFFF0, asked, ALL_CORES)
     assert 40 < len(hits) < 130
+    assert search.trials == pytest.approx(20_250, rel=0.03)
     for hit in hits:
         nonce = hit.nonce.to_bytes(4, "big")
         digest = double_sha256(with_nonce(header, nonce, hit.field << 13))
         assert leading_zero_bits(digest) >= 8
         assert top_bits(digest) == hit.top == search.top(hit.field, hit.nonce)
         assert hit.field // 8 == hit.batch == 40 + int(hit.walk / span)
-        assert ((hit.nonce & COUNTERS - 1) - 0x1FFFFF0) % COUNTERS == int(hit.walked)
+        assert ((hit.nonce & COUNTERS - 1) - 0x1FFFFF0) % COUNTERS == hit.walked
     assert [hit.walk for hit in hits] == sorted(hit.walk for hit in hits)
     assert {hit.field % 8 for hit in hits} == set(range(8))
 
 
 def test_cores_that_may_not_answer_find_nothing() -> None:
     search = DilutedSearch(unsolved(3), random.Random(5))
-    hits = search.run(8000, 0.0, 3e7, 3e7, 0, 0, 0xF0 << 56, 0xFFFF_FFFF << 64)
+    hits = search.run(2.7e-4, 0.0, 3e7, 3e7, 0, 0, 0xF0 << 56, 0xFFFF_FFFF << 64)
     assert hits
     assert all(64 <= hit.nonce >> 25 < 96 for hit in hits)
 
 
 def test_nonces_beyond_a_lap_of_the_counter_are_not_tried_twice() -> None:
     search = DilutedSearch(unsolved(3), random.Random(5))
-    assert search.run(1000, float(COUNTERS), 1e6, 4e7, 0, 0, 0, ALL_CORES) == []
+    assert search.run(1e-3, float(COUNTERS), 1e6, 4e7, 0, 0, 0, ALL_CORES) == []
+    assert search.trials > 800
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, 5.0, 11.9, 12.1, 60.0, 2000.0])

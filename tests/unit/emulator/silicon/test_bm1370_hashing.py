@@ -8,7 +8,7 @@ import pytest
 from drivers.codecs.bm13xx import NonceReply
 from drivers.codecs.header import double_sha256, hash_difficulty, leading_zero_bits, with_nonce
 from emulator.hashing import COUNTERS
-from emulator.physics import PlantSettings, domain_yields
+from emulator.physics import Plant, PlantSettings, domain_yields
 from emulator.silicon.sweep import BATCHES_PER_EPOCH
 from tests.unit.emulator.silicon.chip_host import (
     FULL_WINDOW_525,
@@ -381,6 +381,44 @@ def test_point_p008_yields_0_70_over_headers_drawn_evenly_from_the_domains() -> 
     host.bring_up()
     found, _ = pattern(host, even_over_domains(1200))
     assert found / 1200 == pytest.approx(0.70, abs=0.06)
+
+
+def test_on_a_warming_board_the_yield_follows_the_plant() -> None:
+    plant = Plant(PlantSettings(ambient_c=36.0))
+    host = ChipHost(view=plant.chip_supply)
+    host.chip.on_load = plant.set_load
+    plant.set_fan_duty(0.4, 0.0)
+    plant.set_rail(1.000, True, 0.0)
+    host.now_s = 0.1
+    host.bring_up()
+    found, due, yields = 0, [], []
+    for number, header in enumerate(even_over_domains(3000)):
+        host.job(header, number)
+        host.run(JOB_S)
+        found += sum(nonce.nonce == header[76:] for nonce in host.nonces())
+        yields.append(sum(plant.yields(host.now_s)) / 4)
+        due.append(plant.yields(host.now_s)[core_of(header) % 4])
+    assert plant.die_c > 50.0
+    assert yields[-1] > yields[100] + 0.1
+    assert abs(found - 0.99966 * sum(due)) < 4 * sum(y * (1 - y) for y in due) ** 0.5
+
+
+def test_a_rail_that_goes_takes_the_work_with_it() -> None:
+    plant = Plant()
+    host = ChipHost(view=plant.chip_supply)
+    host.chip.on_load = plant.set_load
+    plant.rail_watchers.append(host.chip.set_power)
+    plant.set_rail(1.150, True, 0.0)
+    host.now_s = 0.1
+    host.bring_up()
+    host.job(HEADERS[0])
+    assert plant.chip_w > 5.0
+    plant.set_rail(1.150, False, host.now_s)
+    plant.set_rail(1.150, True, host.now_s + 0.0001)
+    assert host.chip.hash_activity == 0.0
+    assert host.chip.frequency_mhz == 50.0
+    host.run(JOB_S)
+    assert host.take() == []
 
 
 def test_in_the_search_a_marginal_domain_spoils_its_finds() -> None:
