@@ -27,6 +27,8 @@ PERIOD_S: Final = 0.2
 SWEEP_LIMIT_S: Final = 1.5
 """A sweep is bounded to 0.6 s by the board; one that takes this long is stuck."""
 _REMEMBERED_SWEEPS: Final = 3000
+_NONE: Final[frozenset[Protection]] = frozenset()
+_NO_POINT: Final = PointStatus()
 
 
 class Poller:
@@ -75,6 +77,26 @@ class Poller:
             chains=tuple(_chain(chain) for chain in self._board.chains),
             work=self.work(full),
             latched=guard.fault,
+            emulated=attached.emulated,
+            dilution=attached.dilution,
+            seed=attached.seed,
+        )
+
+    def glance(self) -> BoardSnapshot:
+        """What the trips look at and no more: channels and the bare counts of the work. Nobody else is shown this."""
+        at_s = asyncio.get_running_loop().time()
+        attached = self._attached
+        return BoardSnapshot.model_construct(
+            board=attached.name,
+            at_s=at_s,
+            at_utc=self._clock.utc(at_s),
+            state=self._guard.state,
+            protections=_NONE,
+            channels=self.channels,
+            point=_NO_POINT,
+            chains=(),
+            work=self.work(False),
+            latched=self._guard.fault,
             emulated=attached.emulated,
             dilution=attached.dilution,
             seed=attached.seed,

@@ -187,7 +187,7 @@ class Warden:
         except TimeoutError as error:
             await self._trip(Cause.SENSOR_BUS, None, f"a sweep did not end: {error}")
             return
-        snapshot = self.poller.snapshot(full=self._feed.wanted)
+        snapshot = self.poller.glance()
         fault = self.guard.watch(snapshot)
         self._tell_sentinel()
         self._swept()

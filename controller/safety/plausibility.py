@@ -24,9 +24,20 @@ _GOOD, _SUSPECT, _INVALID = Quality.GOOD, Quality.SUSPECT, Quality.INVALID
 _READING_FIELDS = frozenset({"value", "at_s", "quality", "evidence"})
 
 
+_set = object.__setattr__
+
+
 def reading(value: float | None, at_s: float, quality: Quality, evidence: str | None = None) -> Reading:
-    """A `Reading` from trusted values, without validation (13 of them five times a second, per board)."""
-    return Reading.model_construct(set(_READING_FIELDS), value=value, at_s=at_s, quality=quality, evidence=evidence)
+    """A `Reading` from trusted values: what `Reading.model_construct` does, at a sixth of its price.
+
+    Thirteen of them five times a second and board would otherwise cost more than the sweep itself.
+    """
+    made: Reading = Reading.__new__(Reading)
+    _set(made, "__dict__", {"value": value, "at_s": at_s, "quality": quality, "evidence": evidence})
+    _set(made, "__pydantic_fields_set__", set(_READING_FIELDS))
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
 
 
 def plausible_ranges(envelope: Envelope) -> dict[Channel, tuple[float, float]]:
