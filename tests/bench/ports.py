@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ BOARD: Final = "bitaxe-gamma"
 _DILUTION: Final = 2**24
 _SETTLE_S: Final = 3.0
 _MEASURE_S: Final = 15.0
-_POLL_S: Final = 0.2
+_POLL_MS: Final = 200.0
+_READ_VIN: Final = bytes.fromhex("0005 40 24 88 02")
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -45,10 +46,13 @@ async def _boards(count: int) -> dict[str, Any]:
             await asyncio.gather(*(rig.request(name, PowerUp()) for name in names))
             await asyncio.gather(*(rig.request(name, StartWork(work="synthetic", seed=1)) for name in names))
             await asyncio.sleep(_SETTLE_S)
+            began_ns = time.monotonic_ns()
             result = await _observe(rig, [emulator.sidecar.pid for emulator in emulators])
+            ended_ns = time.monotonic_ns()
             await asyncio.gather(*(rig.request(name, StopWork()) for name in names))
-        result["i2c_ms"] = _i2c_ms([Path(config.control_tap) for config in configs if config.control_tap])
-    return result
+        recordings = [Path(config.control_tap) for config in configs if config.control_tap]
+        taken, late = _wire_times(recordings, began_ns, ended_ns)
+        return {**result, "poll_lateness_ms": _spread(late), "i2c_ms": _spread(taken)}
 
 
 async def _emulator(index: int, directory: str) -> EmulatorChild:
@@ -91,18 +95,8 @@ async def _observe(rig: LiveRig, emulator_pids: Sequence[int]) -> dict[str, Any]
         "sentinels_cpu_percent": round(100 * sentinel_share, 2),
         "emulators_cpu_percent": round(100 * emulator_share, 2),
         "finds_per_s_each": [round(rate, 1) for rate in _find_rates(seen)],
-        "poll_lateness_ms": _spread(_lateness_ms(seen)),
         "lost_or_bad_frames": sum(_work_errors(board) for board in seen[-1].boards),
     }
-
-
-def _lateness_ms(seen: Sequence[Snapshot]) -> list[float]:
-    """How far apart a board's sweeps were beyond the 200 ms that they should be."""
-    late: list[float] = []
-    for index in range(len(seen[0].boards)):
-        times = sorted({snapshot.boards[index].at_s for snapshot in seen})
-        late += [max(0.0, (b - a - _POLL_S) * 1000) for a, b in pairwise(times)]
-    return late
 
 
 def _find_rates(seen: Sequence[Snapshot]) -> list[float]:
@@ -120,20 +114,28 @@ def _work_errors(board: BoardSnapshot) -> int:
     return 0 if board.work is None else board.work.stale + board.work.link_errors + board.work.duplicates
 
 
-def _i2c_ms(recordings: Sequence[Path]) -> dict[str, float]:
-    """From the write of a request on the control port to the last byte of its reply."""
+def _wire_times(recordings: Sequence[Path], from_ns: int, to_ns: int) -> tuple[list[float], list[float]]:
+    """In ms: from each request on the control port to the last byte of its reply; and how much later than the one
+    before plus 200 ms each sweep read its first rail (READ_VIN)."""
     taken: list[float] = []
+    late: list[float] = []
     for path in recordings:
         asked_ns: int | None = None
-        heard_ns = 0
+        heard_ns = swept_ns = 0
         for record in read_tap(path):
+            if not from_ns <= record.t_ns <= to_ns:
+                continue
             if record.direction == TX:
                 if asked_ns is not None and heard_ns > asked_ns:
                     taken.append((heard_ns - asked_ns) / 1e6)
                 asked_ns = record.t_ns
+                if record.data[3:] == _READ_VIN:
+                    if swept_ns:
+                        late.append(max(0.0, (record.t_ns - swept_ns) / 1e6 - _POLL_MS))
+                    swept_ns = record.t_ns
             elif record.direction == RX:
                 heard_ns = record.t_ns
-    return _spread(taken)
+    return taken, late
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
