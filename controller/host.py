@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import selectors
 import signal
 import socket
 import sys
@@ -52,6 +53,18 @@ class Opened:
     attached: Attached
     board: Board
     sentinel: SentinelClient
+
+
+class AttentiveSelector(selectors.DefaultSelector):
+    """Never reports a timeout without having looked once more.
+
+    A process that was stopped and continued comes out of its wait with nothing in hand, although its sockets may have
+    been closed meanwhile; its loop would then run the timers of its past before it hears that it was fenced off.
+    """
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        found = super().select(timeout)
+        return found if found or timeout == 0 else super().select(0)
 
 
 class Ending:
@@ -285,7 +298,8 @@ def main() -> int:
     except ValidationError as error:
         refuse(owner, UsageError("rig configuration", str(error), "see controller.wire.HostConfig"))
         return 2
-    return asyncio.run(run(config, owner))
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(AttentiveSelector())) as runner:
+        return runner.run(run(config, owner))
 
 
 if __name__ == "__main__":
