@@ -377,9 +377,12 @@ class Cores:
         self._error_left = rng.expovariate(1.0)
         self._error_since_s = due_s
         self._wrong_s = due_s + self._error_left / self._error_rate
-        cores = [core for core in range(CORES) if self._answering >> core & 1]
-        weights = [0.0 if core % DOMAINS in self.dead_domains else 1.0 - self.yields[core % DOMAINS] for core in cores]
-        core = rng.choices(cores, weights)[0]
+        weights = [0.0 if d in self.dead_domains else 1.0 - self.yields[d] for d in range(DOMAINS)]
+        domain = rng.choices(range(DOMAINS), weights)[0]
+        while True:  # ends: enables go by 32 cores, so that every domain has some that answer
+            core = rng.randrange(CORES // DOMAINS) * DOMAINS + domain
+            if self._answering >> core & 1:
+                break
         batch, _, walked = self.sweep.position(due_s)
         version_field = batch * 8 + rng.randrange(8) & 0xFFFF
         nonce = core << 25 | self.sweep.start + int(walked) & _COUNTER_MASK
