@@ -74,6 +74,8 @@ _TWO_WRITTEN: Final = b"\x02"
 MOVES: Final = (
     Move(RESET, bitaxe_raw.gpio_set(RESET_PIN, False), b"\x00"),
     Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, bytes([Command.OPERATION, 0x00])), _TWO_WRITTEN),
+    # A part that was set up to ignore OPERATION obeys it from here on: off, and at once.
+    Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, bytes([Command.ON_OFF_CONFIG, 0x1B])), _TWO_WRITTEN),
     Move(FAN, _fan_write(Register.FAN_CONFIG, emc2101.DIRECT_MODE), _TWO_WRITTEN),
     Move(FAN, _fan_write(Register.FAN_SETTING, emc2101.FULL), _TWO_WRITTEN),
 )
@@ -122,29 +124,31 @@ async def make_safe(bridge: BitaxeRawBridge) -> tuple[ActionOutcome, ...]:
     accounts = {outcome: _Account() for outcome in (RESET, RAIL, FAN)}
     for move in MOVES:
         account = accounts[move.outcome]
-        payload = await _ask(bridge, move.request, move.outcome, account)
+        payload = await _ask(bridge, move.request, move.outcome, account, _TRIES)
         if payload != move.payload:
             account.sent = False
             if payload is not None:
                 account.failed(f"the bridge answers {payload.hex()}")
+    # A port that answered no write is asked once more for each proof, not twice: a rig waits for this report.
+    tries = _TRIES if any(account.sent for account in accounts.values()) else 1
     for proof in PROOFS:
         account = accounts[proof.outcome]
-        payload = await _ask(bridge, proof.request, proof.what, account)
+        payload = await _ask(bridge, proof.request, proof.what, account, tries)
         if payload is None or not proof.holds(payload):
             account.confirmed = False
             if payload is not None:
                 account.failed(f"{proof.what} reads {payload.hex()}")
-    await _await_rail_down(bridge, accounts[RAIL])
+    await _await_rail_down(bridge, accounts[RAIL], tries)
     return tuple(
         ActionOutcome(outcome, account.sent, account.confirmed, "; ".join(account.details))
         for outcome, account in accounts.items()
     )
 
 
-async def _ask(bridge: BitaxeRawBridge, request: Request, what: str, account: _Account) -> bytes | None:
+async def _ask(bridge: BitaxeRawBridge, request: Request, what: str, account: _Account, tries: int) -> bytes | None:
     """The payload, or None when it was refused or not answered each time."""
     why = ""
-    for _ in range(_TRIES):
+    for _ in range(tries):
         try:
             return await bridge.request(request, what, timeout_s=_TIMEOUT_S)
         except Unplugged as error:
@@ -156,12 +160,12 @@ async def _ask(bridge: BitaxeRawBridge, request: Request, what: str, account: _A
     return None
 
 
-async def _await_rail_down(bridge: BitaxeRawBridge, account: _Account) -> None:
+async def _await_rail_down(bridge: BitaxeRawBridge, account: _Account, tries: int) -> None:
     """The rail decays in milliseconds under load; without one it may take longer."""
     loop = asyncio.get_running_loop()
     give_up_s = loop.time() + _DECAY_S
     while True:
-        payload = await _ask(bridge, RAIL_DOWN.request, RAIL_DOWN.what, account)
+        payload = await _ask(bridge, RAIL_DOWN.request, RAIL_DOWN.what, account, tries)
         if payload is None or len(payload) != len(RAIL_DOWN.payload):
             account.confirmed = False
             return

@@ -1,0 +1,63 @@
+"""A Bitaxe Gamma on its emulated bench, in memory and virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from controller.safety import ordering
+from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, BitaxeGamma, open_board
+from drivers.boards.board import Attached, Step
+from drivers.transports.memory import MemoryWire, memory_pair
+from drivers.units import Megahertz, Volts
+from emulator.benches import BenchSettings
+from emulator.benches.bitaxe_gamma import BitaxeGamma as GammaBench
+from emulator.ports.memory import plug_in
+from tests.unit.boards.recording import Recording
+
+SUPPLY_SETTLES_S = 0.1
+
+
+@dataclass
+class OnBench:
+    """A board and what it hangs on. `control_frames` and `data_frames` are what the host wrote."""
+
+    bench: GammaBench
+    board: BitaxeGamma
+    control: MemoryWire
+    data: MemoryWire
+    control_frames: Recording
+    data_frames: Recording
+
+    def truth(self, key: str) -> object:
+        return self.bench.truth(asyncio.get_running_loop().time())[key]
+
+    async def apply(self, *steps: Step) -> None:
+        """Each step and its settle time, as a rig does it."""
+        for step in steps:
+            await self.board.apply(step)
+            await asyncio.sleep(step.settle_s)
+
+    async def power_up(self, frequency_mhz: float = 525.0, core_v: float = 1.150) -> None:
+        """The steps that the guard makes of a power-up."""
+        steps = ordering.power_up(BITAXE_GAMMA.envelope, Volts(core_v), Megahertz(frequency_mhz), None)
+        await self.apply(*steps)
+
+
+@asynccontextmanager
+async def gamma(settings: BenchSettings | None = None) -> AsyncIterator[OnBench]:
+    """A board that was just attached. Nothing was sent yet."""
+    bench = GammaBench(settings)
+    control, control_wire = memory_pair("control")
+    data, data_wire = memory_pair("data")
+    plug_in(bench, control_wire, data_wire)
+    await asyncio.sleep(SUPPLY_SETTLES_S)
+    control_frames, data_frames = Recording(control), Recording(data)
+    attached = Attached("gamma", control_frames, data_frames, emulated=True, dilution=bench.settings.dilution)
+    board = await open_board(attached)
+    try:
+        yield OnBench(bench, board, control_wire, data_wire, control_frames, data_frames)
+    finally:
+        await board.aclose()

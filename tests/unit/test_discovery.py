@@ -1,0 +1,126 @@
+"""Discovery: boards by ids and strings, their two ports by interface number, and nothing opened on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from serial.tools import list_ports
+
+from drivers.boards import BOARDS
+from drivers.discovery import FoundBoard, UsbPort, discover, find, usb_ports
+from drivers.errors import UnknownPart
+
+GAMMA = BOARDS["bitaxe-gamma"]
+
+
+def port(path: str, interface: int | None, **changes: Any) -> UsbPort:
+    values: dict[str, Any] = {
+        "path": path,
+        "vid": 0xC0DE,
+        "pid": 0xCAFE,
+        "manufacturer": "OSMU",
+        "product": "Bitaxe",
+        "serial": "984a7d04",
+        "location": "1-1.2",
+        "interface": interface,
+    }
+    return UsbPort(**values | changes)
+
+
+def test_a_board_is_found_with_its_control_and_data_port() -> None:
+    (board,) = discover([port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)])
+    assert board == FoundBoard("bitaxe-gamma:984a7d04", GAMMA, "984a7d04", "1-1.2", "/dev/ttyACM0", "/dev/ttyACM1")
+
+
+def test_the_order_of_the_names_proves_nothing() -> None:
+    (board,) = discover([port("/dev/ttyACM9", 2), port("/dev/ttyACM10", 0)])
+    assert (board.control, board.data) == ("/dev/ttyACM10", "/dev/ttyACM9")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"manufacturer": "256F"}, {"product": "EmberOne00"}, {"manufacturer": None}, {"vid": 0x1209}, {"pid": 0xB17D}],
+)
+def test_the_unassigned_id_alone_is_not_a_board(changes: dict[str, Any]) -> None:
+    assert discover([port("/dev/ttyACM0", 0, **changes)]) == []
+
+
+def test_a_missing_port_is_named() -> None:
+    (board,) = discover([port("/dev/ttyACM0", 0)])
+    assert board.data is None
+    assert board.note == "no data port found"
+
+
+def test_two_boards_with_one_serial_number_are_told_apart_by_where_they_are() -> None:
+    here = [port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)]
+    there = [port("/dev/ttyACM2", 0, location="1-1.3"), port("/dev/ttyACM3", 2, location="1-1.3")]
+    boards = discover([*here, *there])
+    assert [board.id for board in boards] == ["bitaxe-gamma:1-1.2", "bitaxe-gamma:1-1.3"]
+    assert all("not unique" in (board.note or "") for board in boards)
+
+
+def test_on_macos_the_suffix_of_the_name_is_the_port() -> None:
+    ports = [port(f"/dev/cu.usbmodem984a7d04{suffix}", None, location="20-3") for suffix in (3, 1)]
+    (board,) = discover(ports)
+    assert board.control is not None
+    assert board.data is not None
+    assert (board.control[-1], board.data[-1]) == ("1", "3")
+
+
+def test_a_board_that_shows_espressif_s_own_port_is_pointed_out_but_not_claimed() -> None:
+    jtag = port(
+        "/dev/ttyACM0", 0, vid=0x303A, pid=0x1001, manufacturer="Espressif", product="USB JTAG/serial debug unit"
+    )
+    (board,) = discover([jtag])
+    assert board.kind is None
+    assert (board.control, board.data) == (None, None)
+    assert "AxeOS" in (board.note or "")
+
+
+def test_a_board_is_named_by_id_serial_number_or_kind() -> None:
+    boards = discover([port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)])
+    for name in ("bitaxe-gamma:984a7d04", "984a7d04", "bitaxe-gamma"):
+        assert find(name, boards) is boards[0]
+    with pytest.raises(UnknownPart, match="bitaxe-gamma:984a7d04"):
+        find("bitaxe-max", boards)
+
+
+def test_a_name_that_fits_two_boards_is_refused() -> None:
+    other = {"serial": "03666228", "location": "1-1.3"}
+    boards = discover([port("/dev/ttyACM0", 0), port("/dev/ttyACM2", 0, **other)])
+    with pytest.raises(UnknownPart):
+        find("bitaxe-gamma", boards)
+
+
+def test_the_system_s_list_is_read_with_the_interface_from_sysfs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def entry(device: str, location: str | None, vid: int | None = 0xC0DE) -> SimpleNamespace:
+        return SimpleNamespace(
+            device=device,
+            vid=vid,
+            pid=0xCAFE,
+            manufacturer="OSMU",
+            product="Bitaxe",
+            serial_number="984a7d04",
+            location=location,
+        )
+
+    listed = [entry("/dev/ttyACM1", "1-1.2:1.2"), entry("/dev/ttyACM0", None), entry("/dev/ttyS0", None, vid=None)]
+    monkeypatch.setattr(list_ports, "comports", lambda: listed)
+    interface = tmp_path / "class/tty/ttyACM0/device"
+    interface.mkdir(parents=True)
+    (interface / "bInterfaceNumber").write_text("00\n", encoding="ascii")
+    found = usb_ports(tmp_path)
+    assert [(each.path, each.location, each.interface) for each in found] == [
+        ("/dev/ttyACM0", None, 0),
+        ("/dev/ttyACM1", "1-1.2", 2),
+    ]
+
+
+def test_nothing_plugged_in_is_an_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(list_ports, "comports", list)
+    assert discover() == []
