@@ -35,6 +35,7 @@ _COMMAND_LENGTH: Final = {_SET_ADDRESS: 5, _WRITE_ONE: 9, _WRITE_ALL: 9, _READ_O
 _MIDSTATE_JOB_LENGTHS: Final = frozenset(22 + 32 * count for count in range(1, 5))
 
 _REGISTER_FIELDS: Final = Struct(">IBB")
+_WORDS: Final = Struct("4s" * 8)
 _NO_NONCE: Final = bytes(4)
 
 
@@ -146,7 +147,7 @@ Command = HostMessage | BadFrame | Noise
 
 def _swap_words(data: bytes) -> bytes:
     """Eight words of four bytes, last first; bytes inside a word stay."""
-    return b"".join(data[at : at + 4] for at in range(len(data) - 4, -1, -4))
+    return _WORDS.pack(*_WORDS.unpack(data)[::-1])
 
 
 def _byte(key: str, value: int) -> int:
