@@ -68,18 +68,18 @@ class _Sent:
         self.work = work
         self.version = int.from_bytes(work.header[:4], "little")
         self.tail = work.header[4 : block_header.NONCE_AT]
-        self.seen: set[tuple[bytes, int]] = set()
-        self.before: set[tuple[bytes, int]] = set()
+        self.seen: set[bytes] = set()
+        """Version and nonce, as in the header: bytes, which the garbage collector does not look at."""
+        self.before: set[bytes] = set()
 
     def forget_old(self) -> None:
         """Keep the filter bounded: a job that stays for hours starts a new set when this one is full."""
         if len(self.seen) >= SEEN_PER_JOB:
             self.before, self.seen = self.seen, set()
 
-    def value(self, nonce: bytes, version_field: int) -> int:
-        """The hash as a number, for one nonce and rolled version."""
-        header = (self.version | version_field << 13).to_bytes(4, "little") + self.tail + nonce
-        return int.from_bytes(sha256(sha256(header).digest()).digest(), "little")
+    def header(self, nonce: bytes, version_field: int) -> bytes:
+        """The 80 bytes for one nonce and rolled version."""
+        return (self.version | version_field << 13).to_bytes(4, "little") + self.tail + nonce
 
 
 class Chain:
@@ -107,6 +107,11 @@ class Chain:
         self._asking = asyncio.Lock()
         self._jobs: dict[int, _Sent] = {}
         self._job_order: list[int] = []
+        self._by_result: list[_Sent | None] = [None] * 256
+        """The job that a nonce names, by its whole result byte: one look-up instead of a mask and a shift."""
+        self._results: dict[int, list[int]] = {}
+        for result in range(256):
+            self._results.setdefault((result & kind.job_mask) >> kind.job_shift, []).append(result)
         self._next_job = 0
         self._ticket_difficulty = kind.init_ticket_difficulty
         self._hard_target = block_header.ticket_target(1, dilution)
@@ -184,6 +189,7 @@ class Chain:
         self._codec.expect(None)
         self._jobs.clear()
         self._job_order.clear()
+        self._by_result = [None] * 256
         self._clock = self._asked_mhz = None
         self._window = 0
         self._fast = False
@@ -450,18 +456,19 @@ class Chain:
         if job_byte in self._jobs:
             self._job_order.remove(job_byte)
         # First the table, then the line: the answer may be back before the write returns.
-        self._jobs[job_byte] = _Sent(work)
+        self._jobs[job_byte] = sent = _Sent(work)
+        for result in self._results[job_byte]:
+            self._by_result[result] = sent
         self._job_order.append(job_byte)
         await self._link.send(message)
         self.counters.jobs += 1
 
     def _take(self, events: list[HostEvent]) -> None:
         """Everything of one read that no question asked for. The hot path: nonces by the thousand pass here."""
-        jobs, counters = self._jobs, self.counters
+        by_result, counters = self._by_result, self.counters
         at_s = asyncio.get_running_loop().time()
         target = self._old_target if at_s < self._old_target_until_s else self._target
-        mask, shift, core_shift = self.kind.job_mask, self.kind.job_shift, 8 - self.kind.core_bits
-        sub_core_mask, single = self.kind.sub_core_mask, self.expected_chips == 1
+        core_shift, sub_core_mask, single = 8 - self.kind.core_bits, self.kind.sub_core_mask, self.expected_chips == 1
         finds: list[Find] = []
         add_find, make, from_bytes, hashed = finds.append, tuple.__new__, int.from_bytes, sha256
         nonces = duplicates = stale = 0
@@ -472,25 +479,26 @@ class Chain:
                 continue
             nonces += 1
             nonce, _, result, field = event
-            job = jobs.get((result & mask) >> shift)
+            job = by_result[result]
             if job is None:
                 stale += 1
                 continue
             if field is None:
                 field = 0
-            key = (nonce, field)
-            if key in job.seen or key in job.before:
+            version = (job.version | field << 13).to_bytes(4, "little")
+            key = version + nonce
+            seen = job.seen
+            if key in seen or (job.before and key in job.before):
                 duplicates += 1
                 continue
-            job.seen.add(key)
-            header = (job.version | field << 13).to_bytes(4, "little") + job.tail + nonce
+            seen.add(key)
+            header = version + job.tail + nonce
             value = from_bytes(hashed(hashed(header).digest()).digest(), "little")
             if value > target:
                 judged = self._second_look(event, field, value, target)
                 if judged is None:
                     continue
-                job, value = judged
-                header = (job.version | field << 13).to_bytes(4, "little") + job.tail + nonce
+                job, header, value = judged
             find = (
                 job.work,
                 header,
@@ -503,33 +511,34 @@ class Chain:
                 at_s,
             )
             add_find(make(Find, find))
-        if nonces and not jobs:
+        if nonces and not self._jobs:
             return  # left over from before a reset: not ours to count
         counters.nonces += nonces
         counters.duplicates += duplicates
         counters.stale += stale
         counters.verified += len(finds)
-        for job in jobs.values():
-            job.forget_old()
+        for sent in self._jobs.values():
+            sent.forget_old()
         if finds:
             self._credit(finds)
             if self.on_finds is not None:
                 self.on_finds(finds)
 
-    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[_Sent, int] | None:
+    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[_Sent, bytes, int] | None:
         """A nonce that fails under the job it names: the jobs before, then the verdict. None: not a find."""
         job_byte = (reply.result & self.kind.job_mask) >> self.kind.job_shift
         at = self._job_order.index(job_byte)
         for earlier in reversed(self._job_order[max(0, at - _RETRIED_JOBS) : at]):
             job = self._jobs[earlier]
-            other = job.value(reply.nonce, field)
+            header = job.header(reply.nonce, field)
+            other = block_header.hash_value(block_header.double_sha256(header))
             if other <= target:
-                key = (reply.nonce, field)
+                key = header[:4] + reply.nonce
                 if key in job.seen or key in job.before:
                     self.counters.duplicates += 1
                     return None
                 job.seen.add(key)
-                return job, other
+                return job, header, other
         if value <= self._hard_target:
             self.counters.below_ticket += 1
             return None
