@@ -311,6 +311,8 @@ class BitaxeGamma:
             await sweep.take(Channel.RESET_RELEASED, lambda: bridge.gpio(RESET_PIN).get(tries=1))
         else:
             sweep.leave_out(Channel.RESET_RELEASED)
+        if turn == 1:
+            await self._review_protections(sweep, i2c)
         await self._read_clock(sweep, turn)
         sweep.put(Channel.INPUT_W, None, "this board does not measure its input current")
         return sweep.reading()
@@ -357,6 +359,15 @@ class BitaxeGamma:
             await sweep.take(Channel.FAN_RATIO, fan.duty)
         else:
             sweep.leave_out(Channel.FAN_RATIO)
+
+    async def _review_protections(self, sweep: Sweep, i2c: I2c) -> None:
+        """Limits and table are registers: a supply that went and came has wiped them, and then they protect nothing."""
+        rail, fan = self._rail, self._fan
+        if self._limits_hold and rail is not None and await sweep.ask((), rail.over(i2c).is_locked) is False:
+            self._limits_hold = self._table_written = False
+            _log.warning("%s: the regulator has lost its limits", self.kind.name)
+        if self._table_in_command and fan is not None and await sweep.ask((), fan.over(i2c).is_host_set):
+            self._table_in_command = False
 
     async def _read_clock(self, sweep: Sweep, turn: int) -> None:
         """The chip's own word for its clock, over the data port. Only on the fast line: bring-up is left alone."""

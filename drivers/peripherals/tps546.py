@@ -214,6 +214,9 @@ class Tps546:
             wanted = self._decode(setting, self._encode(setting))
             if abs(found - wanted) > setting.step:
                 raise VerifyError(f"{self.part} {setting.command.name}", setting.value, found)
+        await self._check_lock()
+
+    async def _check_lock(self) -> None:
         lock = (await self._read(Command.WRITE_PROTECT, 1))[0]
         if lock != _LOCKED:
             raise VerifyError(f"{self.part} WRITE_PROTECT", f"{_LOCKED:#04x}", f"{lock:#04x}")
@@ -262,9 +265,7 @@ class Tps546:
             await self._write(Command.WRITE_PROTECT, bytes([_UNLOCKED]))
             await self._write(Command.CLEAR_FAULTS)
             await self._write(Command.WRITE_PROTECT, bytes([_LOCKED]))
-            lock = (await self._read(Command.WRITE_PROTECT, 1))[0]
-            if lock != _LOCKED:
-                raise VerifyError(f"{self.part} WRITE_PROTECT", f"{_LOCKED:#04x}", f"{lock:#04x}")
+            await self._check_lock()
         await self._write(Command.OPERATION, _ON)
         return found
 
@@ -273,6 +274,10 @@ class Tps546:
         await self._write(Command.OPERATION, _OFF)
 
     # --- readings -----------------------------------------------------------------------------------------------------
+
+    async def is_locked(self) -> bool:
+        """Whether the registers are still locked as `lock_down` left them: not after the supply went and came."""
+        return (await self._read(Command.WRITE_PROTECT, 1))[0] == _LOCKED
 
     async def is_commanded_on(self) -> bool:
         return (await self._read(Command.OPERATION, 1))[0] & _ON[0] != 0
