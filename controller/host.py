@@ -183,8 +183,8 @@ async def run(config: wire.HostConfig, owner: socket.socket) -> int:
         server.on_shutdown = ending.end
         events = asyncio.create_task(server.pump_events(), name="events")
         snapshots = asyncio.create_task(server.pump_snapshots(), name="snapshots")
+        await server.listen(paths.socket_path(os.getpid()))
         with announced(boards):
-            await server.listen(paths.socket_path(os.getpid()))
             await server.adopt(owner)
             reason = await ending.wait()
             if reason == OWNER_LOST:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -120,8 +121,9 @@ class SentinelClient:
         self.on_fenced: Callable[[str, SafeOffRecord | None], None] = lambda why, record: None
         self.fence_record: SafeOffRecord | None = None
         """What the sentinel reported after it had fenced us off."""
-        self.report_path = directory / f"sentinel-{name}.json"
-        self.log_path = directory / f"sentinel-{name}.log"
+        stem = f"sentinel-{name}-{os.getpid()}"  # rigs may have boards of one name
+        self.report_path = directory / f"{stem}.json"
+        self.log_path = directory / f"{stem}.log"
         self._recipe, self._limit_s, self._orphan_s = recipe, limit_s, orphan_s
         self._open_port: OpenPort = open_serial if open_port is None else open_port
         self._state: State = "new"
@@ -240,6 +242,8 @@ class SentinelClient:
                     await self._released
             except (OSError, TimeoutError) as error:
                 log.warning("%s: the sentinel was not released: %r", self.name, error)
+            else:
+                self.log_path.unlink(missing_ok=True)  # nothing happened that somebody might look up
         await self.aclose()
 
     async def aclose(self) -> SafeOffRecord | None:

@@ -160,17 +160,22 @@ class Field:
         return [line for line in trace if line.what == port and line.at_s > since_s]
 
     def hashing(self, board: str) -> bool:
-        """Fed and polled in the last half second, rail on."""
-        since_s = time.monotonic() - 0.5
+        """Fed and polled just now, rail on. A rig feeds twice a second and polls five times."""
+        since_s = time.monotonic() - 1.5
         on = [line.what for line in self.moves(board) if line.what in ("rail on", "rail off")]
         return on[-1:] == ["rail on"] and all(self.heard(board, port, since_s) for port in ("control", "data"))
 
-    def sentinel_pid(self, board: str) -> int:
-        found = re.findall(r"\[(\d+)\]", (self.state / f"sentinel-{board}.log").read_text())
+    def sentinel_pid(self, board: str, rig: int) -> int:
+        found = re.findall(r"\[(\d+)\]", (self.state / f"sentinel-{board}-{rig}.log").read_text())
         return int(found[-1])
 
-    def report(self, board: str) -> dict[str, Any]:
-        report: dict[str, Any] = json.loads((self.state / f"sentinel-{board}.json").read_text())
+    def report_path(self, board: str, rig: int) -> Path:
+        return self.state / f"sentinel-{board}-{rig}.json"
+
+    async def report(self, board: str, rig: int) -> dict[str, Any]:
+        path = self.report_path(board, rig)
+        assert await until(path.exists, 2.0)
+        report: dict[str, Any] = json.loads(path.read_text())
         return report
 
     async def off(self, board: str, struck_s: float) -> Trial:
@@ -217,8 +222,7 @@ async def rig_killed(place: Field) -> Trial:
     board = place.board()
     async with place.rig(board) as rig:
         trial = await place.off(board.name, strike(rig.pid, signal.SIGKILL))
-        assert await until(lambda: (place.state / f"sentinel-{board.name}.json").exists(), 2.0)
-        report = place.report(board.name)
+        report = await place.report(board.name, rig.pid)
         trial.last_beat_s, trial.facts = report["last_beat_s"], report
     return trial
 
@@ -228,10 +232,9 @@ async def rig_stopped(place: Field) -> Trial:
     async with place.rig(board) as rig:
         try:
             trial = await place.off(board.name, strike(rig.pid, signal.SIGSTOP))
-            assert await until(lambda: (place.state / f"sentinel-{board.name}.json").exists(), 2.0)
+            report = await place.report(board.name, rig.pid)
         finally:
             os.kill(rig.pid, signal.SIGCONT)
-        report = place.report(board.name)
         trial.last_beat_s, trial.facts = report["last_beat_s"], report
         await asyncio.sleep(1.0)
         trial.facts["control"] = [line.detail for line in place.heard(board.name, "control", report["ended_s"])]
@@ -255,6 +258,7 @@ async def client_stopped_then_killed(place: Field) -> Trial:
         if not said or not place.hashing(board.name):
             raise NeverHashed
         rig_pid = json.loads(said)["rig"]
+        sentinel_pid = place.sentinel_pid(board.name, rig_pid)
         stopped_s = strike(client.pid, signal.SIGSTOP)
         await asyncio.sleep(LIMIT_S)
         still = place.hashing(board.name)
@@ -264,8 +268,8 @@ async def client_stopped_then_killed(place: Field) -> Trial:
         trial = await place.off(board.name, strike(client.pid, signal.SIGKILL))
         trial.facts = {"hashing while stopped": still, "moves while stopped": moved}
         trial.facts["rig ended"] = await until(lambda: not alive(rig_pid), 3.0)
-        trial.facts["sentinel ended"] = await until(lambda: not alive(place.sentinel_pid(board.name)), 3.0)
-        trial.facts["report"] = (place.state / f"sentinel-{board.name}.json").exists()
+        trial.facts["sentinel ended"] = await until(lambda: not alive(sentinel_pid), 3.0)
+        trial.facts["report"] = place.report_path(board.name, rig_pid).exists()
     finally:
         client.kill()
         client.wait()
@@ -287,7 +291,7 @@ async def sentinels_struck(place: Field) -> dict[str, list[Trial]]:
 
     async def one(name: str, number: signal.Signals, kind: str) -> None:
         await asyncio.sleep(place.jitter.random())
-        trials[kind].append(await place.off(name, strike(place.sentinel_pid(name), number)))
+        trials[kind].append(await place.off(name, strike(place.sentinel_pid(name, rig.pid), number)))
 
     async with place.rig(*boards) as rig:
         async with asyncio.TaskGroup() as group:
@@ -442,7 +446,7 @@ def test_a_rig_that_wakes_up_after_the_fence_writes_not_a_byte_to_the_control_po
     for trial in trials["rig stopped"]:
         assert trial.facts["control"] == []
         assert trial.facts["control at the end"] == []
-        # On the data port it may put the job it had in hand and one that was due: the chips are in reset, without power.
+        # On the data port it may put the job it had in hand and one that was due: the chips are in reset.
         assert len("".join(trial.facts["data"])) // 2 <= 2 * JOB_BYTES
         assert trial.facts["moves"] == []
 
