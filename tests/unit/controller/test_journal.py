@@ -102,7 +102,7 @@ async def test_events_number_themselves_without_gaps_and_snapshots_never_queue()
     snapshots = feed.snapshots()
     for at_s in range(3):
         feed.publish(snapshot(float(at_s)))
-    assert not feed.wanted
+    nobody_looks = not feed.wanted
 
     async def look() -> None:
         async for one in snapshots:
@@ -110,11 +110,12 @@ async def test_events_number_themselves_without_gaps_and_snapshots_never_queue()
 
     looking = asyncio.create_task(look())
     await asyncio.sleep(0)
-    assert feed.wanted
+    somebody_looks = feed.wanted
     for at_s in range(10, 13):
         feed.publish(snapshot(float(at_s)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     feed.close()
     await looking
+    assert (nobody_looks, somebody_looks) == (True, True)
     assert seen == [12.0]

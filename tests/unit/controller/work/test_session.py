@@ -67,11 +67,25 @@ async def test_one_job_a_window_plus_1_ms_and_every_one_of_them_is_due() -> None
     assert not result.running
 
 
-async def test_a_slow_line_never_makes_a_window_shorter() -> None:
-    chain = FakeChain(delay_s=0.007)
-    await run_for(pattern(chain), 1.0)
+async def test_a_job_that_was_late_is_caught_up_without_ever_cutting_a_window_short() -> None:
+    chain = FakeChain()
+    session = pattern(chain)
+    task = asyncio.create_task(session.run())
+    for delay_s in (0.0, 0.005, 0.0, 0.0008, 0.0, 0.2, 0.0):
+        chain.delay_s = delay_s
+        await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.wait((task,))
     gaps = [after - before for (before, _), (after, _) in itertools.pairwise(chain.sent)]
-    assert min(gaps) >= WINDOW_S + 0.001 - 1e-9
+    assert min(gaps) >= WINDOW_S + 0.0005 - 1e-9
+    assert min(gaps) < WINDOW_S + 0.001
+    assert gaps[-1] >= WINDOW_S + 0.0005 - 1e-9
+
+
+async def test_a_loop_whose_timers_are_late_still_sends_a_job_each_window_plus_1_ms() -> None:
+    chain = FakeChain(delay_s=0.0004)
+    await run_for(pattern(chain), 20.0)
+    assert len(chain.sent) == int(20.0 / (WINDOW_S + 0.001)) - 1
 
 
 async def test_a_job_that_was_cut_short_is_not_due_even_when_it_was_answered() -> None:

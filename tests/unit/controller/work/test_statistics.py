@@ -73,7 +73,7 @@ def test_wilson_intervals_stay_inside_0_to_1_and_contain_the_share() -> None:
 
 def test_each_ticket_stands_for_its_difficulty_times_2_to_the_32() -> None:
     assert hash_rate(249, 1, 1.0) == pytest.approx(1.0695e12, rel=1e-4)
-    assert hash_rate(1, 256, 1.0) == 256 * 2**32
+    assert hash_rate(1, 256, 1.0) == float(256 * 2**32)
     assert hash_rate(5, 1, 0.0) is None
     interval = hash_rate_interval(20, 1, 10.0)
     assert interval == pytest.approx((12.217 * 2**32 / 10, 30.888 * 2**32 / 10), rel=1e-4)
