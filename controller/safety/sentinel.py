@@ -1,6 +1,6 @@
 """The sentinel: a small process that owns a board's control port and switches the board off when the rig cannot.
 
-Run as `python -I -S sentinel.py`, standard library only, so that it starts in milliseconds, needs 10 MB and shares no
+Run as `python -I -S sentinel.py`, standard library only, so that it starts at once, needs 12 MB and shares no
 code with the process it watches. It reads one JSON object (its job) from standard input and inherits two sockets:
 
 - DATA carries the raw bytes of the control port. What the rig sends in one call is written to the port in one call,
