@@ -352,6 +352,7 @@ class Warden:
         if report.confirmed:
             self.guard.went_safe(asyncio.get_running_loop().time())
         else:
+            self.guard.not_safe()
             failed = ", ".join(action.name for action in report.actions if not action.confirmed) or "everything"
             self._announce_fault(self._record(Cause.ACTUATION, None, f"safe-off not confirmed: {failed}"))
         self._announce_state(reason)

@@ -100,6 +100,8 @@ class Guard:
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
         self._warm = False
+        self._off = False
+        """The last safe-off was confirmed, and nothing has been energised since."""
 
     # --- wishes -------------------------------------------------------------------------------------------------------
 
@@ -411,6 +413,7 @@ class Guard:
     def started(self) -> None:
         """A power-up begins."""
         self._trips.forget()
+        self._off = False
         self.state = GuardState.STARTING
 
     def reached(self) -> None:
@@ -430,7 +433,12 @@ class Guard:
         self._powered_off(at_s)
         self.state = GuardState.SAFE_OFF if self.fault is None else GuardState.LATCHED
 
+    def not_safe(self) -> None:
+        """A safe-off was carried out and could not be confirmed: nothing is known to be off."""
+        self._off = False
+
     def _powered_off(self, at_s: float) -> None:
+        self._off = True
         self.commanded = Commanded(rail_changed_s=at_s, reset_changed_s=at_s, fan_ratio=1.0, fan_changed_s=at_s)
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
@@ -439,6 +447,7 @@ class Guard:
     def unprotected(self, record: FaultRecord) -> None:
         """The control port is gone: nobody can cut the rail."""
         self.fault = self.fault or record
+        self._off = False
         self.state = GuardState.UNPROTECTED
 
     # --- trips --------------------------------------------------------------------------------------------------------
@@ -474,7 +483,7 @@ class Guard:
             raise Refused("state", f"nothing is latched, the board is {self.state.value}")
         if self.state is not GuardState.LATCHED:
             raise Refused("state", f"the board is {self.state.value}: not yet safe")
-        _need(not self.commanded.rail_on, "no safe-off was confirmed yet")
+        _need(self._off, "no safe-off was confirmed yet")
         self._fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_V, Channel.RESET_RELEASED))
         for channel, below in (
             (Channel.CHIP_C, _CLEAR_BELOW_CHIP_C),

@@ -239,6 +239,7 @@ class GuardMachine(RuleBasedStateMachine):
             guard.went_safe(self.scene.at_s)
             self.told = Told(fan=1.0)
         else:
+            guard.not_safe()
             self.latch(self.fault(Cause.ACTUATION))
 
     @rule(cause=st.sampled_from(Cause))
