@@ -10,7 +10,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
 from controller.cli.attach import Target, add_target_options, attach, known_board
@@ -116,24 +116,22 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
         async with AsyncExitStack() as stack:
             target = await attach(arguments, wish.work.work, stack)
             config = target.config.model_copy(update={"control_tap": wish.record, "data_tap": wish.record})
-            if interrupts.seen:
-                return Exit.INTERRUPTED
             _announce(talk, target)
             orphan_s = _EMULATED_ORPHAN_S if config.emulated else HostConfig.model_fields["orphan_s"].default
             rig = await LiveRig.start(HostConfig(boards=(config,), journal=wish.journal, orphan_s=orphan_s))
             stack.push_async_callback(rig.aclose, "the run is over")
-            outcome, interrupted = await _session(rig, target, wish, talk, interrupts, jsonl=arguments.jsonl)
+            session = _session(rig, target, wish, talk, jsonl=arguments.jsonl)
+            interrupts.hand_to(session.interrupt)
+            outcome = await session.run()
     if target.child is not None and target.child.died:
         talk.warn(f"the emulator died before the rig was done with it: {target.child.died}")
-    late = rig.last_safe_off.get(target.config.name)
-    if late is not None and not outcome.safe_off_confirmed:
-        outcome = replace(outcome, safe_off=late)
+    outcome = session.accept(outcome, rig.last_safe_off.get(target.config.name))
     if arguments.json or arguments.jsonl:
         print(json.dumps(run_object(outcome)))
     else:
         print(run_table(outcome))
     sys.stdout.flush()
-    return verdict(outcome, interrupted=interrupted, talk=talk)
+    return verdict(outcome, interrupted=interrupts.seen, talk=talk)
 
 
 def _announce(talk: Talk, target: Target) -> None:
@@ -142,9 +140,7 @@ def _announce(talk: Talk, target: Target) -> None:
     talk.say(f"{config.kind} ({what}) at {config.control}, {config.data}")
 
 
-async def _session(
-    rig: LiveRig, target: Target, wish: Wish, talk: Talk, interrupts: _Interrupts, *, jsonl: bool
-) -> tuple[Outcome, bool]:
+def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk, *, jsonl: bool) -> Session:
     config = target.config
     seed = config.seed if config.emulated else None
     plan = Plan(
@@ -163,10 +159,7 @@ async def _session(
     if jsonl:
         session.on_snapshot = lambda snapshot: _put(snapshot_line(snapshot))
         session.on_event = lambda event: _put(event_line(event))
-    interrupts.tell = session.interrupt
-    if interrupts.seen:
-        session.interrupt()
-    return await session.run(), interrupts.seen
+    return session
 
 
 def _put(line: str) -> None:
@@ -217,7 +210,7 @@ class _Interrupts:
 
     def __init__(self) -> None:
         self.seen = False
-        self.tell: Callable[[], None] | None = None
+        self._tell: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -236,5 +229,11 @@ class _Interrupts:
         if self.seen:
             os._exit(Exit.INTERRUPTED)
         self.seen = True
-        if self.tell is not None:
-            self.tell()
+        if self._tell is not None:
+            self._tell()
+
+    def hand_to(self, tell: Callable[[], None]) -> None:
+        """From now on `tell` is called; at once when one came already."""
+        self._tell = tell
+        if self.seen:
+            tell()

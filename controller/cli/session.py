@@ -7,9 +7,10 @@ safe-off (a second time does no harm) and waits for the report of it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controller.cli.result import Outcome, self_test_failure
@@ -99,6 +100,7 @@ class Session:
     _energised: bool = False
     _failure: HashbridgeError | None = None
     _next_live_s: float = 0.0
+    _safe_off_from_s: float = math.inf
     _unprotected: bool = False
     _patience: asyncio.Timeout | None = None
 
@@ -239,10 +241,20 @@ class Session:
                 self.talk.warn(f"safe-off: {error}")
         await self._await_safe_off()
 
-    def _forget_safe_off(self) -> None:
+    def _forget_safe_off(self, at_s: float | None = None) -> None:
         """An earlier report (of the first contact, say) must not pass for the one that is to come."""
+        self._safe_off_from_s = asyncio.get_running_loop().time() if at_s is None else at_s
         self._safe_off = None
         self._safe_off_done.clear()
+
+    def accept(self, outcome: Outcome, late: SafeOffRecord | None) -> Outcome:
+        """The outcome with a report that came while the rig was closed, if that was made after the run had ended.
+
+        Client and rig are processes of one machine: the times of both are CLOCK_MONOTONIC.
+        """
+        if late is None or outcome.safe_off_confirmed or late.at_s < self._safe_off_from_s:
+            return outcome
+        return replace(outcome, safe_off=late)
 
     async def _await_safe_off(self) -> None:
         """Until the report comes. A board without a control port cannot give one: then not for long."""
@@ -296,7 +308,7 @@ class Session:
         elif isinstance(event, FaultLatched):
             if event.cause is not Cause.STOP_REQUESTED:
                 if not self._trips:
-                    self._forget_safe_off()  # the report that counts is the one that answers this trip
+                    self._forget_safe_off(event.at_s)  # the report that counts is the one that answers this trip
                 self._trips.append(event)
                 self.talk.settle()
                 self.talk.warn(

@@ -36,6 +36,12 @@ from drivers.boards.board import Channel, Protection
 
 BOARD = "bitaxe-gamma"
 ZERO = datetime(2026, 11, 22, tzinfo=UTC)
+CONFIRMED = SafeOffRecord(
+    at_s=9.0,
+    confirmed=True,
+    by="rig",
+    actions=tuple(ActionRecord(name=name, sent=True, confirmed=True) for name in ("reset", "rail", "fan")),
+)
 
 
 def work_snapshot(kind: str = "pattern", **changes: Any) -> WorkSnapshot:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from controller.cli.result import Outcome, run_object, run_table, self_test_failure
-from controller.model import ActionRecord, Cause, FaultLatched, SafeOffRecord
-from tests.unit.cli.fakes import BOARD, ZERO, board_snapshot, work_snapshot
+from controller.model import ActionRecord, Cause, FaultLatched
+from tests.unit.cli.fakes import BOARD, CONFIRMED, ZERO, board_snapshot, work_snapshot
 
 ROOT = Path(__file__).parents[3]
 FIELDS = [
@@ -17,12 +17,6 @@ FIELDS = [
     "hashrate_ci95_hs", "expected_hs", "frequency_mhz", "core_v_set", "core_v", "core_w", "input_v", "input_w",
     "power_w", "chip_c", "vr_c", "fan_rpm", "trips", "safe_off_confirmed",
 ]  # fmt: skip
-CONFIRMED = SafeOffRecord(
-    at_s=9.0,
-    confirmed=True,
-    by="rig",
-    actions=tuple(ActionRecord(name=name, sent=True, confirmed=True) for name in ("reset", "rail", "fan")),
-)
 TRIP = FaultLatched(
     seq=9,
     at_s=8.0,

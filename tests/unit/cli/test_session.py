@@ -14,7 +14,7 @@ from controller.cli.session import Plan, RigGone, Session
 from controller.cli.talk import Talk
 from controller.model import Cause, StartWork
 from drivers.errors import Refused, VerifyError
-from tests.unit.cli.fakes import BOARD, FakeRig, work_snapshot
+from tests.unit.cli.fakes import BOARD, CONFIRMED, FakeRig, work_snapshot
 
 
 def _plan(**changes: float | None) -> Plan:
@@ -154,6 +154,19 @@ async def test_an_earlier_safe_off_does_not_pass_for_the_last_one() -> None:
     rig.report_safe_off("first contact")
     session, _ = _session(rig)
     assert not (await session.run()).safe_off_confirmed
+
+
+async def test_a_late_report_counts_only_when_it_was_made_after_the_run_had_ended() -> None:
+    async def silent(rig: FakeRig) -> None:
+        return
+
+    session, _ = _session(FakeRig(power_down=silent))
+    outcome = await session.run()
+    early = CONFIRMED.model_copy(update={"at_s": 0.5})
+    late = CONFIRMED.model_copy(update={"at_s": 5.35})
+    assert not session.accept(outcome, None).safe_off_confirmed
+    assert not session.accept(outcome, early).safe_off_confirmed
+    assert session.accept(outcome, late).safe_off_confirmed
 
 
 async def test_a_rig_that_goes_away_before_the_point_is_reached_is_a_lost_link() -> None:

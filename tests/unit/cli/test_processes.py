@@ -1,0 +1,211 @@
+"""The command as a process of its own: emulator, rig and sentinel beside it, on real pseudo-terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cli.emulators import child_command, child_environment
+
+pytestmark = pytest.mark.real_time
+PATIENCE_S = 90.0
+
+
+@pytest.fixture
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment with directories of its own, short enough for sockets."""
+    place = tmp_path_factory.mktemp("hb")
+    runtime, state = place / "r", place / "s"
+    yield {**child_environment(), "HASHBRIDGE_RUNTIME_DIR": str(runtime), "HASHBRIDGE_STATE_DIR": str(state)}
+    leftovers = sorted(path.name for path in runtime.rglob("*") if not path.is_dir())
+    assert leftovers == []
+
+
+def _start(places: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    # Ctrl+C has to mean something to the child even where this process was started with it ignored.
+    return subprocess.Popen(
+        child_command(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=places,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+
+
+def _run(places: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    with _start(places, *arguments) as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out, err
+
+
+def _emulator(places: dict[str, str], trace: Path, *options: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    process = _start(places, "emulate", "bitaxe-gamma", "--trace", str(trace), "--json", *options)
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+def _trace(trace: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in trace.read_text().splitlines()]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+
+
+def _say(process: subprocess.Popen[str], word: str) -> str:
+    """Read what the process says to people until a line has this word."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return line
+    raise AssertionError(f"ended without a word of {word!r}")
+
+
+def test_a_short_run_on_pseudo_terminals_ends_well(places: dict[str, str], tmp_path: Path) -> None:
+    recording, journal = tmp_path / "wire.jsonl", tmp_path / "journal.jsonl"
+    code, out, err = _run(
+        places, "run", "--emulate", "bitaxe-gamma", "--self-test", "2", "--work", "synthetic", "--seconds", "2",
+        "--frequency", "400MHz", "--json", "--record", str(recording), "--journal", str(journal),
+    )  # fmt: skip
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["schema"] == "hashbridge.run/1"
+    assert found["emulated"] is True
+    assert found["dilution"] == 2**24
+    assert found["frequency_mhz"] == 400.0
+    assert found["verified"] > 200
+    assert found["self_test"]["passed"]
+    assert found["safe_off_confirmed"]
+    assert found["trips"] == []
+    code, out, err = _run(places, "replay", str(recording), "--json")
+    assert code == 0, err
+    kinds = [json.loads(line)["kind"] for line in out.splitlines()]
+    assert kinds.count("job") >= found["jobs"]
+    assert kinds.count("nonce") >= found["nonces"]
+    assert "noise" not in kinds
+    assert '"schema": "hashbridge.journal/1"' in journal.read_text().splitlines()[0]
+
+
+def test_what_the_guard_refuses_ends_with_6_and_energises_nothing(places: dict[str, str], tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    emulator, ports = _emulator(places, trace)
+    try:
+        code, out, err = _run(places, "run", "--port", ports["control"], "--voltage", "1400", "--json")
+    finally:
+        _end(emulator)
+    assert (code, out) == (6, "")
+    assert "1.4 V is outside 1 to 1.25 V" in err
+    moves = [line["what"] for line in _trace(trace)]
+    assert "fan duty" in moves
+    assert "rail on" not in moves
+    assert "reset released" not in moves
+
+
+def test_an_interrupted_power_up_is_made_safe_and_ends_with_130(places: dict[str, str], tmp_path: Path) -> None:
+    with _start(places, "run", "--emulate", "bitaxe-gamma", "--json") as process:
+        _say(process, " MHz")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, err
+    assert json.loads(out)["safe_off_confirmed"]
+
+
+def test_a_killed_command_leaves_no_rail_on_and_nothing_behind(places: dict[str, str], tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    emulator, ports = _emulator(places, trace)
+    try:
+        with _start(places, "run", "--port", ports["control"], "--json") as process:
+            _say(process, " MHz")
+            killed_ns = time.monotonic_ns()
+            process.kill()
+        deadline_s = time.monotonic() + 10
+        while _rigs(places) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert _rigs(places) == []
+    finally:
+        _end(emulator)
+    rail = [line for line in _trace(trace) if line["what"] in ("rail on", "rail off")]
+    assert [line["what"] for line in rail] == ["rail on", "rail off"]
+    assert 0 < rail[-1]["t_ns"] - killed_ns < 2e9
+
+
+def test_a_killed_command_takes_its_own_emulator_along_once_the_board_is_safe(places: dict[str, str]) -> None:
+    with _start(places, "run", "--emulate", "bitaxe-gamma", "--json") as process:
+        _say(process, " MHz")
+        directory = Path(places["HASHBRIDGE_RUNTIME_DIR"]) / "emulators"
+        (sidecar,) = directory.glob("*.json")
+        pid = json.loads(sidecar.read_text())["pid"]
+        process.kill()
+    deadline_s = time.monotonic() + 30
+    while sidecar.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    while _lives(pid) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert not _lives(pid)
+
+
+def test_an_emulator_that_dies_in_the_middle_is_a_lost_link_with_a_clear_word(places: dict[str, str]) -> None:
+    with _start(places, "run", "--emulate", "bitaxe-gamma", "--json") as process:
+        _say(process, " MHz")
+        (sidecar,) = (Path(places["HASHBRIDGE_RUNTIME_DIR"]) / "emulators").glob("*.json")
+        os.kill(json.loads(sidecar.read_text())["pid"], signal.SIGKILL)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 5, err
+    assert {trip["cause"] for trip in json.loads(out)["trips"]} & {"control_port_lost", "data_port_lost"}
+    assert "the emulator died" in err
+    assert "could NOT be confirmed" in err
+
+
+def test_a_second_emulator_of_the_same_name_is_told_that_it_is_taken(places: dict[str, str], tmp_path: Path) -> None:
+    emulator, _ = _emulator(places, tmp_path / "trace.jsonl")
+    try:
+        code, _, err = _run(places, "emulate", "bitaxe-gamma")
+    finally:
+        _end(emulator)
+    assert code == 4
+    assert "held by another program" in err
+
+
+def test_a_dilution_needs_an_emulator_behind_the_port(places: dict[str, str], tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    try:
+        path = os.ttyname(slave)
+        code, _, err = _run(places, "run", "--port", f"{path},{path}", "--board", "bitaxe-gamma", "--dilution", "2**24")
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert code == 2
+    assert "only with an emulated board" in err
+    emulator, ports = _emulator(places, tmp_path / "trace.jsonl", "--dilution", "256")
+    try:
+        code, _, err = _run(places, "run", "--port", ports["control"], "--dilution", "2**24")
+    finally:
+        _end(emulator)
+    assert code == 2
+    assert "256, which the emulator" in err
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _rigs(places: dict[str, str]) -> list[Any]:
+    code, out, err = _run(places, "list", "--json")
+    assert code == 0, err
+    rigs: list[Any] = json.loads(out)["rigs"]
+    return rigs
