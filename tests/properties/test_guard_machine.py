@@ -59,6 +59,7 @@ steps = st.one_of(
     st.just(FastLink()),
     st.integers(min_value=-1, max_value=300).map(TicketDifficulty),
 )
+stops = st.one_of(st.integers(min_value=1, max_value=9), st.sampled_from([50, 200]))
 odd_values = st.sampled_from([None, 0.0, 4.5, 30.0, 60.0, 74.0, 80.0, 300.0, 2000.0, 5200.0])
 
 
@@ -109,6 +110,9 @@ class GuardMachine(RuleBasedStateMachine):
         scene.taken_at_s.clear()
 
     @rule(after_s=st.sampled_from([0.1, 0.2, 0.5]))
+    def a_while(self, after_s: float) -> None:
+        self.time_passes(after_s)
+
     def time_passes(self, after_s: float) -> None:
         self.world()
         self.look(after_s)
@@ -170,7 +174,10 @@ class GuardMachine(RuleBasedStateMachine):
             self.starting = True
 
     @precondition(lambda self: not self.plan and self.scene.guard.state is GuardState.SAFE_OFF)
-    @rule(clock=st.sampled_from([None, 400.0, 490.0, 625.0]), stop_at=st.integers(min_value=1, max_value=150))
+    @rule(
+        clock=st.sampled_from([None, 400.0, 490.0, 625.0]),
+        stop_at=st.one_of(st.integers(min_value=1, max_value=9), st.sampled_from([50, 200])),
+    )
     def start(self, clock: float | None, stop_at: int) -> None:
         """A power-up in a world that obeys; often to its end, else to any step before it."""
         self.scene.chips = 1
@@ -204,17 +211,29 @@ class GuardMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.told.up and self.told.clock is not None)
     @rule(mhz=st.sampled_from([-6.25, -1.0, 1.0, 6.25, 7.0]), window=st.sampled_from([None, -6.25, 0.0, 6.25]))
     def a_stray_clock_near_the_present_one(self, mhz: float, window: float | None) -> None:
+        self.a_stray_clock(mhz, window)
+
+    def a_stray_clock(self, mhz: float, window: float | None) -> None:
         clock = self.told.clock or 0.0
         if window is not None:
             self.attempt(SweepWindow(Megahertz(clock + window)))
         self.attempt(Frequency(Megahertz(clock + mhz)))
 
     @precondition(lambda self: self.told.core_v is not None)
-    @rule(rise_v=st.sampled_from([-0.05, 0.005, 0.01, 0.02]), verified=st.booleans())
-    def a_stray_voltage_near_the_present_one(self, rise_v: float, verified: bool) -> None:
+    @rule(rise_v=st.sampled_from([-0.05, 0.005, 0.01, 0.02]), verified=st.booleans(), clock_too=st.booleans())
+    def a_stray_voltage_near_the_present_one(self, rise_v: float, verified: bool, clock_too: bool) -> None:
         core_v = Volts((self.told.core_v or 0.0) + rise_v)
         if self.attempt(CoreVoltage(core_v)) and verified:
             self.attempt(VerifyRail(core_v))
+        if clock_too:
+            self.a_stray_clock(6.25, 6.25)
+
+    @precondition(lambda self: self.told.core_v is not None and not self.told.rail)
+    @rule(ratio=st.sampled_from([0.5, 1.0]))
+    def a_stray_fan_and_rail(self, ratio: float) -> None:
+        self.attempt(FanDuty(Ratio(ratio)))
+        self.time_passes(0.2)
+        self.attempt(RailOn())
 
     def attempt(self, step: Step) -> bool:
         guard = self.scene.guard
