@@ -317,6 +317,12 @@ def test_the_rail_stays_off_until_fan_die_supply_and_reset_are_as_they_should_be
     assert scene.guard.patience_s(RailOn()) == 3.0
 
 
+def test_the_rail_stays_off_while_the_fan_is_commanded_to_less_than_full() -> None:
+    scene = starting(*BEFORE_RAIL, FanDuty(Ratio(0.6)))
+    with pytest.raises(Refused, match="not commanded to full"):
+        scene.guard.permit(RailOn(), scene.now())
+
+
 def test_the_rail_stays_off_until_the_regulators_own_limits_are_written() -> None:
     scene = starting(FanDuty(Ratio(1.0)))
     with pytest.raises(Refused, match="limits"):
