@@ -7,6 +7,7 @@ What a pty does, seen on Linux and built around here:
 * In packet mode, with EXTPROC set on the slave, the master wakes up at each change of the line settings. The notice
   overtakes data, so it dates the change and says nothing about the bytes.
 * With no slave open the master reads EIO; so the port keeps a slave of its own open until it hangs up.
+* It does not say when bytes arrived. On a loaded machine they are read late: `waiting.py` dates them back.
 * About 20 kB from master to slave fit before EAGAIN. What does not fit is kept, up to a bound, and then lost.
 """
 
@@ -27,6 +28,7 @@ from typing import Final
 from emulator.device import Burst, Device
 from emulator.firmware.bitaxe_raw import UART_START_BAUD
 from emulator.ports import noise, same_rate
+from emulator.ports.waiting import CpuWait
 
 GRACE_S: Final = 0.050
 READ_BYTES: Final = 65536
@@ -60,6 +62,8 @@ class PtyPort:
         self._master = self._slave = -1
         self._slave_path = ""
         self._pending = bytearray()
+        self._wait = CpuWait()
+        self._heard_at_s = float("-inf")
         self.dropped_bytes = 0
         """Bytes lost because the host did not read."""
         self._open()
@@ -100,6 +104,7 @@ class PtyPort:
     def close(self) -> None:
         """Hang up for good. May be called twice."""
         self.hang_up()
+        self._wait.close()
 
     # --- opening
 
@@ -138,7 +143,8 @@ class PtyPort:
     # --- host to device
 
     def _readable(self) -> None:
-        at_s = self._now_s()
+        # Dated back by what this process waited for a processor, but never before what came earlier.
+        at_s = self._heard_at_s = max(self._heard_at_s, self._now_s() - self._wait.lap_s())
         self._notice_rate(at_s)
         try:
             data = os.read(self._master, READ_BYTES)
@@ -176,6 +182,7 @@ class PtyPort:
         self._timer, self._due_s = None, float("inf")
 
     def _wake(self) -> None:
+        self._wait.lap_s()
         at_s = max(self._due_s, self._now_s())
         self._timer, self._due_s = None, float("inf")
         if self._master < 0:
