@@ -28,7 +28,7 @@ from typing import Final
 from emulator.device import Burst, Device
 from emulator.firmware.bitaxe_raw import UART_START_BAUD
 from emulator.ports import noise, same_rate
-from emulator.ports.waiting import CpuWait
+from emulator.ports.waiting import cpu_wait
 
 GRACE_S: Final = 0.050
 READ_BYTES: Final = 65536
@@ -62,7 +62,7 @@ class PtyPort:
         self._master = self._slave = -1
         self._slave_path = ""
         self._pending = bytearray()
-        self._wait = CpuWait()
+        self._wait = cpu_wait()
         self._heard_at_s = float("-inf")
         self.dropped_bytes = 0
         """Bytes lost because the host did not read."""
@@ -104,7 +104,6 @@ class PtyPort:
     def close(self) -> None:
         """Hang up for good. May be called twice."""
         self.hang_up()
-        self._wait.close()
 
     # --- opening
 
@@ -160,6 +159,7 @@ class PtyPort:
             recent = at_s - self._changed_at_s <= GRACE_S and self._previous_baud != self._baud
             self._device.receive(Burst(self._baud, data), at_s, self._previous_baud if recent else None)
         self._schedule()
+        self._wait.lap_s()
 
     def _notice_rate(self, at_s: float) -> None:
         baud = line_rate(self._master)
@@ -182,7 +182,6 @@ class PtyPort:
         self._timer, self._due_s = None, float("inf")
 
     def _wake(self) -> None:
-        self._wait.lap_s()
         at_s = max(self._due_s, self._now_s())
         self._timer, self._due_s = None, float("inf")
         if self._master < 0:
@@ -194,6 +193,7 @@ class PtyPort:
                 same = same_rate(baud, self._baud)
                 self._send(data if same else noise(self._rng, len(data), baud, self._baud))
         self._schedule()
+        self._wait.lap_s()
 
     def _send(self, data: bytes) -> None:
         if not self._pending:
