@@ -34,7 +34,7 @@ help: ## this list
 venv: .venv/dev.stamp ## the virtual environment, with development tools
 
 demo: .venv/run.stamp ## an emulated Bitaxe Gamma hashes real block headers, about 30 s
-	@$(PY) -m controller run --emulate bitaxe-gamma --self-test 6 --work synthetic --seconds 8 $(DEMO_OPTIONS)
+	@$(PY) -m controller run --emulate bitaxe-gamma --self-test 5 --work synthetic --seconds 6 $(DEMO_OPTIONS)
 
 test: .venv/dev.stamp ## all tests but soak and hardware
 	@$(PY) -m pytest -q -m "not soak and not hil" $(PYTEST_OPTIONS)

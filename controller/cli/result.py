@@ -178,12 +178,8 @@ def _work_rows(kind: str, work: WorkSnapshot) -> list[tuple[str, str]]:
     rows = [("work", f"{kind}, {work.jobs} jobs in {work.elapsed_s:.1f} s, ticket difficulty {work.ticket_difficulty}")]
     if work.answers_due is not None:
         rows.append(("answers", _answers(work)))
-    rows.append(
-        (
-            "nonces",
-            f"{work.nonces} in, {work.verified} verified by double SHA-256, {work.extra} beyond the known answers",
-        )
-    )
+    extra = "" if work.answers_due is None else f", {work.extra} beyond the known answers"
+    rows.append(("nonces", f"{work.nonces} in, {work.verified} verified by double SHA-256{extra}"))
     rows.append(
         (
             "errors",

@@ -157,14 +157,19 @@ def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk, *, jsonl: boo
     )
     session = Session(rig, plan, talk)
     if jsonl:
-        session.on_snapshot = lambda snapshot: _put(snapshot_line(snapshot))
-        session.on_event = lambda event: _put(event_line(event))
+        session.on_snapshot = lambda snapshot: _put(session, snapshot_line(snapshot))
+        session.on_event = lambda event: _put(session, event_line(event))
     return session
 
 
-def _put(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def _put(session: Session, line: str) -> None:
+    """One line of the stream. When its reader has left, the run ends in order, as with Ctrl+C."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        session.on_snapshot = session.on_event = None
+        session.interrupt()
 
 
 def verdict(outcome: Outcome, *, interrupted: bool, talk: Talk) -> Exit:
