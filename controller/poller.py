@@ -26,6 +26,8 @@ from drivers.boards.board import Attached, Board, Channel, Protection
 PERIOD_S: Final = 0.2
 SWEEP_LIMIT_S: Final = 1.5
 """A sweep is bounded to 0.6 s by the board; one that takes this long is stuck."""
+WATCHED_S: Final = 0.9
+"""Less than the sentinel's limit of 1.0 s."""
 _REMEMBERED_SWEEPS: Final = 3000
 _NONE: Final[frozenset[Protection]] = frozenset()
 _NO_POINT: Final = PointStatus()
@@ -43,6 +45,12 @@ class Poller:
         self.lateness_s: deque[float] = deque(maxlen=_REMEMBERED_SWEEPS)
         """How late each of the last sweeps began."""
         self.sweeps = 0
+        self._swept_s = float("-inf")
+
+    def watched(self) -> bool:
+        """A sweep ended so recently that nobody can have fenced us off. A process that wakes from a freeze finds this
+        false before it hears anything else, and must not feed the chips."""
+        return asyncio.get_running_loop().time() - self._swept_s < WATCHED_S
 
     async def sweep(self) -> None:
         """Reads every sensor once. Raises what `Board.read` raises, or `TimeoutError` when it is stuck."""
@@ -50,6 +58,7 @@ class Poller:
             raw = await self._board.read()
         self.channels = self._watchkeeper.take(raw, powered=self._guard.commanded.rail_on)
         self.sweeps += 1
+        self._swept_s = asyncio.get_running_loop().time()
 
     def knows(self, channels: Iterable[Channel]) -> bool:
         """Each of them has had a good sample."""

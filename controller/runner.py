@@ -242,7 +242,7 @@ class BoardRunner(Warden):
     def _start_work(self, plan: WorkPlan) -> None:
         loop = asyncio.get_running_loop()
         chain = self.board.chains[0]
-        self._session = session = plan.begin(chain, self._numbers, loop.time)
+        self._session = session = plan.begin(chain, self._numbers, loop.time, self.poller.watched)
         self._feed.add(WorkStarted, self.name, work=session.kind, ticket_difficulty=chain.ticket_difficulty)
         self._feeder = asyncio.create_task(self._feed_chips(session), name=f"{self.name} work")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,7 +63,7 @@ class RigBoard:
     beat: Callable[[], None] | None = None
 
 
-class Warden:
+class Warden(ABC):
     """What keeps a board safe. `BoardRunner` adds what moves it."""
 
     def __init__(
@@ -146,16 +147,16 @@ class Warden:
 
     # --- what the one who moves the board adds ------------------------------------------------------------------------
 
+    @abstractmethod
     async def _end_command(self) -> None:
         """Cancels the command in flight and waits until it has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _stop_work(self, *, abort: bool) -> None:
         """Stops feeding the chips; without `abort` the last window may end."""
-        raise NotImplementedError
 
-    def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None: ...
 
     # --- watching -----------------------------------------------------------------------------------------------------
 

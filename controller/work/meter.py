@@ -1,8 +1,8 @@
 """How much a chip hashes, from the tickets it found. Pure.
 
 A ticket is a verified find at the ticket difficulty or above; each stands for difficulty x 2^32 hashes, whatever
-difficulty the find happened to reach (the sum of achieved difficulties has no variance to speak of: it has none at
-all). Time runs from the moment work starts, and goes on while a chip is silent, so a dead chip fades by itself.
+difficulty the find happened to reach (the sum of achieved difficulties has no finite variance). Time runs from the
+moment work starts, and goes on while a chip is silent, so a dead chip fades by itself.
 """
 
 from __future__ import annotations

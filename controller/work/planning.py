@@ -27,10 +27,13 @@ class WorkPlan:
     present_difficulty: int
     source: PatternSource | SyntheticSource
 
-    def begin(self, chain: Chain, numbers: Iterator[int], now: Callable[[], float]) -> WorkSession:
+    def begin(
+        self, chain: Chain, numbers: Iterator[int], now: Callable[[], float], watched: Callable[[], bool]
+    ) -> WorkSession:
+        """`watched`: whether somebody looks at the sensors. While it is false the session sends nothing."""
         if isinstance(self.source, PatternSource):
-            return PatternSession(self.kind, chain, self.source, numbers, now)
-        return SyntheticSession(chain, self.source, numbers, now)
+            return PatternSession(self.kind, chain, self.source, numbers, now, watched)
+        return SyntheticSession(chain, self.source, numbers, now, watched)
 
 
 def plan_work(command: StartWork, chain: Chain) -> WorkPlan:

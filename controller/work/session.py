@@ -8,6 +8,7 @@ and counts tickets.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
@@ -57,12 +58,19 @@ class WorkSession(Protocol):
     def snapshot(self, *, intervals: bool = True) -> WorkSnapshot: ...
 
 
-class _Session:
+class _Session(ABC):
     """Counting common to all kinds. Counts are differences since the session began."""
 
-    def __init__(self, kind: str, chain: Chain, numbers: Iterator[int], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        chain: Chain,
+        numbers: Iterator[int],
+        now: Callable[[], float],
+        watched: Callable[[], bool],
+    ) -> None:
         self.kind = kind
-        self._chain, self._numbers, self._now = chain, numbers, now
+        self._chain, self._numbers, self._now, self._watched = chain, numbers, now, watched
         self._first = next(numbers)
         self._jobs = 0
         self._tickets = 0
@@ -82,8 +90,8 @@ class _Session:
         self._final: tuple[int, ...] | None = None
         chain.on_finds = self._take
 
-    def _take(self, finds: Sequence[Find]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _take(self, finds: Sequence[Find]) -> None: ...
 
     def _counts(self) -> tuple[int, ...]:
         if self._final is not None:
@@ -160,9 +168,15 @@ class PatternSession(_Session):
     """Known answers: one solved header a window, and how many of the answers came back."""
 
     def __init__(
-        self, kind: str, chain: Chain, source: PatternSource, numbers: Iterator[int], now: Callable[[], float]
+        self,
+        kind: str,
+        chain: Chain,
+        source: PatternSource,
+        numbers: Iterator[int],
+        now: Callable[[], float],
+        watched: Callable[[], bool],
     ) -> None:
-        super().__init__(kind, chain, numbers, now)
+        super().__init__(kind, chain, numbers, now, watched)
         self._source = source
         self._ring: list[_Job | None] = [None] * _REMEMBERED_JOBS
         self._current: _Job | None = None
@@ -175,7 +189,7 @@ class PatternSession(_Session):
         due_s = now()
         while True:
             window_s = float(chain.window_s)
-            if window_s <= 0.0:
+            if window_s <= 0.0 or not self._watched():
                 await sleep(_IDLE_S)
                 continue
             solved = self._source.draw()
@@ -246,14 +260,24 @@ class PatternSession(_Session):
 class SyntheticSession(_Session):
     """Open questions: a new random header twice a second, and a hash rate from the tickets."""
 
-    def __init__(self, chain: Chain, source: SyntheticSource, numbers: Iterator[int], now: Callable[[], float]) -> None:
-        super().__init__("synthetic", chain, numbers, now)
+    def __init__(
+        self,
+        chain: Chain,
+        source: SyntheticSource,
+        numbers: Iterator[int],
+        now: Callable[[], float],
+        watched: Callable[[], bool],
+    ) -> None:
+        super().__init__("synthetic", chain, numbers, now, watched)
         self._source = source
 
     async def run(self) -> None:
         chain, source, numbers = self._chain, self._source, self._numbers
         due_s = self._now()
         while True:
+            if not self._watched():
+                await asyncio.sleep(_IDLE_S)
+                continue
             await chain.send(Work(next(numbers), source.draw()))
             self._jobs += 1
             due_s = max(due_s + SYNTHETIC_JOB_S, self._now())

@@ -41,10 +41,10 @@ class FakeChain:
         self.on_finds([Find(work, header or work.header, 0, 0, 0, 0, 0, 1.0, 0.0)])
 
 
-def pattern(chain: FakeChain) -> PatternSession:
+def pattern(chain: FakeChain, watched: Callable[[], bool] = lambda: True) -> PatternSession:
     source = PatternSource(shipped_headers(), bm13xx_core_of(7, 128), seed=1)
     loop = asyncio.get_running_loop()
-    return PatternSession("pattern", cast(Chain, chain), source, itertools.count(1), loop.time)
+    return PatternSession("pattern", cast(Chain, chain), source, itertools.count(1), loop.time, watched)
 
 
 async def run_for(session: PatternSession | SyntheticSession, seconds: float) -> None:
@@ -154,7 +154,7 @@ async def test_finds_of_an_earlier_session_do_not_count() -> None:
     chain, numbers = FakeChain(), itertools.count(1)
     loop = asyncio.get_running_loop()
     old = Work(next(numbers), bytes(80))
-    session = SyntheticSession(cast(Chain, chain), SyntheticSource(1), numbers, loop.time)
+    session = SyntheticSession(cast(Chain, chain), SyntheticSource(1), numbers, loop.time, lambda: True)
     await run_for(session, 1.0)
     chain.find(old)
     assert session.snapshot().hashrate_hs == 0.0
@@ -165,7 +165,7 @@ async def test_finds_of_an_earlier_session_do_not_count() -> None:
 async def test_synthetic_work_sends_a_new_header_twice_a_second_and_its_rate_stands_still_when_it_stops() -> None:
     chain = FakeChain()
     loop = asyncio.get_running_loop()
-    session = SyntheticSession(cast(Chain, chain), SyntheticSource(1), itertools.count(1), loop.time)
+    session = SyntheticSession(cast(Chain, chain), SyntheticSource(1), itertools.count(1), loop.time, lambda: True)
     await run_for(session, 4.9)
     assert len({work.header for _, work in chain.sent}) == 10
     chain.find(chain.sent[0][1])
@@ -173,6 +173,24 @@ async def test_synthetic_work_sends_a_new_header_twice_a_second_and_its_rate_sta
     rate = session.snapshot().hashrate_hs
     await asyncio.sleep(100.0)
     assert session.snapshot().hashrate_hs == rate == pytest.approx(2**32 / 4.9)
+
+
+@pytest.mark.parametrize("kind", ["pattern", "synthetic"])
+async def test_while_nobody_looks_at_the_sensors_nothing_is_sent(kind: str) -> None:
+    chain = FakeChain()
+    loop = asyncio.get_running_loop()
+
+    def watched() -> bool:
+        return not 1.0 <= loop.time() < 3.0
+
+    session: PatternSession | SyntheticSession = pattern(chain, watched)
+    if kind == "synthetic":
+        source = SyntheticSource(1)
+        session = SyntheticSession(cast(Chain, chain), source, itertools.count(1), loop.time, watched)
+    await run_for(session, 5.0)
+    assert not [at_s for at_s, _ in chain.sent if 1.0 <= at_s < 3.0]
+    assert [at_s for at_s, _ in chain.sent if at_s < 1.0]
+    assert [at_s for at_s, _ in chain.sent if at_s > 3.0]
 
 
 async def test_a_chain_that_does_not_hash_is_sent_nothing() -> None:
