@@ -23,10 +23,10 @@ from controller.cli.session import Plan, Session
 from controller.cli.talk import Talk
 from controller.model import Cause, StartWork
 from controller.port import HostConfig, LiveRig
+from controller.work.sources import load_headers
 from drivers.errors import UsageError
 
 _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})
-_HEADER_BYTES: Final = 80
 _EMULATED_ORPHAN_S: Final = 5.0
 """How long a sentinel waits for a lost port of an emulator. Longer, and it might find somebody else's pseudo-terminal
 under the number of the old one."""
@@ -79,11 +79,7 @@ def understand(arguments: Namespace) -> Wish:
     work, _, path = arguments.work.partition(":")
     if work == "headers" and path:
         found = readable_file(path, "--work headers:FILE")
-        size = found.stat().st_size
-        if not size or size % _HEADER_BYTES:
-            raise UsageError(
-                "--work", arguments.work, f"raw records of {_HEADER_BYTES} bytes; this file has {size} bytes"
-            )
+        load_headers(found)  # what is wrong with it is to be known before a board is energised for it
         start = StartWork(work="headers", headers=str(found))
     elif arguments.work == "pattern":
         start = StartWork(work="pattern")

@@ -1,0 +1,104 @@
+"""A command line is understood, or refused, before a port is touched."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+import pytest
+
+from controller.__main__ import main
+from controller.cli import run as run_verb
+from controller.cli.run import Wish, understand
+from controller.work.sources import shipped_headers
+from drivers.errors import UsageError
+
+
+def _wish(*line: str) -> Wish:
+    parser = ArgumentParser()
+    run_verb.add_arguments(parser)
+    return understand(parser.parse_args(["--emulate", "bitaxe-gamma", *line]))
+
+
+def test_without_options_it_is_known_answer_work_at_the_stock_point_until_interrupted() -> None:
+    wish = _wish()
+    assert wish.work.work == "pattern"
+    assert (wish.frequency_mhz, wish.core_v, wish.seconds, wish.self_test_s) == (None, None, None, None)
+
+
+def test_quantities_become_base_units() -> None:
+    wish = _wish("--frequency", "0.525GHz", "--voltage", "1150mV", "--seconds", "1min", "--self-test", "4")
+    assert (wish.frequency_mhz, wish.core_v, wish.seconds, wish.self_test_s) == pytest.approx((525.0, 1.15, 60.0, 4.0))
+
+
+@pytest.mark.parametrize("work", ["mine", "headers", "headers:", "pattern:x"])
+def test_work_that_does_not_exist_is_refused(work: str) -> None:
+    with pytest.raises(UsageError, match=r"--work"):
+        _wish("--work", work)
+
+
+def test_own_headers_are_read_before_a_board_is_energised_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "headers.bin"
+    good = shipped_headers()[:80]
+    rolled = (0x2000_2000).to_bytes(4, "little") + good[4:]
+    with pytest.raises(UsageError, match="a file that exists"):
+        _wish("--work", f"headers:{path}")
+    path.write_bytes(good + good[:40])
+    with pytest.raises(UsageError, match="80"):
+        _wish("--work", f"headers:{path}")
+    path.write_bytes(good * 3)
+    assert _wish("--work", f"headers:{path}").work.headers == str(path)
+    path.write_bytes(good * 3 + rolled)
+    with pytest.raises(UsageError, match="record 3, version 0x20002000"):
+        _wish("--work", f"headers:{path}")
+
+
+def test_files_are_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    path.touch()
+    for option in ("--record", "--journal"):
+        with pytest.raises(UsageError, match=f"{option}.*does not exist yet"):
+            _wish(option, str(path))
+        with pytest.raises(UsageError, match=f"{option}.*directory that exists"):
+            _wish(option, str(tmp_path / "no" / "where"))
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (["run", "--emulate", "bitaxe-gama"], "one of bitaxe-gamma"),
+        (["run", "--emulate", "bitaxe-gamma", "--voltage", "1.15"], "did you mean 1.15V?"),
+        (["run", "--emulate", "bitaxe-gamma", "--dilution", "3"], "a power of two"),
+        (["run", "--emulate", "bitaxe-gamma", "--board", "x"], "only with --port"),
+        (["run", "--port", "/dev/null", "--seed", "3"], "only with --emulate"),
+        (["run", "--port", "/dev/null", "--dilution", "2"], "only with an emulated board"),
+        (["run", "--port", "/dev/null"], "--board"),
+        (["run", "--port", "/dev/null", "--board", "bitaxe-gamma"], "CONTROL,DATA"),
+        (["run", "--port", "/dev/null,/dev/null", "--board", "toaster"], "one of bitaxe-gamma"),
+        (["record", "wire.jsonl", "list"], "FILE run OPTIONS"),
+        (["record", "wire.jsonl", "run", "--emulate", "bitaxe-gamma", "--record", "x"], "only one recording"),
+        (["emulate", "toaster"], "one of bitaxe-gamma"),
+        (["emulate", "bitaxe-gamma", "--name", "../x"], "letters, digits"),
+        (["emulate", "bitaxe-gamma", "--ambient", "90"], "-20 to 60 C"),
+        (["set"], "--frequency, --voltage or both"),
+        (["set", "--voltage", "hot"], "1150mV"),
+    ],
+)
+def test_a_line_that_can_never_be_right_ends_with_2_and_says_what_is_allowed(
+    line: list[str], word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert word in said.err
+
+
+def test_without_a_running_rig_there_is_none_to_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HASHBRIDGE_RUNTIME_DIR", str(tmp_path / "r"))
+    for line in (["status"], ["status", "--rig", "1"], ["set", "--frequency", "500"]):
+        assert main(line) == 3
+    assert "none runs" in capsys.readouterr().err
+    assert main(["list"]) == 0
+    assert main(["list", "--json"]) == 0
