@@ -426,7 +426,8 @@ class Sentinel:
                 if self.port is None:
                     self.try_reopen()
                 ready = self.poll(TICK_S if self.port is not None else REOPEN_S)
-                if self.beat in ready:
+                # Asked anew before any request is carried: `ready` may be from before a freeze of this process.
+                if self.beat in ready or self.data in ready:
                     self.hear()
                 self.judge()
                 if not self.over():
