@@ -146,14 +146,21 @@ class EmulatorChild:
         text = line.decode()
         return cls(Sidecar.parse(json.loads(text).get("name", "emulator"), text), process, write_fd)
 
+    def leave(self) -> None:
+        """Let go of it: it ends by itself once nobody uses its ports. `aclose` then does nothing."""
+        if self._owner_fd >= 0:
+            os.close(self._owner_fd)
+            self._owner_fd = -1
+
     async def aclose(self) -> None:
         """End it in order; kill it if it does not end. `died` then says whether it had ended by itself."""
+        if self._owner_fd < 0:
+            return
         if self._process.returncode is not None:
             self.died = f"exit code {self._process.returncode}"
         with suppress(ProcessLookupError):
             self._process.terminate()
-        with suppress(OSError):
-            os.close(self._owner_fd)
+        self.leave()
         try:
             async with asyncio.timeout(STOP_WAIT_S):
                 await self._process.wait()

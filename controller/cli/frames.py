@@ -17,6 +17,8 @@ from drivers.transports.tap import BAUD, LOST, RX, TX, TapRecord
 _QUIET_NS: Final = 20_000_000
 """Silence after which a bridge reply that could be an error or the beginning of a success is an error."""
 
+_RESET_BAUD: Final = 115_200
+
 _REGISTERS: Final = {
     0x00: "CHIP_ID",
     0x04: "HASH_RATE",
@@ -57,6 +59,8 @@ class Frame:
 
 
 class _Decoder(Protocol):
+    def line_rate(self, baud: int) -> None: ...
+
     def decode(self, record: TapRecord) -> Iterator[Frame]: ...
 
     def flush(self, t_ns: int) -> Iterator[Frame]: ...
@@ -73,6 +77,7 @@ def frames(records: Iterable[TapRecord]) -> Iterator[Frame]:
             decoder = DataDecoder(record.port) if record.port.endswith("data") else ControlDecoder(record.port)
             decoders[record.port] = decoder
         if record.direction == BAUD:
+            decoder.line_rate(record.baud)
             yield Frame(record.t_ns, record.port, BAUD, b"", "baud", f"line rate {record.baud}")
         elif record.direction == LOST:
             yield Frame(record.t_ns, record.port, LOST, b"", "lost", f"port lost: {record.why}")
@@ -83,7 +88,10 @@ def frames(records: Iterable[TapRecord]) -> Iterator[Frame]:
 
 
 class DataDecoder:
-    """BM13xx in both directions. Reply length is found out as it goes: 9 bytes, 11 once versions are rolled."""
+    """BM13xx in both directions. Replies have 9 bytes until one of 11 was seen, and again after a reset of the chips.
+
+    Once the length is known it is kept: a nonce of 11 bytes passes for a register reply of 9 now and then.
+    """
 
     def __init__(self, port: str) -> None:
         self._port = port
@@ -99,6 +107,13 @@ class DataDecoder:
             return
         for event in self._host.feed(record.data):
             yield self._event(record.t_ns, event)
+        if self._host.seen_reply_bytes == bm13xx.LONG_REPLY_BYTES:
+            self._host.use_reply_bytes(bm13xx.LONG_REPLY_BYTES)
+
+    def line_rate(self, baud: int) -> None:
+        """The rate of chips out of reset says that they were reset."""
+        if baud == _RESET_BAUD:
+            self._host.use_reply_bytes(None)
 
     def flush(self, t_ns: int) -> Iterator[Frame]:
         for codec, direction in ((self._chip, TX), (self._host, RX)):
@@ -133,7 +148,7 @@ class DataDecoder:
         if isinstance(event, bm13xx.Noise):
             return Frame(t_ns, self._port, RX, event.data, "noise", event.why)
         if isinstance(event, bm13xx.RegisterReply):
-            size = self._host.seen_reply_bytes or bm13xx.SHORT_REPLY_BYTES
+            size = self._host.reply_bytes or self._host.seen_reply_bytes or bm13xx.SHORT_REPLY_BYTES
             meaning = f"{register_name(event.register)} = {event.value:08x} from chip {event.address:02x}"
             return Frame(t_ns, self._port, RX, self._chip.encode(event, size), "register", meaning)
         size = bm13xx.SHORT_REPLY_BYTES if event.version_field is None else bm13xx.LONG_REPLY_BYTES
@@ -161,6 +176,9 @@ class ControlDecoder:
         self._asked = ""
         self._heard = bytearray()
         self._heard_ns = 0
+
+    def line_rate(self, baud: int) -> None:
+        """Means nothing to a bridge."""
 
     def decode(self, record: TapRecord) -> Iterator[Frame]:
         if self._host.pending_quiet and record.t_ns - self._heard_ns >= _QUIET_NS:

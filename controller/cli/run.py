@@ -21,12 +21,15 @@ from controller.cli.quantities import parse_frequency, parse_seconds, parse_volt
 from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
 from controller.cli.session import Plan, Session
 from controller.cli.talk import Talk
-from controller.model import Cause, StartWork
+from controller.model import Cause, SafeOffRecord, StartWork
+from controller.paths import state_dir
 from controller.port import HostConfig, LiveRig
+from controller.safety.sentinel_client import record_of
 from controller.work.sources import load_headers
-from drivers.errors import UsageError
+from drivers.errors import UnexpectedReply, UsageError
 
 _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})
+_SENTINEL_WAIT_S: Final = 3.0
 _EMULATED_ORPHAN_S: Final = 5.0
 """How long a sentinel waits for a lost port of an emulator. Longer, and it might find somebody else's pseudo-terminal
 under the number of the old one."""
@@ -119,15 +122,32 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
             session = _session(rig, target, wish, talk, jsonl=arguments.jsonl)
             interrupts.hand_to(session.interrupt)
             outcome = await session.run()
+            if session.rig_gone:
+                outcome = session.accept(outcome, await _sentinel_report(config.name, rig.pid))
+                if target.child is not None:
+                    target.child.leave()  # the sentinel may still need it
     if target.child is not None and target.child.died:
         talk.warn(f"the emulator died before the rig was done with it: {target.child.died}")
-    outcome = session.accept(outcome, rig.last_safe_off.get(target.config.name))
+    if not session.rig_gone:
+        outcome = session.accept(outcome, rig.last_safe_off.get(target.config.name))
     if arguments.json or arguments.jsonl:
         print(json.dumps(run_object(outcome)))
     else:
         print(run_table(outcome))
     sys.stdout.flush()
     return verdict(outcome, interrupted=interrupts.seen, talk=talk)
+
+
+async def _sentinel_report(board: str, rig_pid: int) -> SafeOffRecord | None:
+    """What the sentinel of a rig that is gone did; None when it has not said so in time."""
+    path = state_dir() / f"sentinel-{board}-{rig_pid}.json"
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SENTINEL_WAIT_S):
+            while True:
+                with suppress(OSError, ValueError, UnexpectedReply):
+                    return record_of(json.loads(path.read_text(encoding="utf-8")))
+                await asyncio.sleep(0.05)
+    return None
 
 
 def _announce(talk: Talk, target: Target) -> None:

@@ -39,7 +39,7 @@ from controller.model import (
     WorkStopped,
 )
 from drivers.boards.board import Channel
-from drivers.errors import HashbridgeError, Latched, NoReply
+from drivers.errors import HashbridgeError, Latched, NoReply, TransportError
 
 SAFE_OFF_WAIT_S: Final = 10.0
 UNPROTECTED_WAIT_S: Final = 2.0
@@ -72,7 +72,7 @@ class Tripped(Exception):
     """The rig latched a fault."""
 
 
-class RigGone(HashbridgeError):
+class RigGone(TransportError):
     """The rig process went away in the middle of the run."""
 
 
@@ -84,6 +84,8 @@ class Session:
     on_snapshot: Callable[[Snapshot], None] | None = None
     on_event: Callable[[Event], None] | None = None
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    rig_gone: bool = False
+    """The rig process ended, or hung up, before the run did."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _attached: asyncio.Event = field(default_factory=asyncio.Event)
     _safe_off_done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,7 +98,6 @@ class Session:
     _self_test: WorkSnapshot | None = None
     _work_began: bool = False
     _phase: str = "waking"
-    _gone: bool = False
     _energised: bool = False
     _failure: HashbridgeError | None = None
     _next_live_s: float = 0.0
@@ -223,7 +224,7 @@ class Session:
             raise Tripped
         if self.interrupted.is_set():
             raise Interrupted
-        if self._gone:
+        if self.rig_gone:
             raise RigGone("the rig process went away; its sentinel makes the board safe")
 
     def interrupt(self) -> None:
@@ -232,6 +233,8 @@ class Session:
         self._ended.set()
 
     async def _make_safe(self, reason: str | None) -> None:
+        if self.rig_gone:
+            return  # nobody to ask; its sentinel does it
         if reason is not None:
             self._forget_safe_off()
             try:
@@ -330,7 +333,9 @@ class Session:
             self.talk.warn(f"{event.level}: {event.text}")
 
     def _lost(self) -> None:
-        self._gone = True
+        if not self.rig_gone:
+            self.rig_gone = True
+            self._forget_safe_off(self._latest.at_s if self._latest else None)
         self._ended.set()
 
 

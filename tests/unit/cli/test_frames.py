@@ -52,6 +52,17 @@ def test_jobs_and_nonces_name_their_job() -> None:
     assert said[1] == ("rx", "nonce", "nonce 7552034c, result 35 (job 3), version bits 05a2")
 
 
+def test_a_nonce_that_passes_for_a_shorter_register_reply_is_still_a_nonce() -> None:
+    lookalike = bytes.fromhex("aa552e499a0b060800588 0".replace(" ", ""))
+    nonce = bm13xx.DeviceCodec(full_header_jobs=True).encode(bm13xx.NonceReply(bytes(4), 0, 0, 1), 11)
+    question = bm13xx.encode(bm13xx.ReadRegister(0x08, 0))
+    said = [
+        frame.kind
+        for frame in frames([_record(0, "rx", nonce), _record(1, "tx", question), _record(2, "rx", lookalike)])
+    ]
+    assert said == ["nonce", "read", "nonce"]
+
+
 def test_a_bridge_reply_is_told_with_the_request_that_it_answers() -> None:
     codec = bitaxe_raw.HostCodec()
     question = codec.encode(bitaxe_raw.i2c_write_read(0x24, b"\x79", 2), 7)

@@ -167,6 +167,25 @@ def test_an_emulator_that_dies_in_the_middle_is_a_lost_link_with_a_clear_word(pl
     assert "could NOT be confirmed" in err
 
 
+def test_a_killed_rig_is_a_lost_link_and_the_sentinel_s_safe_off_is_the_one_reported(places: dict[str, str]) -> None:
+    with _start(places, "run", "--emulate", "bitaxe-gamma", "--json") as process:
+        _say(process, " MHz")
+        (sidecar,) = Path(places["HASHBRIDGE_RUNTIME_DIR"]).glob("rig-*.json")
+        os.kill(json.loads(sidecar.read_text())["pid"], signal.SIGKILL)
+        killed_s = time.monotonic()
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 5, err
+    assert time.monotonic() - killed_s < 10
+    assert "the rig process" in err
+    assert json.loads(out)["safe_off_confirmed"]
+    sidecar.unlink(missing_ok=True)
+    sidecar.with_suffix(".sock").unlink(missing_ok=True)
+    emulators = Path(places["HASHBRIDGE_RUNTIME_DIR"]) / "emulators"
+    deadline_s = time.monotonic() + 20
+    while any(emulators.iterdir()) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+
+
 def test_a_second_emulator_of_the_same_name_is_told_that_it_is_taken(places: dict[str, str], tmp_path: Path) -> None:
     emulator, _ = _emulator(places, tmp_path / "trace.jsonl")
     try:
