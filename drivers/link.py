@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -33,12 +34,21 @@ class Codec(Protocol[Out_contra, In]):
 class _Question(Generic[In, R]):
     """Somebody waits for answers. It is over at the first pause of `quiet_s` after an answer; None: not before time."""
 
-    def __init__(self, pick: Callable[[In], R | None], quiet_s: float | None) -> None:
-        self._pick, self._quiet_s = pick, quiet_s
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self,
+        pick: Callable[[In], R | None],
+        quiet_s: float | None,
+        loop: asyncio.AbstractEventLoop,
+        due_s: float,
+        task: asyncio.Task[Any] | None,
+    ) -> None:
+        self._pick, self._quiet_s, self._loop, self._task = pick, quiet_s, loop, task
         self._timer: asyncio.TimerHandle | None = None
+        self._cancelled = False
+        self.due_s = due_s
+        self.written = False
         self.answers: list[R] = []
-        self.over: asyncio.Future[None] = self._loop.create_future()
+        self.over: asyncio.Future[None] = loop.create_future()
 
     def offer(self, message: In) -> bool:
         """Whether this question takes the message."""
@@ -68,6 +78,18 @@ class _Question(Generic[In, R]):
         if not self.over.cancel() and not self.over.cancelled():
             self.over.exception()  # given up and failed at once: nobody else will ask
 
+    def expire(self) -> None:
+        """Its time is up. Only a write that does not end has to be cancelled."""
+        if self.written or self._task is None:
+            self.end()
+        else:
+            self._cancelled = True
+            self._task.cancel()
+
+    def gave_up(self) -> bool:
+        """Whether a cancellation was `expire` and nothing else."""
+        return self._cancelled and self._task is not None and self._task.uncancel() == 0
+
     def end(self) -> None:
         """No further answer is waited for."""
         if not self.over.done():
@@ -95,6 +117,8 @@ class Link(Generic[Out, In]):
         self._questions: list[_Question[In, Any]] = []
         self._lost: Unplugged | None = None
         self._closed = False
+        self._watcher: asyncio.TimerHandle | None = None
+        self._watched_until_s = math.inf
 
     @property
     def transport(self) -> Transport:
@@ -143,35 +167,40 @@ class Link(Generic[Out, In]):
     async def _exchange(
         self, message: Out, pick: Callable[[In], R | None], timeout_s: float, quiet_s: float | None
     ) -> list[R]:
-        # What `asyncio.timeout` does, without its price: it costs as much as a whole exchange in memory, and only a
-        # write that does not end ever needs the cancellation.
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
-        question = _Question(pick, quiet_s)
-        written = expired = False
-
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            if written or task is None:
-                question.end()
-            else:
-                task.cancel()
-
+        question = _Question(pick, quiet_s, loop, loop.time() + timeout_s, asyncio.current_task(loop))
         self._questions.append(question)  # before the write: in memory the answer comes inside it
-        timer = loop.call_later(timeout_s, expire)
+        self._watch(loop, question.due_s)
         try:
             await self.send(message)
-            written = True
+            question.written = True
             await question.over
         except asyncio.CancelledError:
-            if written or not expired or task is None or task.uncancel() > 0:
+            if not question.gave_up():
                 raise
         finally:
-            timer.cancel()
             self._questions.remove(question)
             question.close()
         return question.answers
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
+        """One timer for all questions. It is not taken back when they are answered: most never come near their limit,
+        and a timer each costs as much as a whole exchange in memory."""
+        if due_s < self._watched_until_s:
+            if self._watcher is not None:
+                self._watcher.cancel()
+            self._watched_until_s = due_s
+            self._watcher = loop.call_at(due_s, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        due_s, self._watched_until_s, self._watcher = self._watched_until_s, math.inf, None
+        waiting = [question for question in self._questions if not question.over.done()]
+        for question in waiting:
+            if question.due_s <= due_s:
+                question.expire()
+        next_s = min((question.due_s for question in waiting if question.due_s > due_s), default=math.inf)
+        if next_s < math.inf:
+            self._watch(loop, next_s)
 
     def dispatch(self, messages: list[In]) -> None:
         """Hand out messages as if they had just been read: for codecs that release some after a silence."""
@@ -185,6 +214,9 @@ class Link(Generic[Out, In]):
         """Close the transport. Questions that still wait raise `Unplugged`. May be called twice, never raises."""
         self._closed = True
         self._end(Unplugged(self._transport.name, "closed"))
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher, self._watched_until_s = None, math.inf
         await self._transport.aclose()
 
     # --- ByteSink ---

@@ -8,6 +8,8 @@ attribute of `asyncio` (`_scheduled`, the heap of timers), so it lives in one fi
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import heapq
 import math
 import selectors
 from collections.abc import Callable, Coroutine
@@ -17,18 +19,34 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+_TURNS_A_POLL = 16
+
+
 class Deadlock(RuntimeError):
     """Nothing is ready and nothing is scheduled: on a real clock this would hang for ever."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
     loop: VirtualTimeLoop
+    _turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._turns += 1
+        if timeout == 0 and self._turns % _TURNS_A_POLL:
+            return []  # there is work to do; descriptors are looked at before each jump, and now and then
         ready = super().select(0)
         if not ready and (timeout is None or timeout > 0):
             self.loop.jump()
         return ready
+
+
+class _Timer(asyncio.TimerHandle):
+    __slots__ = ()
+    _scheduled: bool
+    _when: float
+
+    def __lt__(self, other: asyncio.TimerHandle) -> bool:
+        return self._when < other._when  # type: ignore[attr-defined, no-any-return]
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -36,12 +54,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     _scheduled: list[asyncio.TimerHandle]
     _clock_resolution: float
+    _check_closed: Callable[[], None]
 
     def __init__(self) -> None:
         selector = _JumpingSelector()
         selector.loop = self
-        self._now_s = 0.0
+        self._now_s = self._coarser_from_s = 0.0
         super().__init__(selector)
+        self._clock_resolution = 1e-9
 
     def time(self) -> float:
         return self._now_s
@@ -54,9 +74,22 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         if due is None:
             waiting = "; ".join(sorted(_where(task) for task in asyncio.all_tasks(self))) or "no task"
             raise Deadlock(f"at {self._now_s:.6f} s nothing is ready and nothing is scheduled; waiting: {waiting}")
-        self._now_s = max(self._now_s, due.when())
-        # The loop runs what is due before now + resolution; that sum has to differ from now, however late it is.
-        self._clock_resolution = max(1e-9, math.ulp(self._now_s))
+        if due.when() > self._now_s:
+            self._now_s = due.when()
+            # The loop runs what is due before now + resolution; that sum has to differ from now, however late it is.
+            if self._now_s > self._coarser_from_s:
+                self._clock_resolution = max(1e-9, 2.0 * math.ulp(self._now_s))
+                self._coarser_from_s = 2.0 * self._now_s
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As in any loop, but with a timer that compares faster: the heap is the largest cost of a virtual hour."""
+        self._check_closed()
+        timer = _Timer(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True
+        return timer
 
     def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run `func` in this thread: while another one works, virtual time would race ahead of it."""

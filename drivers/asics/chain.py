@@ -57,6 +57,8 @@ _OLD_MASK_S: Final = 0.1
 _CRYSTAL_HZ: Final = 25e6
 _DIFFICULTY_1: Final = float(block_header.DIFFICULTY_1_TARGET)
 _RETRIED_JOBS: Final = 3
+_FILTER_CHECK_NONCES: Final = 1024
+"""How often the duplicate filters are held to their bound."""
 
 
 class _Sent:
@@ -107,6 +109,7 @@ class Chain:
         self._asking = asyncio.Lock()
         self._jobs: dict[int, _Sent] = {}
         self._job_order: list[int] = []
+        self._job_bytes = kind.job_bytes
         self._by_result: list[_Sent | None] = [None] * 256
         """The job that a nonce names, by its whole result byte: one look-up instead of a mask and a shift."""
         self._results: dict[int, list[int]] = {}
@@ -449,8 +452,7 @@ class Chain:
         if version & ROLLED_VERSION_BITS:
             key = f"work {work.number}: header version"
             raise UsageError(key, f"{version:08x}", "bits 28..13 clear: the chip rolls them")
-        job_bytes = self.kind.job_bytes
-        job_byte = job_bytes[self._next_job % len(job_bytes)]
+        job_byte = self._job_bytes[self._next_job % len(self._job_bytes)]
         self._next_job += 1
         message = Job(job_byte, work.header, length_byte=self.kind.job_length_byte)
         if job_byte in self._jobs:
@@ -517,8 +519,9 @@ class Chain:
         counters.duplicates += duplicates
         counters.stale += stale
         counters.verified += len(finds)
-        for sent in self._jobs.values():
-            sent.forget_old()
+        if counters.nonces % _FILTER_CHECK_NONCES < nonces:
+            for sent in self._jobs.values():
+                sent.forget_old()
         if finds:
             self._credit(finds)
             if self.on_finds is not None:

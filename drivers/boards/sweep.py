@@ -23,10 +23,15 @@ class Sweep:
     """Gathers a `BoardReading`. `Unplugged` goes through; every other failure becomes a note."""
 
     def __init__(self) -> None:
-        self.at_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self.at_s = loop.time()
         self.channels: dict[Channel, float | None] = {}
         self.notes: dict[Channel, str] = {}
-        self._ends_at_s = self.at_s + LIMIT_S
+        self._task = asyncio.current_task(loop)
+        self._asking = False
+        self._expired = False
+        # One timer a sweep: a time-out around each of its questions costs as much as the question itself.
+        self._timer = loop.call_at(self.at_s + LIMIT_S, self._expire)
         self._answered = False
         self._silent = 0
         self._ended = ""
@@ -41,23 +46,26 @@ class Sweep:
         if self._ended:
             self._fail(channels, self._ended)
             return None
+        self._asking = True
         try:
-            async with asyncio.timeout_at(self._ends_at_s):
-                answer = await question()
+            answer = await question()
         except NoReply as error:
             self._silent += 1
             if self._silent >= SILENT_AFTER:
                 self._ended = f"the bus is silent: {self._silent} requests in a row were not answered"
             self._fail(channels, str(error))
             return None
-        except TimeoutError:
-            self._ended = f"the sweep took longer than {LIMIT_S:g} s"
+        except asyncio.CancelledError:
+            if not self._expired or self._task is None or self._task.uncancel() > 0:
+                raise
             self._fail(channels, self._ended)
             return None
         except (DeviceError, ProtocolError, UnknownPart) as error:
             self._heard()
             self._fail(channels, str(error))
             return None
+        finally:
+            self._asking = False
         self._heard()
         return answer
 
@@ -79,8 +87,16 @@ class Sweep:
         self.put(channel, None, f"{BLANKED}: {why}")
 
     def reading(self) -> BoardReading:
+        """What was gathered. The sweep is over."""
+        self._timer.cancel()
         silent = not self._answered and bool(self._silent)
         return BoardReading(self.at_s, self.channels, self.notes, bus_silent=silent)
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._ended = f"the sweep took longer than {LIMIT_S:g} s"
+        if self._asking and self._task is not None:
+            self._task.cancel()
 
     def _heard(self) -> None:
         self._answered = True

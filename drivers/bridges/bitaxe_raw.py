@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from drivers.codecs import bitaxe_raw
@@ -111,15 +112,21 @@ class BitaxeRawBridge:
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
-    async def request(self, request: Request, what: str, *, timeout_s: float | None = None) -> bytes:
-        """One request, sent once; returns the payload. Raises `NoReply`, `BridgeRefused` or `Unplugged`."""
+    async def request(
+        self, request: Request, what: str, *, timeout_s: float | None = None, i2c_address: int | None = None
+    ) -> bytes:
+        """One request, sent once; returns the payload. Raises `NoReply`, `BridgeRefused` or `Unplugged`.
+
+        With `i2c_address` an error text becomes a `Nack` of that address: the firmware has one for all that can go
+        wrong on the bus.
+        """
         async with self._busy:
-            await self._open()
+            if not self._opened:
+                await self._open()
             loop = asyncio.get_running_loop()
             if (wait_s := self._settled_at_s - loop.time()) > 0:
                 await asyncio.sleep(wait_s)
-            self._id = (self._id + 1) % bitaxe_raw.UNPARSED_ID
-            own_id = self._id
+            self._id = own_id = (self._id + 1) % bitaxe_raw.UNPARSED_ID
             self._codec.expect(request, own_id)
             self.counters.requests += 1
 
@@ -129,29 +136,27 @@ class BitaxeRawBridge:
                 ours = isinstance(event, Refusal) and event.id in (own_id, bitaxe_raw.UNPARSED_ID)
                 return event if ours and isinstance(event, Refusal) else None
 
+            limit_s = timeout_s or self._timeout_s
             try:
-                answer = await self._ask(request, own_id, pick, what, timeout_s or self._timeout_s)
+                if request.reply_bytes in bitaxe_raw.COLLIDING_LENGTHS:
+                    answer = await self._ask_ambiguous((request, own_id), pick, what, limit_s)
+                else:
+                    answer = await self._link.ask((request, own_id), pick, limit_s, what)
             except (NoReply, asyncio.CancelledError):
                 self._settled_at_s = loop.time() + SETTLE_S
                 self.counters.silent += 1
                 raise
         if isinstance(answer, Refusal):
             self.counters.refused += 1
+            if i2c_address is not None and answer.code == ErrorCode.TEXT:
+                raise Nack(i2c_address, answer.text)
             raise BridgeRefused(what, answer.code, answer.text)
         return answer.payload
 
-    async def _ask(
-        self,
-        request: Request,
-        own_id: int,
-        pick: Callable[[HostEvent], Reply | Refusal | None],
-        what: str,
-        timeout_s: float,
+    async def _ask_ambiguous(
+        self, frame: _Frame, pick: Callable[[HostEvent], Reply | Refusal | None], what: str, timeout_s: float
     ) -> Reply | Refusal:
         """Ask, and let silence decide what the codec cannot: the few answers that read two ways in dialect A."""
-        frame = (request, own_id)
-        if request.reply_bytes not in bitaxe_raw.COLLIDING_LENGTHS:
-            return await self._link.ask(frame, pick, timeout_s, what)
         asking: asyncio.Future[Reply | Refusal] = asyncio.ensure_future(self._link.ask(frame, pick, timeout_s, what))
         try:
             while not asking.done():
@@ -164,14 +169,23 @@ class BitaxeRawBridge:
             asking.cancel()
 
     async def read(
-        self, request: Request, what: str, *, tries: int = READ_TRIES, timeout_s: float | None = None
+        self,
+        request: Request,
+        what: str,
+        *,
+        tries: int = READ_TRIES,
+        timeout_s: float | None = None,
+        i2c_address: int | None = None,
     ) -> bytes:
-        """A request that changes nothing: asked again when it stays unanswered or is refused."""
-
-        async def once() -> bytes:
-            return await self.request(request, what, timeout_s=timeout_s)
-
-        return await _again(once, tries)
+        """A request that changes nothing: asked up to `tries` times while it stays unanswered or is refused."""
+        if tries < 1:
+            raise UsageError("tries", tries, "1 or more")
+        for _ in range(tries - 1):
+            try:
+                return await self.request(request, what, timeout_s=timeout_s, i2c_address=i2c_address)
+            except (Nack, BridgeRefused, NoReply):
+                continue
+        return await self.request(request, what, timeout_s=timeout_s, i2c_address=i2c_address)
 
     # --- what the bridge lends ----------------------------------------------------------------------------------------
 
@@ -204,11 +218,7 @@ class BridgeI2c:
     async def write(self, address: int, data: bytes) -> None:
         what = f"I2C write {address:#04x} {data[:1].hex()}"
         request = bitaxe_raw.i2c_write(address, data)
-
-        async def once() -> bytes:
-            return await self._bridge.request(request, what, timeout_s=self._timeout_s)
-
-        payload = await _nacks(address, once)
+        payload = await self._bridge.request(request, what, timeout_s=self._timeout_s, i2c_address=address)
         if payload[0] != len(data) & 0xFF:
             raise UnexpectedReply(f"{what}: {len(data)} bytes were sent, the bridge says {payload[0]}")
 
@@ -219,16 +229,18 @@ class BridgeI2c:
     async def write_read(self, address: int, data: bytes, count: int) -> bytes:
         # A colliding length is avoided by reading one byte more, and never by a second read: that would start over.
         request = bitaxe_raw.i2c_write_read(address, data, bitaxe_raw.safe_read_length(count))
-        return (await self._read(address, request, f"I2C read {address:#04x} {data.hex()}"))[:count]
+        return (await self._read(address, request, _read_name(address, data)))[:count]
 
     async def _read(self, address: int, request: Request, what: str) -> bytes:
-        async def once() -> bytes:
-            return await self._bridge.request(request, what, timeout_s=self._timeout_s)
+        return await self._bridge.read(
+            request, what, tries=self._read_tries, timeout_s=self._timeout_s, i2c_address=address
+        )
 
-        async def told() -> bytes:
-            return await _nacks(address, once)
 
-        return await _again(told, self._read_tries)
+@lru_cache(maxsize=1024)
+def _read_name(address: int, data: bytes) -> str:
+    """What an error says was asked. Kept: the same registers are read five times a second."""
+    return f"I2C read {address:#04x} {data.hex()}"
 
 
 class BridgePin:
@@ -248,25 +260,3 @@ class BridgePin:
         what = f"GPIO {self._pin} get"
         payload = await self._bridge.read(bitaxe_raw.gpio_get(self._pin), what, tries=tries, timeout_s=timeout_s)
         return bool(payload[0])
-
-
-async def _nacks(address: int, once: Callable[[], Awaitable[bytes]]) -> bytes:
-    """An error text of the I2C driver becomes a `Nack`: the firmware has one for all that can go wrong on the bus."""
-    try:
-        return await once()
-    except BridgeRefused as error:
-        if error.code == ErrorCode.TEXT:
-            raise Nack(address, error.text) from error
-        raise
-
-
-async def _again(once: Callable[[], Awaitable[T]], tries: int) -> T:
-    """Up to `tries` attempts at something that changes nothing."""
-    for _ in range(tries - 1):
-        try:
-            return await once()
-        except (Nack, BridgeRefused, NoReply):
-            continue
-    if tries < 1:
-        raise UsageError("tries", tries, "1 or more")
-    return await once()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from drivers.errors import ProtocolError, UsageError
@@ -142,12 +143,14 @@ def i2c_read(address: int, count: int) -> Request:
     return Request(Page.I2C, I2cCommand.READ, bytes((_address(address), _read_length(count))), reply_bytes=count)
 
 
+@lru_cache(maxsize=1024)
 def i2c_write_read(address: int, data: bytes, count: int) -> Request:
     """Write 1 to 256 bytes, then, after a repeated start, read 1 to 60, but not a colliding length."""
     body = bytes((_address(address),)) + _written(data) + bytes((_read_length(count),))
     return Request(Page.I2C, I2cCommand.WRITE_READ, body, reply_bytes=count)
 
 
+@lru_cache(maxsize=1024)
 def gpio_get(pin: int) -> Request:
     """The level of a pin; of an output the latch, not the pin itself."""
     return Request(Page.GPIO, _check_range("pin", pin, 0, 0xFF), b"", reply_bytes=1)
