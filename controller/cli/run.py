@@ -30,7 +30,7 @@ from drivers.errors import UnexpectedReply, UsageError
 
 _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})
 _SENTINEL_WAIT_S: Final = 3.0
-_EMULATED_ORPHAN_S: Final = 5.0
+_EMULATED_ORPHAN_S: Final = 1.5
 """How long a sentinel waits for a lost port of an emulator. Longer, and it might find somebody else's pseudo-terminal
 under the number of the old one."""
 
