@@ -295,7 +295,7 @@ def _spawn(config: HostConfig, owner: socket.socket, log_path: Path) -> subproce
     search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     with log_path.open("ab") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "controller.host", "--owner-fd", str(owner.fileno())],
+            [sys.executable, "-P", "-m", "controller.host", "--owner-fd", str(owner.fileno())],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=log_file,

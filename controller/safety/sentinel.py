@@ -26,6 +26,7 @@ import json
 import os
 import select
 import signal
+import stat
 import sys
 import termios
 import time
@@ -136,12 +137,28 @@ def open_port(path: str) -> int:
     return port
 
 
+def pts_made(path: str) -> tuple[int, int] | None:
+    """Tells one making of a link to a pseudo-terminal from the next; None for every other path.
+
+    The numbers below /dev/pts are used again: what answers there after a hang-up may be somebody's shell. So such a
+    port is back only when its link was made anew. A bare /dev/pts path never is.
+    """
+    if not os.path.realpath(path).startswith("/dev/pts/"):
+        return None
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_ctime_ns) if stat.S_ISLNK(found.st_mode) else (0, 0)
+
+
 class Sentinel:
     """One control port, one rig. Owns all three descriptors."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.port: int | None = None
+        self.made: tuple[int, int] | None = None
         self.data: int | None = job.data_fd
         self.beat: int | None = job.beat_fd
         self.to_port: list[bytes] = []
@@ -230,6 +247,13 @@ class Sentinel:
         self.to_rig = b""
 
     # --- the port's side ------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the port, for the first time or again. Raises `PortBusy` or `OSError`."""
+        if self.made is not None and pts_made(self.job.port) == self.made:
+            raise OSError(errno.ENODEV, "still the link to the pseudo-terminal that hung up")
+        self.port = open_port(self.job.port)
+        self.made = pts_made(self.job.port)
 
     def port_lost(self, why: str) -> None:
         if self.port is not None:
@@ -438,7 +462,7 @@ class Sentinel:
     def try_reopen(self) -> None:
         """One attempt. A port that returns is a board presumed hot and hashing: safe-off first."""
         try:
-            self.port = open_port(self.job.port)
+            self.open()
         except (OSError, PortBusy):
             return
         log(self.job, f"control port back after {monotonic_s() - self.lost_s:.1f} s")
@@ -468,7 +492,7 @@ class Sentinel:
         while True:
             try:
                 if self.port is None:
-                    self.port = open_port(self.job.port)
+                    self.open()
                 report = self.safe_off()
                 publish(self.job, report)
                 return report["confirmed"] is True
@@ -483,7 +507,7 @@ class Sentinel:
 
     def run(self) -> int:
         try:
-            self.port = open_port(self.job.port)
+            self.open()
         except PortBusy:
             self.tell({"event": "failed", "error": "busy", "why": "held by another program"})
             return 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -307,6 +308,30 @@ def test_a_port_that_returns_after_the_rig_died_is_made_safe(firmware: TinyFirmw
         firmware.plug()
         assert watched.process.wait(3.0) == 0
         assert firmware.safe
+
+
+def test_a_stranger_on_a_pseudo_terminal_of_the_same_number_is_left_alone(
+    firmware: TinyFirmware, tmp_path: Path
+) -> None:
+    number = os.readlink(firmware.path)
+    with Watched(firmware.path, tmp_path, limit_s=5.0, orphan_s=0.5).ready() as watched:
+        watched.beat()
+        firmware.unplug(keep_link=True)
+        watched.hear_event("port_lost")
+        masters = [pty.openpty() for _ in range(16)]  # one of them gets the number that the link still leads to
+        try:
+            mine = [master for master, slave in masters if os.ttyname(slave) == number]
+            assert len(mine) == 1
+            watched.beats.close()
+            assert watched.process.wait(3.0) == 5
+            os.set_blocking(mine[0], False)
+            with pytest.raises(BlockingIOError):
+                os.read(mine[0], 64)
+        finally:
+            for pair in masters:
+                os.close(pair[0])
+                os.close(pair[1])
+    assert watched.report()["confirmed"] is False
 
 
 def test_a_port_that_never_returns_is_given_up_and_reported(firmware: TinyFirmware, tmp_path: Path) -> None:

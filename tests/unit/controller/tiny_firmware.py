@@ -44,9 +44,11 @@ class TinyFirmware:
         self._thread = threading.Thread(target=self._run, args=(self._master,), daemon=True)
         self._thread.start()
 
-    def unplug(self) -> None:
+    def unplug(self, *, keep_link: bool = False) -> None:
+        """Hang up. `keep_link`: as after a kill, the link goes on leading to a number that is free again."""
         assert self._thread is not None
-        self.path.unlink()
+        if not keep_link:
+            self.path.unlink()
         os.write(self._wake_write, b"x")
         self._thread.join()
         os.close(self._master)
