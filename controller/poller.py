@@ -48,8 +48,8 @@ class Poller:
         self._swept_s = float("-inf")
 
     def watched(self) -> bool:
-        """A sweep ended so recently that nobody can have fenced us off. A process that wakes from a freeze finds this
-        false before it hears anything else, and must not feed the chips."""
+        """The last whole sweep began so recently that nobody can have fenced us off. A process that wakes from a freeze
+        finds this false before it hears anything else, even if it froze in a sweep, and must not feed the chips."""
         return asyncio.get_running_loop().time() - self._swept_s < WATCHED_S
 
     async def sweep(self) -> None:
@@ -58,7 +58,7 @@ class Poller:
             raw = await self._board.read()
         self.channels = self._watchkeeper.take(raw, powered=self._guard.commanded.rail_on)
         self.sweeps += 1
-        self._swept_s = asyncio.get_running_loop().time()
+        self._swept_s = raw.at_s
 
     def knows(self, channels: Iterable[Channel]) -> bool:
         """Each of them has had a good sample."""

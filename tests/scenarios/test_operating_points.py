@@ -97,7 +97,7 @@ async def test_the_95_percent_interval_of_the_rate_covers_the_truth_in_95_of_100
             await s.power_up()
             for session in range(10):
                 start = StartWork(work="synthetic", seed=100 * bench + session)
-                result, true_yield = await work_and_watch(s, start, 2)
+                result, true_yield = await work_and_watch(s, start, 1)
                 assert result.hashrate_ci95_hs is not None
                 low, high = result.hashrate_ci95_hs
                 inside += low <= true_yield * result.expected_hs <= high
