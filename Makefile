@@ -36,14 +36,21 @@ venv: .venv/dev.stamp ## the virtual environment, with development tools
 demo: .venv/run.stamp ## an emulated Bitaxe Gamma hashes real block headers, about 30 s
 	@$(PY) -m controller run --emulate bitaxe-gamma --self-test 5 --work synthetic --seconds 6 $(DEMO_OPTIONS)
 
+# Virtual time keeps two cores busy; the real clock mostly waits; the death trials measure, and want the machine alone.
+define TESTS
+	@$(PY) -m pytest -q -n 2 -m "not real_time and not soak and not hil" $(PYTEST_OPTIONS)
+	@$(PY) -m pytest -q -n 2 -m "real_time and not alone and not soak and not hil" $(PYTEST_OPTIONS)
+	@$(PY) -m pytest -q -m "alone and not soak and not hil" $(PYTEST_OPTIONS)
+endef
+
 test: .venv/dev.stamp ## all tests but soak and hardware
-	@$(PY) -m pytest -q -m "not soak and not hil" $(PYTEST_OPTIONS)
+	$(TESTS)
 
 check: .venv/dev.stamp ## ruff, mypy and all tests
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@$(PY) -m pytest -q -m "not soak and not hil" $(PYTEST_OPTIONS)
+	$(TESTS)
 
 bench: .venv/dev.stamp ## measures, about 3 minutes; JSON on stdout and in bench.json
 	@$(PY) -m tests.bench --out bench.json

@@ -15,10 +15,10 @@ from controller.cli.quantities import parse_dilution, parse_seed
 from controller.port import BoardConfig
 from drivers.boards import BOARDS
 from drivers.discovery import discover
-from drivers.errors import UnknownPart, UsageError
+from drivers.errors import PortMissing, UnknownPart, UsageError
 
 SYNTHETIC_DILUTION: Final = 2**24
-"""A Gamma's 250 nonces a second then cost 64,000 hashes a second, 3 % of a core."""
+"""A Gamma's 250 nonces a second then cost 64,000 hashes a second: the emulator takes about 15 % of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,8 @@ def _given(arguments: Namespace) -> BoardConfig:
     plugged = found[0] if len(found) == 1 else None
     if plugged is not None and plugged.kind is not None:
         control, data = plugged.control or control, data or plugged.data or ""
+    if plugged is None and not os.path.exists(control):
+        raise PortMissing(control, "no such port, and no board of that name is plugged in")
     board = arguments.board or (plugged.kind.name if plugged is not None and plugged.kind is not None else None)
     if board is None:
         raise UsageError("--board", None, f"one of {', '.join(sorted(BOARDS))}; the USB strings of {control} name none")

@@ -34,7 +34,7 @@ from drivers.errors import HashbridgeError
 from tests.scenarios.death_client import hash_on
 from tests.scenarios.death_emulator import DILUTION
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.alone]
 
 TRIALS = 10
 LIMIT_S = 2.0

@@ -93,6 +93,11 @@ def test_a_line_that_can_never_be_right_ends_with_2_and_says_what_is_allowed(
     assert word in said.err
 
 
+def test_a_port_that_does_not_exist_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--port", "/dev/serial/by-id/no-such-board-if00"]) == 3
+    assert "no such port" in capsys.readouterr().err
+
+
 def test_without_a_running_rig_there_is_none_to_ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
