@@ -156,5 +156,5 @@ def _chain(chain: Chain) -> ChainSnapshot:
         duplicates=counters.duplicates,
         stale=counters.stale,
         link_errors=counters.link_errors,
-        chip_hash_count=None,
+        chip_hash_count=chain.hash_count,
     )

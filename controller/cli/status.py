@@ -12,6 +12,7 @@ from controller.cli.live import add_rig_option, choose_rig, event_line, snapshot
 from controller.cli.talk import facts, hashrate, number
 from controller.model import BoardSnapshot, Quality, Snapshot
 from controller.port import LiveRig
+from drivers.boards.board import Channel
 from drivers.errors import NoReply
 
 _FIRST_WAIT_S: Final = 5.0
@@ -80,7 +81,10 @@ def board_text(board: BoardSnapshot) -> str:
     for name, part in (("requested", point.requested), ("granted", point.granted), ("achieved", point.achieved)):
         rows.append((name, f"{number(part.frequency_mhz, 2, 'MHz')}, {number(part.core_v, 3, 'V')}"))
     for channel, reading in board.channels.items():
-        text = number(reading.value, 3)
+        if channel is Channel.STATUS_WORD and reading.value is not None:
+            text = f"{int(reading.value):#06x}"
+        else:
+            text = number(reading.value, 3)
         age_s = board.at_s - reading.at_s
         if reading.quality is not Quality.GOOD or age_s > 1.0:
             text += f"  {reading.quality.value}, {age_s:.1f} s old{f': {reading.evidence}' if reading.evidence else ''}"

@@ -98,6 +98,8 @@ class Chain:
         self.expected_chips = expected_chips
         self.chips: list[Chip] = []
         self.counters = Counters()
+        self.hash_count: int | None = None
+        """The chips' own count, in units of 2**32 hashes, as last read; None: not read since the reset."""
         self.on_finds: Callable[[list[Find]], None] | None = None
         """Called once a read, with all finds in it."""
         self.on_lost: Callable[[Unplugged], None] | None = None
@@ -193,7 +195,7 @@ class Chain:
         self._jobs.clear()
         self._job_order.clear()
         self._by_result = [None] * 256
-        self._clock = self._asked_mhz = None
+        self._clock = self._asked_mhz = self.hash_count = None
         self._window = 0
         self._fast = False
 
@@ -433,7 +435,12 @@ class Chain:
 
     async def read_counters(self) -> tuple[int | None, int | None]:
         """The chips' own counts of 2**32 hashes and of errors, summed; None where a chip did not answer."""
-        return await self._sum(_HASH_COUNT), await self._sum(_ERROR_COUNT)
+        return await self.read_hash_count(), await self._sum(_ERROR_COUNT)
+
+    async def read_hash_count(self) -> int | None:
+        """The chips' own count of 2**32 hashes, summed, and kept in `hash_count`."""
+        self.hash_count = await self._sum(_HASH_COUNT)
+        return self.hash_count
 
     async def _sum(self, register: int) -> int | None:
         total = 0

@@ -370,7 +370,8 @@ class BitaxeGamma:
             self._table_in_command = False
 
     async def _read_clock(self, sweep: Sweep, turn: int) -> None:
-        """The chip's own word for its clock, over the data port. Only on the fast line: bring-up is left alone."""
+        """The chip's own word for its clock, and once a second its count of hashes, over the data port. Only on the
+        fast line: bring-up is left alone."""
         due = turn == 3 or self._since(self._clocked_at_s, sweep.at_s) < _CLOCK_FRESH_S
         if not self.chain.fast or self.chain.frequency_mhz is None:
             sweep.put(Channel.FREQUENCY_MHZ, None, "the chip is not up")
@@ -381,6 +382,11 @@ class BitaxeGamma:
                 sweep.put(Channel.FREQUENCY_MHZ, await self.chain.read_clock())
             except (NoReply, Unplugged) as error:
                 sweep.put(Channel.FREQUENCY_MHZ, None, str(error))
+        if turn == 0 and self.chain.fast and not sweep.over:
+            try:
+                await self.chain.read_hash_count()
+            except Unplugged as error:
+                _log.debug("%s: hash count: %s", self.kind.name, error)  # the chain says that the port is gone
 
     @staticmethod
     def _since(then_s: float | None, now_s: float) -> float:

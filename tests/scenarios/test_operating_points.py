@@ -41,7 +41,10 @@ async def test_power_and_die_at_stock_are_those_of_the_public_point_p001() -> No
         await asyncio.sleep(1.0)
         await s.rig.request(NAME, StopWork())
         await asyncio.sleep(600.0)  # the chip goes on hashing its last job, at full power
-        channels = (await s.snapshot()).boards[0].channels
+        board = (await s.snapshot()).boards[0]
+        channels = board.channels
+    # The chip's own counter, in units of 2^32 hashes: about 249 a second, known to a second's work.
+    assert board.chains[0].chip_hash_count == pytest.approx(601.0 * board.chains[0].expected_hs / 2**32, rel=0.02)
     assert channels[Channel.POWER_W].value == pytest.approx(17.0, abs=0.5)
     assert channels[Channel.CHIP_C].value == pytest.approx(62.0, abs=2.0)
     assert channels[Channel.INPUT_W].value is None  # nothing on this board measures it

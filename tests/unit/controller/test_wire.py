@@ -31,7 +31,6 @@ from controller.model import (
 from controller.port import LiveRig
 from controller.server import RigServer
 from drivers import errors
-from drivers.boards.board import Envelope, Span
 from drivers.errors import (
     BridgeRefused,
     HashbridgeError,
@@ -46,34 +45,9 @@ from drivers.errors import (
     UsageError,
     VerifyError,
 )
-from drivers.units import Amps, Celsius, Megahertz, Volts, Watts
+from tests.unit.controller.guarding import ENVELOPE
 
 UTC_NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-ENVELOPE = Envelope(
-    stock_core_v=Volts(1.15),
-    stock_frequency_mhz=Megahertz(525.0),
-    core_v=Span(1.0, 1.25),
-    frequency_mhz=Span(400.0, 625.0),
-    core_v_hard=Volts(1.35),
-    frequency_hard_mhz=Megahertz(1000.0),
-    floor_frequency_mhz=Megahertz(50.0),
-    power_operator_w=Watts(28.0),
-    power_hard_w=Watts(40.0),
-    input_v_enable=Span(4.75, 5.5),
-    input_v_low_trip=Volts(4.6),
-    input_v_low_warn=Volts(4.75),
-    input_v_high_trip=Volts(5.5),
-    core_a_warn=Amps(25.0),
-    core_a_trip=Amps(28.0),
-    chip_c_warn=Celsius(66.0),
-    chip_c_throttle=Celsius(70.0),
-    chip_c_trip=Celsius(75.0),
-    chip_c_emergency=Celsius(85.0),
-    vr_c_warn=Celsius(86.0),
-    vr_c_throttle=Celsius(95.0),
-    vr_c_trip=Celsius(105.0),
-    vr_c_emergency=Celsius(120.0),
-)
 INFO = wire.BoardInfo(
     name="gamma",
     kind="bitaxe-gamma",
