@@ -24,6 +24,23 @@ PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def _ticks() -> list[int]:
+    """Time of all processors since boot, by use (proc_stat(5)); empty where the system does not tell."""
+    try:
+        return [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return []
+
+
+def _stolen_percent(before: list[int], after: list[int]) -> float | None:
+    """Share of the busy time that a hypervisor gave to others. Above a few percent, latencies say nothing of us."""
+    if len(before) < 8 or len(after) < 8:
+        return None
+    spent = [late - early for early, late in zip(before, after, strict=True)]
+    busy = sum(spent) - spent[3] - spent[4]
+    return round(100.0 * spent[7] / busy, 1) if busy > 0 else 0.0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="benchmarks of hashbridge")
     parser.add_argument("--out", metavar="FILE", type=Path, help="also write the object to FILE")
@@ -40,7 +57,9 @@ def main() -> int:
     }
     for name in arguments.only or PARTS:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        before = _ticks()
         result[name] = PARTS[name]()
+        result[name]["stolen_percent"] = _stolen_percent(before, _ticks())
     text = json.dumps(result, indent=2)
     print(text)
     if arguments.out is not None:
