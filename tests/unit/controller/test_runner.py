@@ -52,7 +52,7 @@ class FakeBoard:
         chain = SimpleNamespace(
             kind=ASICS["BM1370"], chips=[], expected_chips=1, counters=Counters(), frequency_mhz=None
         )
-        chain.expected_hs, chain.ticket_difficulty, chain.on_lost = 0.0, 256, None
+        chain.expected_hs, chain.ticket_difficulty, chain.on_lost, chain.hash_count = 0.0, 256, None, None
         self.chains = (chain,)
         self.applied: list[Step] = []
         self.safe_offs = 0
