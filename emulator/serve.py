@@ -107,7 +107,8 @@ async def serve(
         served = server.served(sidecar)
         _write_atomically(sidecar, json.dumps(served.as_dict(), indent=2) + "\n")
         for number in (signal.SIGTERM, signal.SIGINT):
-            with suppress(ValueError, RuntimeError, NotImplementedError):  # not the main thread: its owner stops us
+            # Not the main thread, or a loop without signals (Windows): whoever runs us sets `stop`.
+            with suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, done.set)
                 caught.append(number)
         if on_ready is not None:

@@ -235,14 +235,14 @@ class _Interrupts:
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError):
+        with suppress(NotImplementedError):  # Windows: there Ctrl+C cancels the run, and the rig makes safe
             for name in self._SIGNALS:
                 loop.add_signal_handler(getattr(signal, name), self._heard)
         return self
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError):
+        with suppress(NotImplementedError):  # none was installed there
             for name in self._SIGNALS:
                 loop.remove_signal_handler(getattr(signal, name))
 

@@ -344,6 +344,13 @@ class Sentinel:
             if self.port in ready:
                 self.port_read()
 
+    def room(self, timeout_s: float) -> bool:
+        """Whether the port takes more bytes within this time, or has news of its own end."""
+        assert self.port is not None
+        watch = select.poll()
+        watch.register(self.port, select.POLLOUT)
+        return timeout_s > 0 and bool(watch.poll(timeout_s * 1000.0))
+
     def ask(self, action: Action) -> tuple[bool, str]:
         """Send one request with a fresh id. Returns whether the answer fits, and what came. Raises `PortGone`."""
         self.last_id = (self.last_id + 1) % 0xFF  # FF is the firmware's own id, for frames it could not parse
@@ -352,10 +359,8 @@ class Sentinel:
         until_s = monotonic_s() + REPLY_S
         while frame:
             frame = frame[self.port_write(frame) :]
-            if frame:
-                if monotonic_s() > until_s:
-                    return False, "the port takes no bytes"
-                time.sleep(0.002)
+            if frame and not self.room(until_s - monotonic_s()):
+                return False, "the port takes no bytes"
         wanted = action.reply[:2] + own_id + action.reply[3:]
         mask = b"\xff\xff\xff" + action.mask[3:]
         came = b""
@@ -503,7 +508,7 @@ class Sentinel:
                 if monotonic_s() > give_up_s:
                     publish(self.job, self.report(False, [], f"no port for {self.job.orphan_s:.0f} s: {why}"))
                     return False
-            time.sleep(REOPEN_S)
+            time.sleep(REOPEN_S)  # the rig is fenced off and there is no port: nothing is left to listen to
 
     def run(self) -> int:
         try:

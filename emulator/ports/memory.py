@@ -10,6 +10,7 @@ from typing import Protocol
 from emulator.benches.bench import Bench
 from emulator.device import Burst, Device
 from emulator.ports import noise, same_rate
+from emulator.ports.port import DevicePort
 
 
 class Wire(Protocol):
@@ -25,8 +26,8 @@ class Wire(Protocol):
     def hang_up(self, why: str = ...) -> None: ...
 
 
-class MemoryPort:
-    """Carries one device. Device time is loop time minus `origin_s`."""
+class MemoryPort(DevicePort):
+    """Carries one device."""
 
     def __init__(
         self,
@@ -37,12 +38,8 @@ class MemoryPort:
         origin_s: float = 0.0,
         seed: int = 1,
     ) -> None:
-        self._device = device
-        self._loop = loop or asyncio.get_running_loop()
-        self._origin_s = origin_s
+        super().__init__(device, loop, origin_s)
         self._rng = random.Random(f"{seed}/memory port")
-        self._timer: asyncio.TimerHandle | None = None
-        self._due_s = float("inf")
         self._wire: Wire | None = None
         self._attach(wire)
 
@@ -81,25 +78,8 @@ class MemoryPort:
         self._device.line_rate_changed(wire.baud, self._now_s())
         self._schedule()
 
-    def _now_s(self) -> float:
-        return self._loop.time() - self._origin_s
-
-    def _schedule(self) -> None:
-        due_s = self._device.wakes_at()
-        # A timer that fires too early asks again; only one that would be late is replaced.
-        if due_s is not None and due_s < self._due_s:
-            self._cancel()
-            self._due_s = due_s
-            self._timer = self._loop.call_at(due_s + self._origin_s, self._wake)
-
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._due_s = None, float("inf")
-
     def _wake(self) -> None:
-        at_s = max(self._due_s, self._now_s())
-        self._timer, self._due_s = None, float("inf")
+        at_s = self._rang_at_s()
         wire = self._wire
         if wire is None:
             return

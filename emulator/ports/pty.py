@@ -28,6 +28,7 @@ from typing import Final
 from emulator.device import Burst, Device
 from emulator.firmware.bitaxe_raw import UART_START_BAUD
 from emulator.ports import noise, same_rate
+from emulator.ports.port import DevicePort
 from emulator.ports.waiting import cpu_wait
 
 GRACE_S: Final = 0.050
@@ -40,8 +41,8 @@ _EXTPROC: Final = 0o200000
 _LINUX: Final = sys.platform.startswith("linux")
 
 
-class PtyPort:
-    """Carries one device. Device time is loop time minus `origin_s`. `link`: a stable path to the slave."""
+class PtyPort(DevicePort):
+    """Carries one device. `link`: a stable path to the slave."""
 
     def __init__(
         self,
@@ -52,13 +53,9 @@ class PtyPort:
         origin_s: float = 0.0,
         seed: int = 1,
     ) -> None:
-        self._device = device
-        self._loop = loop or asyncio.get_running_loop()
+        super().__init__(device, loop, origin_s)
         self._link = link
-        self._origin_s = origin_s
         self._rng = random.Random(f"{seed}/pty port")
-        self._timer: asyncio.TimerHandle | None = None
-        self._due_s = float("inf")
         self._master = self._slave = -1
         self._slave_path = ""
         self._pending = bytearray()
@@ -136,9 +133,6 @@ class PtyPort:
         if self._link is not None and self._link.is_symlink() and os.readlink(self._link) == self._slave_path:
             self._link.unlink()
 
-    def _now_s(self) -> float:
-        return self._loop.time() - self._origin_s
-
     # --- host to device
 
     def _readable(self) -> None:
@@ -169,21 +163,8 @@ class PtyPort:
 
     # --- device to host
 
-    def _schedule(self) -> None:
-        due_s = self._device.wakes_at()
-        if due_s is not None and due_s < self._due_s:
-            self._cancel()
-            self._due_s = due_s
-            self._timer = self._loop.call_at(due_s + self._origin_s, self._wake)
-
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._due_s = None, float("inf")
-
     def _wake(self) -> None:
-        at_s = max(self._due_s, self._now_s())
-        self._timer, self._due_s = None, float("inf")
+        at_s = self._rang_at_s()
         if self._master < 0:
             return
         bursts = self._device.transmit(at_s)
