@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until(what: Callable[[], bool], within_s: float = 2.0) -> bool:
+def until(what: Callable[[], bool], within_s: float = 3.0) -> bool:
     """Whether `what` became true within that time."""
     give_up_s = time.monotonic() + within_s
     while time.monotonic() < give_up_s:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from controller.cli.emulators import child_command, child_environment
+from tests.waiting import until
 
 pytestmark = pytest.mark.real_time
 PATIENCE_S = 90.0
@@ -129,10 +130,7 @@ def test_a_killed_command_leaves_no_rail_on_and_nothing_behind(places: dict[str,
             _say(process, " MHz")
             killed_ns = time.monotonic_ns()
             process.kill()
-        deadline_s = time.monotonic() + 10
-        while _rigs(places) and time.monotonic() < deadline_s:
-            time.sleep(0.05)
-        assert _rigs(places) == []
+        assert until(lambda: _rigs(places) == [], 10.0)
     finally:
         _end(emulator)
     rail = [line for line in _trace(trace) if line["what"] in ("rail on", "rail off")]
@@ -147,12 +145,7 @@ def test_a_killed_command_takes_its_own_emulator_along_once_the_board_is_safe(pl
         (sidecar,) = directory.glob("*.json")
         pid = json.loads(sidecar.read_text())["pid"]
         process.kill()
-    deadline_s = time.monotonic() + 30
-    while sidecar.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.1)
-    while _lives(pid) and time.monotonic() < deadline_s:
-        time.sleep(0.1)
-    assert not _lives(pid)
+    assert until(lambda: not sidecar.exists() and not _lives(pid), 30.0)
 
 
 def test_an_emulator_that_dies_in_the_middle_is_a_lost_link_with_a_clear_word(places: dict[str, str]) -> None:
@@ -181,9 +174,7 @@ def test_a_killed_rig_is_a_lost_link_and_the_sentinel_s_safe_off_is_the_one_repo
     sidecar.unlink(missing_ok=True)
     sidecar.with_suffix(".sock").unlink(missing_ok=True)
     emulators = Path(places["HASHBRIDGE_RUNTIME_DIR"]) / "emulators"
-    deadline_s = time.monotonic() + 20
-    while any(emulators.iterdir()) and time.monotonic() < deadline_s:
-        time.sleep(0.1)
+    assert until(lambda: not any(emulators.iterdir()), 20.0)
 
 
 def test_a_second_emulator_of_the_same_name_is_told_that_it_is_taken(places: dict[str, str], tmp_path: Path) -> None:

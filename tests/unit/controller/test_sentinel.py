@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -107,15 +107,6 @@ class Watched:
         return report
 
 
-def eventually(what: Callable[[], bool], seconds: float = 3.0) -> bool:
-    until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        if what():
-            return True
-        time.sleep(0.005)
-    return what()
-
-
 @pytest.fixture
 def firmware(tmp_path: Path) -> Iterator[TinyFirmware]:
     tiny = TinyFirmware(tmp_path / "control")
@@ -192,7 +183,7 @@ def test_a_fenced_rig_is_told_why_and_can_write_nothing_any_more(firmware: TinyF
         with pytest.raises(BrokenPipeError):
             watched.data.sendall(bytes.fromhex("07 00 01 00 06 00 01"))
         assert watched.data.recv(1) == b""
-        time.sleep(0.05)
+        time.sleep(0.05)  # that nothing comes can only be waited for
         assert len(firmware.heard) == count
         assert firmware.safe
 
@@ -304,7 +295,7 @@ def test_a_port_that_returns_after_the_rig_died_is_made_safe(firmware: TinyFirmw
         watched.hear_event("port_lost")
         watched.data.close()
         watched.beats.close()
-        time.sleep(0.3)
+        time.sleep(3 * sentinel.REOPEN_S)  # it has tried in vain by then
         firmware.plug()
         assert watched.process.wait(3.0) == 0
         assert firmware.safe
