@@ -95,24 +95,6 @@ def kind_of(config: wire.BoardConfig) -> BoardKind:
     return kind
 
 
-def info_of(opened: Opened) -> wire.BoardInfo:
-    config, kind = opened.config, opened.kind
-    return wire.BoardInfo(
-        name=config.name,
-        kind=kind.name,
-        title=kind.title,
-        chip=kind.chip,
-        chips=kind.chips,
-        emulated=config.emulated,
-        dilution=config.dilution,
-        seed=config.seed,
-        control=config.control,
-        data=config.data,
-        envelope=kind.envelope,
-        unswitchable=kind.unswitchable,
-    )
-
-
 class Taps:
     """The recordings of a rig; ports that name the same file share its writer."""
 
@@ -178,7 +160,7 @@ async def run(config: wire.HostConfig, owner: socket.socket) -> int:
             log.exception("could not start")
             refuse(owner, error)
             return 1
-        server = RigServer(tuple(info_of(board) for board in boards), rig)
+        server = RigServer(rig)
         server.on_owner_lost = lambda: ending.end(OWNER_LOST)
         server.on_shutdown = ending.end
         events = asyncio.create_task(server.pump_events(), name="events")
@@ -215,13 +197,17 @@ class OpenRig(Rig):
 @contextlib.asynccontextmanager
 async def open_rig(boards: list[Opened], path: str | None) -> AsyncIterator[OpenRig]:
     """The rig over these boards, first contact made and all of them safe. What the sentinels say reaches it."""
+    given = [
+        RigBoard(board.board, board.attached, board.sentinel.beat, board.config.control, board.config.data)
+        for board in boards
+    ]
     journal = None
     if path is not None:
         try:
-            journal = Journal(path, about={board.config.name: board.kind.name for board in boards})
+            journal = Journal(path, boards=[board.info for board in given])
         except OSError as error:
             raise UsageError("journal", path, f"a file that can be made ({error.strerror})") from error
-    rig = OpenRig([RigBoard(board.board, board.attached, board.sentinel.beat) for board in boards], journal=journal)
+    rig = OpenRig(given, journal=journal)
     for board in boards:
         connect(rig, board)
     await rig.__aenter__()

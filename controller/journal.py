@@ -8,7 +8,7 @@ one broken last line, which the reader drops. A full disk ends the journal, neve
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import IO, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from controller.model import Event, Snapshot
+from controller import __version__
+from controller.model import BoardInfo, Event, Snapshot
 from drivers.errors import ProtocolError
 
 SCHEMA: Final = "hashbridge.journal/1"
@@ -34,12 +35,18 @@ class JournalError(ProtocolError):
 class Journal:
     """Appends to one file. `broken` says why it stopped, None while it works."""
 
-    def __init__(self, path: str | Path, *, about: Mapping[str, str] | None = None) -> None:
-        """Creates the file; raises `OSError` when it cannot. `about` goes into the header (version, board, ...)."""
+    def __init__(self, path: str | Path, *, boards: Sequence[BoardInfo] = ()) -> None:
+        """Creates the file; raises `OSError` when it cannot. `boards` go into the header, with their limits."""
         self.path = Path(path)
         self.broken: str | None = None
         self._file: IO[str] | None = self.path.open("x", encoding="utf-8")
-        header = {"kind": "header", "schema": SCHEMA, "created": datetime.now(UTC).isoformat(), "about": about or {}}
+        header = {
+            "kind": "header",
+            "schema": SCHEMA,
+            "created": datetime.now(UTC).isoformat(),
+            "hashbridge": __version__,
+            "boards": [board.model_dump(mode="json") for board in boards],
+        }
         self._write(json.dumps(header), flush=True)
 
     def event(self, event: Event) -> None:
@@ -73,7 +80,7 @@ class Journal:
 class Recording:
     """A journal read back. `items` are in the order of the file."""
 
-    about: Mapping[str, str]
+    boards: tuple[BoardInfo, ...]
     items: list[Event | Snapshot] = field(default_factory=list)
     truncated: bool = False
 
@@ -99,7 +106,7 @@ def read_journal(path: str | Path) -> Recording:
             if recording is None:
                 if record["kind"] != "header" or record["schema"] != SCHEMA:
                     raise JournalError(path, number, f"not a journal of schema {SCHEMA}")
-                recording = Recording(record["about"])
+                recording = Recording(tuple(BoardInfo.model_validate(board) for board in record["boards"]))
             elif record["kind"] == "event":
                 recording.items.append(_EVENT.validate_python(record["event"], strict=False))
             elif record["kind"] == "snapshot":

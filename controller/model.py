@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drivers.boards.board import Channel, Protection
+from drivers.boards.board import Channel as Channel
+from drivers.boards.board import Envelope as Envelope
+from drivers.boards.board import Protection as Protection
+
+NOTE_CHARACTERS: Final = 500
+KEEP_WITHIN_MAX_S: Final = 3600.0
 
 
 class Model(BaseModel):
@@ -91,6 +96,16 @@ class PointStatus(Model):
     achieved: OperatingPoint = OperatingPoint()
 
 
+class PendingPoint(Model):
+    """A change that nobody has kept yet: at `until_s` (the rig's time) the rig itself goes back to `revert_to`."""
+
+    revert_to: OperatingPoint
+    until_s: float
+    keep_within_s: float
+    refused: str | None = None
+    """Why the way back was refused, while the rig tries again."""
+
+
 class ChipSnapshot(Model):
     index: int
     address: int
@@ -156,6 +171,7 @@ class BoardSnapshot(Model):
     chains: tuple[ChainSnapshot, ...]
     work: WorkSnapshot | None
     latched: FaultRecord | None = None
+    pending: PendingPoint | None = None
     emulated: bool
     dilution: int
     seed: int | None
@@ -168,6 +184,23 @@ class Snapshot(Model):
     boards: tuple[BoardSnapshot, ...]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="null")
+
+
+class BoardInfo(Model):
+    """What of a board does not change while the rig runs. Ports are paths, for messages; empty where there are none."""
+
+    name: str
+    kind: str
+    title: str
+    chip: str
+    chips: int
+    emulated: bool
+    dilution: int = Field(ge=1)
+    seed: int | None
+    control: str = ""
+    data: str = ""
+    envelope: Envelope
+    unswitchable: tuple[str, ...] = ()
 
 
 class FaultRecord(Model):
@@ -198,20 +231,55 @@ class SafeOffRecord(Model):
 
 
 class PowerUp(Model):
-    """From safe-off to a running point, in the documented order. The change-per-command limits do not bind."""
+    """From safe-off to a running point, in the documented order. The change-per-command limits do not bind.
+
+    `dry_run`: judge it and do nothing else; what would be refused now is refused, and not even logged.
+    """
 
     kind: Literal["power_up"] = "power_up"
     frequency_mhz: float | None = None
     core_v: float | None = None
+    dry_run: bool = False
+    note: str = Field(default="", max_length=NOTE_CHARACTERS)
 
 
 class SetOperatingPoint(Model):
-    """Move a live board. What is None stays. At most 50 mV and 50 MHz per command unless `preset`."""
+    """Move a live board. What is None stays. At most 50 mV and 50 MHz per command unless `preset`.
+
+    With `keep_within_s` the change is on trial from the moment it is made: unless `KeepPoint` comes in time, the rig
+    goes back by itself, whatever has become of the one who asked. Changes on trial one after the other all go back to
+    the last point that was kept. Without it, the change counts as kept.
+    """
 
     kind: Literal["set_operating_point"] = "set_operating_point"
     frequency_mhz: float | None = None
     core_v: float | None = None
     preset: bool = False
+    keep_within_s: float | None = Field(default=None, ge=1.0, le=KEEP_WITHIN_MAX_S)
+    dry_run: bool = False
+    note: str = Field(default="", max_length=NOTE_CHARACTERS)
+
+
+class KeepPoint(Model):
+    """The change on trial stays. `until_s`: only if it is the trial that ends then (`PendingPoint.until_s`)."""
+
+    kind: Literal["keep_point"] = "keep_point"
+    until_s: float | None = None
+
+
+class RevertPoint(Model):
+    """The change on trial goes back now. `until_s` as in `KeepPoint`."""
+
+    kind: Literal["revert_point"] = "revert_point"
+    until_s: float | None = None
+    why: str = "asked for"
+
+
+class AddRemark(Model):
+    """A line of a person's own in the history, about the board as it is now."""
+
+    kind: Literal["add_remark"] = "add_remark"
+    text: str = Field(min_length=1, max_length=NOTE_CHARACTERS)
 
 
 class StartWork(Model):
@@ -250,7 +318,17 @@ class ClearFault(Model):
 
 
 Command = Annotated[
-    PowerUp | SetOperatingPoint | StartWork | StopWork | PowerDown | SafeOff | ClearFault, Field(discriminator="kind")
+    PowerUp
+    | SetOperatingPoint
+    | KeepPoint
+    | RevertPoint
+    | StartWork
+    | StopWork
+    | PowerDown
+    | SafeOff
+    | ClearFault
+    | AddRemark,
+    Field(discriminator="kind"),
 ]
 
 
@@ -307,6 +385,36 @@ class StepApplied(EventBase):
     detail: str
 
 
+class PointPending(EventBase):
+    """A change is made and on trial."""
+
+    kind: Literal["point_pending"] = "point_pending"
+    point: OperatingPoint
+    revert_to: OperatingPoint
+    keep_within_s: float
+    note: str = ""
+
+
+class PointKept(EventBase):
+    kind: Literal["point_kept"] = "point_kept"
+    point: OperatingPoint
+    why: str
+
+
+class PointReverted(EventBase):
+    """The rig has gone back to the last point that was kept."""
+
+    kind: Literal["point_reverted"] = "point_reverted"
+    left: OperatingPoint
+    point: OperatingPoint
+    why: str
+
+
+class Remark(EventBase):
+    kind: Literal["remark"] = "remark"
+    text: str
+
+
 class FaultLatched(EventBase):
     kind: Literal["fault_latched"] = "fault_latched"
     cause: Cause
@@ -352,6 +460,10 @@ Event = Annotated[
     | CommandAccepted
     | CommandRefused
     | StepApplied
+    | PointPending
+    | PointKept
+    | PointReverted
+    | Remark
     | FaultLatched
     | FaultCleared
     | SafeOffDone
@@ -364,6 +476,11 @@ Event = Annotated[
 
 class RigPort(Protocol):
     """What screens, tuners and scripts see of a rig: live, remote or recorded, all look alike."""
+
+    @property
+    def info(self) -> tuple[BoardInfo, ...]:
+        """The boards of this rig and what does not change of them."""
+        ...
 
     async def request(self, board: str, command: Command) -> None:
         """Returns when the command is done. Raises `Refused`, `Latched`, `UsageError` or another project error."""

@@ -13,6 +13,7 @@ from controller.model import (
     ChainSnapshot,
     ChipSnapshot,
     OperatingPoint,
+    PendingPoint,
     PointStatus,
     Quality,
     Reading,
@@ -42,6 +43,7 @@ class Poller:
         self.channels: Mapping[Channel, Reading] = {}
         self.work: Callable[[bool], WorkSnapshot | None] = lambda intervals: None
         self.protections: Callable[[], frozenset[Protection]] = board.protections
+        self.pending: Callable[[], PendingPoint | None] = lambda: None
         self.lateness_s: deque[float] = deque(maxlen=_REMEMBERED_SWEEPS)
         """How late each of the last sweeps began."""
         self.sweeps = 0
@@ -86,6 +88,7 @@ class Poller:
             chains=tuple(_chain(chain) for chain in self._board.chains),
             work=self.work(full),
             latched=guard.fault,
+            pending=self.pending(),
             emulated=attached.emulated,
             dilution=attached.dilution,
             seed=attached.seed,

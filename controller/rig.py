@@ -15,7 +15,7 @@ from typing import Final, Self
 from controller.clock import Clock, SystemClock
 from controller.feed import Feed
 from controller.journal import Journal
-from controller.model import Cause, Command, Event, SafeOffRecord, Snapshot
+from controller.model import BoardInfo, Cause, Command, Event, SafeOffRecord, Snapshot
 from controller.poller import PERIOD_S
 from controller.runner import BoardRunner
 from controller.warden import RigBoard
@@ -81,6 +81,10 @@ class Rig:
             raise cancelled
 
     # --- the door -----------------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> tuple[BoardInfo, ...]:
+        return tuple(runner.info for runner in self._runners.values())
 
     @property
     def boards(self) -> tuple[str, ...]:

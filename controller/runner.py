@@ -13,7 +13,9 @@ from typing import Final
 
 from controller.clock import Clock
 from controller.feed import Feed
+from controller.keeper import RETRY_S, Keeper
 from controller.model import (
+    AddRemark,
     Cause,
     ClearFault,
     Command,
@@ -21,9 +23,17 @@ from controller.model import (
     CommandRefused,
     FaultCleared,
     GuardState,
+    KeepPoint,
     Note,
+    OperatingPoint,
+    PendingPoint,
+    PointKept,
+    PointPending,
+    PointReverted,
     PowerDown,
     PowerUp,
+    Remark,
+    RevertPoint,
     SafeOff,
     SetOperatingPoint,
     StartWork,
@@ -74,11 +84,18 @@ class BoardRunner(Warden):
         self._numbers = itertools.count(1)
         self._lock = asyncio.Lock()
         self._command: asyncio.Task[None] | None = None
+        self._keeper = Keeper(given.board.kind.envelope, self._trial_ends)
+        self.poller.pending = lambda: self._keeper.pending
 
     def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
         return None if self._session is None else self._session.snapshot(intervals=intervals)
 
+    async def _look(self) -> None:
+        await super()._look()
+        self._keeper.look(self.poller.channels)
+
     async def _end_command(self) -> None:
+        self._keeper.forget()
         command, self._command = self._command, None
         if command is not None and not command.done():
             command.cancel()
@@ -92,6 +109,12 @@ class BoardRunner(Warden):
         if isinstance(command, SafeOff):
             self._feed.add(CommandAccepted, self.name, command=command, steps=0)
             await self.safe_off(command.reason)
+            return
+        if isinstance(command, PowerUp | SetOperatingPoint) and command.dry_run:
+            self.guard.check(command, self.poller.snapshot(full=False))
+            return
+        if isinstance(command, AddRemark):
+            self._feed.add(Remark, self.name, text=command.text)
             return
         epoch = self._epoch
         async with self._lock:
@@ -132,7 +155,8 @@ class BoardRunner(Warden):
         try:
             if isinstance(command, StartWork):
                 plan = self._plan(command)
-            steps = self.guard.judge(command, self.poller.snapshot(full=False))
+            left = self.guard.requested
+            steps = self.guard.judge(self._as_judged(command), self.poller.snapshot(full=False))
         except (SafetyError, UsageError) as error:
             self._refuse(command, error)
             return
@@ -142,8 +166,13 @@ class BoardRunner(Warden):
         match command:
             case PowerUp():
                 await self._power_up(steps)
+                self._keeper.keep(self.guard.requested)
             case SetOperatingPoint():
-                await self._move(steps)
+                await self._set_point(command, steps)
+            case KeepPoint():
+                self._keep("kept")
+            case RevertPoint():
+                await self._revert(command, steps, left)
             case StartWork():
                 await self._run(steps)
                 if plan is not None:
@@ -156,7 +185,7 @@ class BoardRunner(Warden):
                 cause = self.guard.clear(self.poller.snapshot(full=False))
                 self._feed.add(FaultCleared, self.name, cause=cause)
                 self._announce_state("cleared by a person")
-            case SafeOff():
+            case SafeOff() | AddRemark():
                 return
 
     async def _power_up(self, steps: tuple[Step, ...]) -> None:
@@ -187,6 +216,82 @@ class BoardRunner(Warden):
         finally:
             if self._session is not None:
                 self._session.resume()
+
+    # --- changes on trial ---------------------------------------------------------------------------------------------
+
+    async def _set_point(self, command: SetOperatingPoint, steps: tuple[Step, ...]) -> None:
+        try:
+            await self._move(steps)
+        except SafetyError as error:
+            if command.keep_within_s is not None and self.guard.state is GuardState.LIVE:
+                # Neither here nor there is no point that anybody asked for.
+                self._keeper.give_up(self.guard.requested, f"stopped short: {error}")
+            raise
+        if command.keep_within_s is None:
+            self._keep("a later change was made to stay")
+            return
+        trial = self._keeper.try_out(self.guard.requested, command.keep_within_s)
+        self._feed.add(
+            PointPending,
+            self.name,
+            point=self.guard.requested,
+            revert_to=trial.revert_to,
+            keep_within_s=trial.keep_within_s,
+            note=command.note,
+        )
+
+    def _keep(self, why: str) -> None:
+        on_trial = self._keeper.pending is not None
+        self._keeper.keep(self.guard.requested)
+        if on_trial:
+            self._feed.add(PointKept, self.name, point=self.guard.requested, why=why)
+
+    def _as_judged(self, command: Command) -> Command:
+        """What the guard is asked. Raises `Refused` for a change on trial that is none."""
+        match command:
+            case RevertPoint():
+                return self._way_back(command)
+            case KeepPoint():
+                self._way_back(command)
+        return command
+
+    def _way_back(self, command: KeepPoint | RevertPoint) -> SetOperatingPoint:
+        """From the change on trial to where it goes back to. Raises `Refused` when that change is not on trial."""
+        trial = self._keeper.pending
+        if trial is None:
+            raise Refused("state", "no change is on trial")
+        if command.until_s is not None and command.until_s != trial.until_s:
+            raise Refused("state", "another change is on trial by now")
+        back = trial.revert_to
+        return SetOperatingPoint(frequency_mhz=back.frequency_mhz, core_v=back.core_v, preset=True)
+
+    async def _revert(self, command: RevertPoint, steps: tuple[Step, ...], left: OperatingPoint) -> None:
+        trial = self._keeper.pending
+        assert trial is not None  # `_way_back` has looked
+        await self._move(steps)
+        self._keeper.keep(trial.revert_to)
+        self._feed.add(PointReverted, self.name, left=left, point=trial.revert_to, why=command.why)
+
+    def _trial_ends(self, trial: PendingPoint, why: str) -> None:
+        self._spawn(self._go_back(trial, why), "goes back")
+
+    async def _go_back(self, trial: PendingPoint, why: str) -> None:
+        """Back to the kept point, asked for until the guard agrees or somebody has decided otherwise."""
+        told = False
+        while (pending := self._keeper.pending) is not None and pending.until_s == trial.until_s:
+            command = RevertPoint(why=why, until_s=trial.until_s)
+            try:
+                self.guard.check(self._way_back(command), self.poller.snapshot(full=False))
+                await self.request(command)
+                return
+            except Refused as error:
+                if self._keeper.refused(trial, str(error)) and not told:
+                    told = True
+                    self._feed.add(Note, self.name, level="error", text=f"the way back is refused for now: {error}")
+            except HashbridgeError as error:
+                log.info("%s: the trial ends otherwise: %s", self.name, error)
+                return
+            await asyncio.sleep(RETRY_S)
 
     async def _power_down(self, steps: tuple[Step, ...]) -> None:
         await self._stop_work(abort=False)

@@ -40,10 +40,10 @@ def peer_uid(sock: socket.socket) -> int | None:
 class RigServer:
     """The connections, and what all of them are told. `pump` runs as long as the rig has something to say."""
 
-    def __init__(self, boards: tuple[wire.BoardInfo, ...], rig: RigPort) -> None:
+    def __init__(self, rig: RigPort) -> None:
         self.rig = rig
-        self.greeting = wire.encode(wire.Greeting(hashbridge=wire.VERSION, pid=os.getpid(), boards=boards))
-        self.boards = {board.name for board in boards}
+        self.greeting = wire.encode(wire.Greeting(hashbridge=wire.VERSION, pid=os.getpid(), boards=rig.info))
+        self.boards = {board.name for board in rig.info}
         self.on_owner_lost: Callable[[], None] = lambda: None
         self.on_shutdown: Callable[[str], None] = lambda reason: None
         self.safe_offs: dict[str, SafeOffRecord] = {}

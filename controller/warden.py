@@ -19,6 +19,7 @@ from controller.feed import Feed
 from controller.model import (
     ActionRecord,
     BoardAttached,
+    BoardInfo,
     BoardLost,
     Cause,
     FaultLatched,
@@ -56,11 +57,34 @@ FIRST_SWEEPS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class RigBoard:
-    """A board handed to a rig: opened, with the ports it was opened on. `beat` is called after each completed sweep."""
+    """A board handed to a rig: opened, with the ports it was opened on. `beat` is called after each completed sweep.
+
+    `control` and `data` name the ports to people.
+    """
 
     board: Board
     attached: Attached
     beat: Callable[[], None] | None = None
+    control: str = ""
+    data: str = ""
+
+    @property
+    def info(self) -> BoardInfo:
+        kind, attached = self.board.kind, self.attached
+        return BoardInfo(
+            name=attached.name,
+            kind=kind.name,
+            title=kind.title,
+            chip=kind.chip,
+            chips=kind.chips,
+            emulated=attached.emulated,
+            dilution=attached.dilution,
+            seed=attached.seed,
+            control=self.control,
+            data=self.data,
+            envelope=kind.envelope,
+            unswitchable=kind.unswitchable,
+        )
 
 
 class Warden(ABC):
@@ -69,7 +93,7 @@ class Warden(ABC):
     def __init__(
         self, given: RigBoard, feed: Feed, clock: Clock, swept: Callable[[], None], *, observe: bool = False
     ) -> None:
-        self.board, self.attached = given.board, given.attached
+        self.board, self.attached, self.info = given.board, given.attached, given.info
         self.name = given.attached.name
         self._beat, self._feed, self._clock, self._swept = given.beat, feed, clock, swept
         self._observe = observe

@@ -26,9 +26,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from controller.model import BoardInfo as BoardInfo
 from controller.model import Command, Event, Model, SafeOffRecord, Snapshot
 from drivers import errors
-from drivers.boards.board import Envelope
 from drivers.errors import HashbridgeError, ProtocolError, UnexpectedReply
 
 VERSION = "rig/1"
@@ -37,23 +37,6 @@ RIG_LINE_BYTES = 8 * 1024 * 1024
 
 Scalar = None | bool | int | float | str
 _Message = TypeVar("_Message", bound=Model)
-
-
-class BoardInfo(Model):
-    """What of a board does not change while the rig runs. Ports are paths, for messages."""
-
-    name: str
-    kind: str
-    title: str
-    chip: str
-    chips: int
-    emulated: bool
-    dilution: int = Field(ge=1)
-    seed: int | None
-    control: str
-    data: str
-    envelope: Envelope
-    unswitchable: tuple[str, ...] = ()
 
 
 class Greeting(Model):

@@ -11,6 +11,7 @@ from controller.cli.emulators import running_emulators
 from controller.cli.exits import Exit
 from controller.cli.talk import Talk, table
 from controller.paths import list_rigs
+from controller.text import printable
 from drivers.discovery import FoundBoard, discover
 
 SCHEMA: Final = "hashbridge.list/1"
@@ -36,7 +37,8 @@ def run(arguments: Namespace) -> int:
     rows += [("emulator", each.name, each.control, each.data) for each in emulators]
     rows += [("rig", ", ".join(rig.boards), f"pid {rig.pid}", "") for rig in rigs]
     if rows:
-        print(table(rows, header=("what", "name", "control", "data")))
+        shown = [tuple(printable(word) for word in row) for row in rows]
+        print(table(shown, header=("what", "name", "control", "data")))
     else:
         talk.say("nothing; try `hashbridge doctor`, or `hashbridge run --emulate bitaxe-gamma`")
     for board in boards:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final, TextIO
 
+from controller import text as words
+
 PLAIN_LINE_EVERY_S: Final = 2.0
 """How often progress writes a line when stderr is not a terminal: a log must not fill with every repaint."""
 
@@ -35,14 +37,15 @@ class Talk:
     _live: bool = False
     _last_plain_s: float | None = None
 
-    def say(self, text: str, style: str | None = None) -> None:
+    def say(self, line: str, style: str | None = None) -> None:
         """One line, unless --quiet."""
         if not self.quiet:
-            self._write_line(paint(text, style, self.stream) if style else text)
+            line = _printable(line)
+            self._write_line(paint(line, style, self.stream) if style else line)
 
-    def warn(self, text: str) -> None:
+    def warn(self, line: str) -> None:
         """One line that --quiet does not silence."""
-        self._write_line(paint(text, "bad", self.stream))
+        self._write_line(paint(_printable(line), "bad", self.stream))
 
     def live(self, parts: Sequence[str], at_s: float) -> None:
         """The progress line of the moment `at_s`: as many of its parts as fit into one line of the terminal."""
@@ -84,6 +87,11 @@ class Talk:
             self.quiet = True
 
 
+def _printable(text: str) -> str:
+    """Boards have their say in what we tell, but not over the terminal. Lines stay lines."""
+    return "\n".join(words.printable(line) for line in text.split("\n"))
+
+
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None, indent: str = "") -> str:
     """Columns, left-aligned and padded; no trailing blanks. Rows may be shorter than the longest one."""
     everything = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
@@ -102,21 +110,16 @@ def facts(rows: Sequence[tuple[str, str]], width: int = 80) -> str:
     margin = max((len(name) for name, _ in rows), default=0) + 2
     lines: list[str] = []
     for name, text in rows:
-        wrapped = textwrap.wrap(text, max(width - margin, 20)) or [""]
+        wrapped = textwrap.wrap(_printable(text), max(width - margin, 20)) or [""]
         lines += [f"{label:<{margin}}{part}".rstrip() for label, part in zip_longest([name], wrapped, fillvalue="")]
     return "\n".join(lines)
 
 
 def hashrate(value_hs: float | None) -> str:
     """Hashes per second as people read them."""
-    if value_hs is None:
-        return "unknown"
-    for limit, unit in ((1e12, "TH/s"), (1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s")):
-        if value_hs >= limit:
-            return f"{value_hs / limit:.3f} {unit}"
-    return f"{value_hs:.0f} H/s"
+    return words.hashrate(value_hs, unknown="unknown")
 
 
 def number(value: float | None, digits: int, unit: str = "") -> str:
     """A number with its unit. What is not known is never shown as zero."""
-    return "unknown" if value is None else f"{value:.{digits}f} {unit}".rstrip()
+    return words.number(value, digits, unit, unknown="unknown")

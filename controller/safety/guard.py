@@ -18,16 +18,19 @@ from types import MappingProxyType
 from typing import Final
 
 from controller.model import (
+    AddRemark,
     BoardSnapshot,
     Cause,
     ClearFault,
     Command,
     FaultRecord,
     GuardState,
+    KeepPoint,
     OperatingPoint,
     PowerDown,
     PowerUp,
     Quality,
+    RevertPoint,
     SafeOff,
     SetOperatingPoint,
     StartWork,
@@ -108,8 +111,8 @@ class Guard:
     def judge(self, command: Command, now: BoardSnapshot) -> tuple[Step, ...]:
         """The steps that carry out `command`, in order. Raises `Refused`, `Latched` or `UsageError`; then no step."""
         match command:
-            case SafeOff() | StopWork():
-                return ()
+            case SafeOff() | StopWork() | KeepPoint() | RevertPoint() | AddRemark():
+                return ()  # none of them moves anything; a way back is asked for as a `SetOperatingPoint`
             case PowerDown():
                 clock = self.commanded.frequency_mhz
                 if self.state is not GuardState.LIVE or clock is None:
@@ -124,6 +127,14 @@ class Guard:
             case ClearFault():
                 self._check_clear(now)
                 return ()
+
+    def check(self, command: Command, now: BoardSnapshot) -> None:
+        """As `judge`, but for the answer alone: nothing is remembered of it."""
+        requested, granted = self.requested, self.granted
+        try:
+            self.judge(command, now)
+        finally:
+            self.requested, self.granted = requested, granted
 
     def _judge_power_up(self, command: PowerUp, now: BoardSnapshot) -> tuple[Step, ...]:
         self._no_latch()

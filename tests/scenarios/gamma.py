@@ -97,7 +97,8 @@ async def stand(
     beats: list[float] = []
     beat = (lambda: beats.append(loop.time())) if with_sentinel else None
     told: list[Event] = []
-    rig = Rig([RigBoard(board, attached, beat)], journal=None if journal is None else Journal(journal), clock=clock)
+    given = RigBoard(board, attached, beat)
+    rig = Rig([given], journal=None if journal is None else Journal(journal, boards=[given.info]), clock=clock)
 
     async def listen() -> None:
         async for event in rig.events():

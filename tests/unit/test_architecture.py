@@ -51,7 +51,12 @@ TABLE: Final = (  # the longest `who` that fits a module decides
     Row("D6", "controller.work.meter", (*_JUDGEMENT, "controller.work.statistics")),
     Row("D6", "controller.work.statistics", _VALUES),
     Row("D6", "controller.tuning", _JUDGEMENT),
-    Row("D7", "controller.tui", ("controller.model",)),
+    # Words, arithmetic and a file of named points have no hands either.
+    Row(
+        "D7",
+        "controller.tui",
+        (*_VALUES, "controller.model", "controller.text", "controller.prediction", "controller.profiles"),
+    ),
     Row("D8", "emulator", ("emulator", "drivers.codecs", "drivers.units")),
     Row("D9", "controller", ("controller", "drivers")),
     Row("D9", "controller.cli", PACKAGES),

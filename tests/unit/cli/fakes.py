@@ -10,6 +10,7 @@ from typing import Any
 from controller.model import (
     ActionRecord,
     BoardAttached,
+    BoardInfo,
     BoardSnapshot,
     Cause,
     Command,
@@ -105,6 +106,8 @@ def board_snapshot(at_s: float = 0.0, **changes: Any) -> BoardSnapshot:
 
 class FakeRig:
     """A `RigPort`. `hooks` maps the kind of a command to what happens instead of the usual."""
+
+    info: tuple[BoardInfo, ...] = ()
 
     def __init__(self, **hooks: Callable[[FakeRig], Awaitable[None]]) -> None:
         self.asked: list[Command] = []

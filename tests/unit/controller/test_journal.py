@@ -11,9 +11,21 @@ import pytest
 from controller.clock import LoopClock
 from controller.feed import Feed
 from controller.journal import Journal, JournalError, read_journal
-from controller.model import Note, Snapshot
+from controller.model import BoardInfo, Note, Snapshot
+from drivers.boards import BOARDS
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
+INFO = BoardInfo(
+    name="gamma",
+    kind="bitaxe-gamma",
+    title="Bitaxe Gamma",
+    chip="BM1370",
+    chips=1,
+    emulated=True,
+    dilution=1,
+    seed=1,
+    envelope=BOARDS["bitaxe-gamma"].envelope,
+)
 
 
 def note(seq: int) -> Note:
@@ -25,7 +37,7 @@ def snapshot(at_s: float) -> Snapshot:
 
 
 def written(path: Path, count: int = 3) -> list[Note | Snapshot]:
-    journal = Journal(path, about={"board": "gamma"})
+    journal = Journal(path, boards=[INFO])
     items: list[Note | Snapshot] = []
     for seq in range(1, count + 1):
         items += [note(seq), snapshot(seq + 0.5)]
@@ -40,7 +52,7 @@ def test_a_journal_gives_back_what_was_written_in_order(tmp_path: Path) -> None:
     items = written(tmp_path / "j")
     recording = read_journal(tmp_path / "j")
     assert recording.items == items
-    assert recording.about == {"board": "gamma"}
+    assert recording.boards == (INFO,)
     assert not recording.truncated
     assert (tmp_path / "j").read_text().startswith('{"kind": "header", "schema": "hashbridge.journal/1"')
 

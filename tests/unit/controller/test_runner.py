@@ -48,7 +48,9 @@ class FakeBoard:
     """Obeys; `before` may raise or wait in front of any step, `reading` in front of any sweep."""
 
     def __init__(self) -> None:
-        self.kind = SimpleNamespace(envelope=ENVELOPE)
+        self.kind = SimpleNamespace(
+            envelope=ENVELOPE, name="bitaxe-gamma", title="Bitaxe Gamma", chip="BM1370", chips=1, unswitchable=()
+        )
         chain = SimpleNamespace(
             kind=ASICS["BM1370"], chips=[], expected_chips=1, counters=Counters(), frequency_mhz=None
         )

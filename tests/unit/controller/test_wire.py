@@ -197,6 +197,8 @@ def test_a_line_beyond_the_limit_is_refused_with_or_without_its_end(data: bytes)
 class FakeRig:
     """A `RigPort` that says what the test tells it to say."""
 
+    info = (INFO,)
+
     def __init__(self) -> None:
         self.asked: list[tuple[str, Command]] = []
         self.events_queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -226,7 +228,7 @@ class Serving:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "rig.sock"
         self.rig = FakeRig()
-        self.server = RigServer((INFO,), self.rig)
+        self.server = RigServer(self.rig)
         self.owner, self._far = socket.socketpair()
         self.owner_lost = asyncio.Event()
         self.shutdown: list[str] = []

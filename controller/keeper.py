@@ -1,0 +1,91 @@
+"""Changes on trial: which point counts as kept, and when the rig goes back to it by itself. Moves nothing.
+
+A change that is made to be kept within some seconds goes back unless somebody keeps it: when the time is over, or as
+soon as a temperature passes its warning level under a change that asks for more power. The clock of it is the rig's,
+so that a screen that died, froze or lost its connection changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from controller.model import Channel, Envelope, OperatingPoint, PendingPoint, Quality, Reading
+
+RETRY_S = 1.0
+"""A way back that the guard refuses is asked for again so often."""
+
+
+class Keeper:
+    """One per board. `go_back` is called once a trial, in the loop, with the trial and the reason."""
+
+    def __init__(self, envelope: Envelope, go_back: Callable[[PendingPoint, str], None]) -> None:
+        self._envelope, self._go_back = envelope, go_back
+        self.kept: OperatingPoint | None = None
+        """The last point that a person or a script meant to stay; None while the board is off."""
+        self.pending: PendingPoint | None = None
+        self._hotter = False
+        self._called = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def keep(self, point: OperatingPoint) -> None:
+        """This point stays, and no trial goes on."""
+        self._end()
+        self.kept = point
+
+    def try_out(self, point: OperatingPoint, keep_within_s: float) -> PendingPoint:
+        """`point` is on trial from now on. An earlier trial that goes on goes back to where that one would have."""
+        self._end()
+        if self.kept is None:
+            raise ValueError("no point was kept yet: there is nothing to go back to")
+        loop = asyncio.get_running_loop()
+        trial = PendingPoint(revert_to=self.kept, until_s=loop.time() + keep_within_s, keep_within_s=keep_within_s)
+        self.pending = trial
+        self._hotter = _heat(point) > _heat(self.kept)
+        self._timer = loop.call_later(keep_within_s, self._call, f"not kept within {keep_within_s:g} s")
+        return trial
+
+    def look(self, channels: Mapping[Channel, Reading]) -> None:
+        """Each sweep: a change toward more heat does not wait for its time when a warning level is reached."""
+        if self.pending is None or self._called or not self._hotter:
+            return
+        e = self._envelope
+        for channel, limit in ((Channel.CHIP_C, e.chip_c_warn), (Channel.VR_C, e.vr_c_warn)):
+            reading = channels.get(channel)
+            if reading is None or reading.value is None or reading.quality is not Quality.GOOD:
+                continue
+            if reading.value >= limit:
+                self._call(f"{channel.value} is {reading.value:g} C, at its warning level of {limit:g} C")
+                return
+
+    def give_up(self, point: OperatingPoint, why: str) -> None:
+        """A change toward `point` got stuck on its way: back at once."""
+        self.try_out(point, RETRY_S)
+        self._call(why)
+
+    def refused(self, trial: PendingPoint, why: str) -> bool:
+        """The way back is not allowed now: the trial goes on, and says so. False when it is over anyway."""
+        if self.pending is None or self.pending.until_s != trial.until_s:
+            return False
+        self.pending = self.pending.model_copy(update={"refused": why})
+        return True
+
+    def forget(self) -> None:
+        """The board is on its way to safe-off: nothing is kept, nothing goes back."""
+        self._end()
+        self.kept = None
+
+    def _call(self, why: str) -> None:
+        if self.pending is not None and not self._called:
+            self._called = True
+            self._go_back(self.pending, why)
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self.pending, self._called = None, None, False
+
+
+def _heat(point: OperatingPoint) -> float:
+    """What the dynamic power of a chip is in proportion to."""
+    return (point.core_v or 0.0) ** 2 * (point.frequency_mhz or 0.0)

@@ -1,0 +1,70 @@
+"""The estimate of the next point, held against the emulated board: good enough to warn, silent where it cannot know."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from controller.model import Channel, OperatingPoint, Quality, Reading, SetOperatingPoint
+from controller.prediction import first_limit, predict
+from drivers.boards import BOARDS
+from tests.scenarios.gamma import NAME, stand
+
+ENVELOPE = BOARDS["bitaxe-gamma"].envelope
+SETTLE_S = 600.0
+
+
+@pytest.mark.parametrize(
+    ("frequency_mhz", "core_v"),
+    [(575.0, 1.200), (625.0, 1.250), (450.0, 1.050), (525.0, 1.100)],
+)
+async def test_power_and_temperatures_settle_near_the_estimate(frequency_mhz: float, core_v: float) -> None:
+    async with stand() as s:
+        await s.power_up(525.0, 1.150)
+        await asyncio.sleep(SETTLE_S)
+        before = (await s.snapshot()).boards[0]
+        staged = OperatingPoint(frequency_mhz=frequency_mhz, core_v=core_v)
+        estimate = predict(ENVELOPE, before.channels, before.point.requested, staged)
+        assert estimate is not None
+        await s.rig.request(NAME, SetOperatingPoint(frequency_mhz=frequency_mhz, core_v=core_v, preset=True))
+        await asyncio.sleep(SETTLE_S)
+        after = (await s.snapshot()).boards[0]
+    for channel, within in ((Channel.CORE_W, 0.08), (Channel.CORE_A, 0.08), (Channel.CHIP_C, 0.06)):
+        value = after.channels[channel].value
+        assert value is not None
+        assert estimate.channels[channel] == pytest.approx(value, rel=within), channel
+
+
+def reading(value: float | None, quality: Quality = Quality.GOOD) -> Reading:
+    return Reading(value=value, at_s=0.0, quality=quality)
+
+
+POINT = OperatingPoint(frequency_mhz=525.0, core_v=1.150)
+
+
+def test_nothing_is_estimated_from_an_unknown_a_doubtful_or_an_idle_power() -> None:
+    for power in (reading(None), reading(12.0, Quality.SUSPECT), reading(0.0)):
+        assert predict(ENVELOPE, {Channel.CORE_W: power}, POINT, POINT) is None
+    assert predict(ENVELOPE, {Channel.CORE_W: reading(12.0)}, OperatingPoint(), POINT) is None
+
+
+def test_a_channel_that_is_unknown_now_is_not_estimated() -> None:
+    estimate = predict(ENVELOPE, {Channel.CORE_W: reading(12.0), Channel.CHIP_C: reading(None)}, POINT, POINT)
+    assert estimate is not None
+    assert set(estimate.channels) == {Channel.CORE_W}
+    assert estimate.channels[Channel.CORE_W] == pytest.approx(12.0)
+
+
+def test_the_limit_that_binds_is_named_a_trip_before_a_warning() -> None:
+    assert first_limit(ENVELOPE, {Channel.CHIP_C: 60.0, Channel.POWER_W: 20.0}) is None
+    assert first_limit(ENVELOPE, {Channel.CHIP_C: 67.0}) == "chip_c 67.0 of 66.0: warns"
+    assert first_limit(ENVELOPE, {Channel.CHIP_C: 67.0, Channel.POWER_W: 30.0}) == "power_w 30.0 of 29.4: trips"
+
+
+def test_a_point_that_would_run_away_is_estimated_as_a_trip_and_not_as_an_error() -> None:
+    hot = {Channel.CORE_W: reading(25.0), Channel.CHIP_C: reading(70.0)}
+    estimate = predict(ENVELOPE, hot, POINT, OperatingPoint(frequency_mhz=2000.0, core_v=2.0))
+    assert estimate is not None
+    assert estimate.binds is not None
+    assert estimate.binds.endswith("trips")
