@@ -6,10 +6,10 @@ zero is a measurement. Every moment carries the loop's time (`at_s`, monotonic) 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Protocol
+from typing import Annotated, Final, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -492,6 +492,37 @@ class RigPort(Protocol):
 
     def events(self) -> AsyncIterator[Event]:
         """History from the rig's first event on: in order, none lost."""
+        ...
+
+
+@runtime_checkable
+class Playback(Protocol):
+    """What a recorded `RigPort` can do besides: its time is a position in the recording, in seconds from its start.
+
+    A seek is a new beginning: the iterators of `snapshots` and `events` end, and new ones begin with the first event
+    and go on as far as the new position. `generation` counts the seeks.
+    """
+
+    generation: int
+    playing: bool
+    speed: float
+
+    @property
+    def duration_s(self) -> float: ...
+
+    @property
+    def position_s(self) -> float: ...
+
+    def play(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def seek(self, position_s: float) -> None:
+        """Clamped to the recording."""
+        ...
+
+    def past(self, span_s: float, at_most: int) -> Sequence[Snapshot]:
+        """What was before the position, oldest first: at most so many snapshots of the last `span_s`, evenly chosen."""
         ...
 
 
