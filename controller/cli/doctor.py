@@ -16,9 +16,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from controller.cli.emulators import running_emulators
 from controller.cli.exits import Exit
 from controller.cli.talk import paint, table
+from controller.emulators import running_emulators
 from controller.paths import list_rigs, runtime_dir
 from drivers.discovery import RULES_FILE, STOCK_FIRMWARE, UsbPort, discover, usb_ports
 from drivers.errors import UsageError

@@ -9,11 +9,11 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from controller.cli.emulators import emulator_directory
 from controller.cli.exits import Exit
-from controller.cli.files import new_file, readable_file
 from controller.cli.quantities import parse_dilution, parse_number, parse_seed
 from controller.cli.talk import Talk, facts
+from controller.emulators import emulator_directory
+from controller.files import new_file, readable_file
 from drivers.errors import PortBusy, UnknownPart, UsageError
 from emulator.benches import BENCHES, BenchSettings
 from emulator.serve import Served, main_async

@@ -7,9 +7,9 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import Any, Final
 
-from controller.cli.emulators import running_emulators
 from controller.cli.exits import Exit
 from controller.cli.talk import Talk, table
+from controller.emulators import running_emulators
 from controller.paths import list_rigs
 from controller.text import printable
 from drivers.discovery import FoundBoard, discover

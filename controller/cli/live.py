@@ -1,4 +1,4 @@
-"""Joining a rig that runs: which one, and its snapshots and events as lines."""
+"""Joining a rig that runs: which of its boards, and its snapshots and events as lines."""
 
 from __future__ import annotations
 
@@ -7,31 +7,14 @@ from argparse import ArgumentParser
 from typing import Final
 
 from controller.model import Event, Snapshot
-from controller.paths import RunningRig, list_rigs
 from controller.port import LiveRig
-from drivers.errors import PortMissing, UsageError
+from drivers.errors import UsageError
 
 EVENT_SCHEMA: Final = "hashbridge.event/1"
 
 
 def add_rig_option(parser: ArgumentParser) -> None:
     parser.add_argument("--rig", metavar="PID", help="process id of the rig, where several run: see `hashbridge list`")
-
-
-def choose_rig(wanted: str | None) -> RunningRig:
-    """The rig that is meant. `PortMissing` when there is none, `UsageError` when it is not clear which."""
-    rigs = list_rigs()
-    known = ", ".join(f"{rig.pid} ({', '.join(rig.boards)})" for rig in rigs)
-    if wanted is not None:
-        for rig in rigs:
-            if str(rig.pid) == wanted.strip():
-                return rig
-        raise PortMissing(f"rig {wanted}", f"does not run; running: {known or 'none'}")
-    if not rigs:
-        raise PortMissing("rig", "none runs; start one with `hashbridge run`")
-    if len(rigs) > 1:
-        raise UsageError("--rig", None, f"one of {known}")
-    return rigs[0]
 
 
 def choose_board(rig: LiveRig, wanted: str | None) -> str:

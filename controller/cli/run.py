@@ -13,32 +13,28 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
-from controller.cli.attach import Target, add_target_options, attach, known_board
+from controller.attach import Target, Where, attach, host_config, known_board, sentinel_report
+from controller.cli.attach import KEYS, add_target_options, where_of
 from controller.cli.exits import Exit, exit_for, explain
-from controller.cli.files import new_file, readable_file
 from controller.cli.live import event_line, snapshot_line
 from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
 from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
 from controller.cli.session import Plan, Session
 from controller.cli.talk import Talk
-from controller.model import Cause, SafeOffRecord, StartWork
-from controller.paths import state_dir
-from controller.port import HostConfig, LiveRig
-from controller.safety.sentinel_client import record_of
+from controller.files import new_file, readable_file
+from controller.model import Cause, StartWork
+from controller.port import LiveRig
 from controller.work.sources import load_headers
-from drivers.errors import UnexpectedReply, UsageError
+from drivers.errors import UsageError
 
 _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})
-_SENTINEL_WAIT_S: Final = 3.0
-_EMULATED_ORPHAN_S: Final = 1.5
-"""How long a sentinel waits for a lost port of an emulator. Longer, and it might find somebody else's pseudo-terminal
-under the number of the old one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The command line, understood. Everything that can be wrong with it has been found before a port is touched."""
 
+    where: Where
     work: StartWork
     work_kind: str
     frequency_mhz: float | None
@@ -91,6 +87,7 @@ def understand(arguments: Namespace) -> Wish:
     else:
         raise UsageError("--work", arguments.work, "pattern, synthetic or headers:FILE")
     return Wish(
+        where=where_of(arguments),
         work=start,
         work_kind=arguments.work,
         frequency_mhz=_parsed(arguments.frequency, parse_frequency),
@@ -113,17 +110,15 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
     talk = Talk(arguments.quiet)
     with _Interrupts() as interrupts:
         async with AsyncExitStack() as stack:
-            target = await attach(arguments, wish.work.work, stack)
-            config = target.config.model_copy(update={"control_tap": wish.record, "data_tap": wish.record})
+            target = await attach(wish.where, wish.work.work, stack, keys=KEYS)
             _announce(talk, target)
-            orphan_s = _EMULATED_ORPHAN_S if config.emulated else HostConfig.model_fields["orphan_s"].default
-            rig = await LiveRig.start(HostConfig(boards=(config,), journal=wish.journal, orphan_s=orphan_s))
+            rig = await LiveRig.start(host_config(target, journal=wish.journal, record=wish.record))
             stack.push_async_callback(rig.aclose, "the run is over")
             session = _session(rig, target, wish, talk, jsonl=arguments.jsonl)
             interrupts.hand_to(session.interrupt)
             outcome = await session.run()
             if session.rig_gone:
-                outcome = session.accept(outcome, await _sentinel_report(config.name, rig.pid))
+                outcome = session.accept(outcome, await sentinel_report(target.config.name, rig.pid))
                 if target.child is not None:
                     target.child.leave()  # the sentinel may still need it
     if target.child is not None and target.child.died:
@@ -136,18 +131,6 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
         print(run_table(outcome))
     sys.stdout.flush()
     return verdict(outcome, interrupted=interrupts.seen, talk=talk)
-
-
-async def _sentinel_report(board: str, rig_pid: int) -> SafeOffRecord | None:
-    """What the sentinel of a rig that is gone did; None when it has not said so in time."""
-    path = state_dir() / f"sentinel-{board}-{rig_pid}.json"
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_SENTINEL_WAIT_S):
-            while True:
-                with suppress(OSError, ValueError, UnexpectedReply):
-                    return record_of(json.loads(path.read_text(encoding="utf-8")))
-                await asyncio.sleep(0.05)
-    return None
 
 
 def _announce(talk: Talk, target: Target) -> None:

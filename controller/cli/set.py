@@ -7,8 +7,9 @@ import json
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
+from controller.attach import choose_rig
 from controller.cli.exits import Exit
-from controller.cli.live import add_rig_option, choose_board, choose_rig
+from controller.cli.live import add_rig_option, choose_board
 from controller.cli.quantities import parse_frequency, parse_voltage
 from controller.cli.status import newest
 from controller.cli.talk import Talk, number
@@ -41,7 +42,7 @@ def run(arguments: Namespace) -> int:
 
 
 async def _run(arguments: Namespace, command: SetOperatingPoint) -> int:
-    async with await LiveRig.connect(choose_rig(arguments.rig).socket) as rig:
+    async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
         board = choose_board(rig, arguments.board)
         await newest(rig)
         await rig.request(board, command)

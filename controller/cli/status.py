@@ -7,8 +7,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
+from controller.attach import choose_rig
 from controller.cli.exits import Exit
-from controller.cli.live import add_rig_option, choose_rig, event_line, snapshot_line
+from controller.cli.live import add_rig_option, event_line, snapshot_line
 from controller.cli.talk import facts, hashrate, number
 from controller.model import BoardSnapshot, Quality, Snapshot
 from controller.port import LiveRig
@@ -30,7 +31,7 @@ def run(arguments: Namespace) -> int:
 
 
 async def _run(arguments: Namespace) -> int:
-    async with await LiveRig.connect(choose_rig(arguments.rig).socket) as rig:
+    async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
         if arguments.jsonl:
             await _follow(rig)
             return Exit.OK

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from controller.cli.emulators import EmulatorChild
+from controller.emulators import EmulatorChild
 from controller.model import BoardSnapshot, PowerUp, Snapshot, StartWork, StopWork
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.transports.tap import RX, TX, read_tap

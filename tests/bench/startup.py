@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Final
 
-from controller.cli.emulators import child_command, child_environment
+from controller.emulators import child_command, child_environment
 
 _RUNS: Final = 10
 _IMPORTS: Final = ("controller.cli.run", "controller.rig", "emulator.serve", "pydantic")

@@ -10,7 +10,7 @@ import pytest
 from controller import __version__
 from controller.__main__ import main
 from controller.cli import VERBS, load
-from controller.cli.emulators import child_command, child_environment
+from controller.emulators import child_command, child_environment
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("pydantic", "serial", "usb", "textual", "asyncio", "platformdirs", "logging", "json")

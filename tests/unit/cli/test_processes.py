@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controller.cli.emulators import child_command, child_environment
+from controller.emulators import child_command, child_environment
 from tests.waiting import until
 
 pytestmark = pytest.mark.real_time

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli.attach import data_port
-from controller.cli.emulators import Sidecar, emulator_behind, emulator_directory, running_emulators
+from controller.attach import data_port
+from controller.emulators import Sidecar, emulator_behind, emulator_directory, running_emulators
 
 NO_SUCH_PROCESS = 2**22 + 1
 

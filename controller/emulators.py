@@ -112,10 +112,10 @@ class EmulatorChild:
     died: str = ""
 
     @classmethod
-    async def start(cls, arguments: Sequence[str]) -> Self:
+    async def start(cls, arguments: Sequence[str], key: str = "emulate") -> Self:
         """Run `hashbridge emulate ...` and wait until its ports can be opened.
 
-        Raises `UsageError` when it refuses its arguments, `NoReply` when it does not come up.
+        Raises `UsageError`, naming `key`, when it refuses its arguments, `NoReply` when it does not come up.
         """
         read_fd, write_fd = os.pipe()
         try:
@@ -142,7 +142,7 @@ class EmulatorChild:
         if not line:
             os.close(write_fd)
             code = await process.wait()
-            raise UsageError("--emulate", " ".join(arguments), f"see above; the emulator ended with exit code {code}")
+            raise UsageError(key, " ".join(arguments), f"see above; the emulator ended with exit code {code}")
         text = line.decode()
         return cls(Sidecar.parse(json.loads(text).get("name", "emulator"), text), process, write_fd)
 

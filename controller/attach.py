@@ -1,0 +1,201 @@
+"""Which board on which ports: an emulated one, started for whoever asks, or ports that are there already.
+
+Also which running rig is meant, what a rig process is started with, and what its sentinel has said when it is gone.
+`keys` goes before the names in errors: `--` on the command line, nothing in a script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from controller.emulators import EmulatorChild, Sidecar, emulator_behind
+from controller.files import readable_file
+from controller.model import SafeOffRecord
+from controller.paths import RunningRig, list_rigs, state_dir
+from controller.port import BoardConfig, HostConfig
+from controller.safety.sentinel_client import record_of
+from drivers.boards import BOARDS
+from drivers.discovery import discover
+from drivers.errors import PortMissing, UnexpectedReply, UnknownPart, UsageError
+
+SYNTHETIC_DILUTION: Final = 2**24
+"""A Gamma's 250 nonces a second then cost 64,000 hashes a second: the emulator takes about 15 % of a core."""
+SENTINEL_WAIT_S: Final = 3.0
+EMULATED_ORPHAN_S: Final = 1.5
+"""How long a sentinel waits for a lost port of an emulator. Longer, and it might find somebody else's pseudo-terminal
+under the number of the old one."""
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a person may say of a board: `emulate` a name, or `port` CONTROL[,DATA] or a name of `hashbridge list`.
+
+    `board`: which board is behind `port`, where its USB strings do not say. The rest is for emulated boards: `solved`,
+    other solved headers; `seed` of all chance (1); `dilution`, how many hashes one hash stands for (1; for synthetic
+    work 2**24).
+    """
+
+    emulate: str | None = None
+    port: str | None = None
+    board: str | None = None
+    solved: str | None = None
+    seed: int | None = None
+    dilution: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A board to be opened. `child`: the emulator that was started for it."""
+
+    config: BoardConfig
+    child: EmulatorChild | None = None
+
+
+def known_board(name: str, key: str) -> str:
+    """The name itself. `UnknownPart` lists the names that there are."""
+    if name not in BOARDS:
+        raise UnknownPart(key, name, f"one of {', '.join(sorted(BOARDS))}")
+    return name
+
+
+async def attach(where: Where, work: str, stack: AsyncExitStack, *, keys: str = "") -> Target:
+    """The board that is meant. An emulator that was started ends with `stack`.
+
+    `work` decides the dilution where nobody said one. Raises `UsageError`, or `PortMissing` for a port that is not
+    there.
+    """
+    if where.emulate is not None:
+        return await _emulate(where, where.emulate, work, stack, keys)
+    if where.port is not None:
+        return Target(_given(where, where.port, keys))
+    raise UsageError(f"{keys}port", None, f"a port, or {keys}emulate with the name of a board")
+
+
+async def _emulate(where: Where, name: str, work: str, stack: AsyncExitStack, keys: str) -> Target:
+    board = known_board(name, f"{keys}emulate")
+    if where.board is not None:
+        raise UsageError(f"{keys}board", where.board, f"only with {keys}port; {keys}emulate names its board itself")
+    dilution = where.dilution or (SYNTHETIC_DILUTION if work == "synthetic" else 1)
+    seed = 1 if where.seed is None else where.seed
+    number = next(_numbers)
+    options = [board, "--name", f"{board}-{os.getpid()}" + (f"-{number}" if number > 1 else "")]
+    options += ["--seed", str(seed), "--dilution", str(dilution)]
+    if where.solved is not None:
+        options += ["--solved", str(readable_file(where.solved, f"{keys}solved"))]
+    child = await EmulatorChild.start(options, f"{keys}emulate")
+    stack.push_async_callback(child.aclose)
+    return Target(_config_of(child.sidecar), child)
+
+
+def _config_of(sidecar: Sidecar) -> BoardConfig:
+    return BoardConfig(
+        name=sidecar.board,
+        kind=sidecar.board,
+        control=sidecar.control,
+        data=sidecar.data,
+        emulated=True,
+        dilution=sidecar.dilution,
+        seed=sidecar.seed,
+    )
+
+
+def _given(where: Where, port: str, keys: str) -> BoardConfig:
+    control, _, data = port.partition(",")
+    for option, value in (("solved", where.solved), ("seed", where.seed)):
+        if value is not None:
+            raise UsageError(f"{keys}{option}", value, f"only with {keys}emulate")
+    dilution = where.dilution
+    sidecar = emulator_behind(control)
+    if sidecar is not None:
+        by = f"the emulator at {control}"
+        if dilution not in (None, sidecar.dilution):
+            raise UsageError(f"{keys}dilution", dilution, f"{sidecar.dilution}, which {by} was started with")
+        if where.board not in (None, sidecar.board):
+            raise UsageError(f"{keys}board", where.board, f"{sidecar.board}, which {by} emulates")
+        config = _config_of(sidecar)
+        return config.model_copy(update={"control": control, "data": data or sidecar.data})
+    if dilution is not None:
+        raise UsageError(
+            f"{keys}dilution", dilution, f"only with an emulated board, and {control} is none: hardware hashes 1:1"
+        )
+    found = [each for each in discover() if control in (each.id, each.serial) or _same(each.control, control)]
+    plugged = found[0] if len(found) == 1 else None
+    if plugged is not None and plugged.kind is not None:
+        control, data = plugged.control or control, data or plugged.data or ""
+    if plugged is None and not os.path.exists(control):
+        raise PortMissing(control, "no such port, and no board of that name is plugged in")
+    board = where.board or (plugged.kind.name if plugged is not None and plugged.kind is not None else None)
+    if board is None:
+        boards = ", ".join(sorted(BOARDS))
+        raise UsageError(f"{keys}board", None, f"one of {boards}; the USB strings of {control} name none")
+    data = data or data_port(control) or ""
+    if not data:
+        raise UsageError(f"{keys}port", control, "CONTROL,DATA: the data port cannot be told from this name")
+    return BoardConfig(name=known_board(board, f"{keys}board"), kind=board, control=control, data=data)
+
+
+def _same(one: str | None, other: str) -> bool:
+    return one is not None and os.path.realpath(one) == os.path.realpath(other)
+
+
+_PAIRS: Final = ((r"-if00$", "-if02"), (r"-control$", "-data"), (r"-00$", "-02"))
+"""How stable names of a control port differ from those of its data port: by-id, emulator, /dev/hashbridge."""
+
+
+def data_port(control: str) -> str | None:
+    """The data port that belongs to a control port by its stable name; None when the name does not tell."""
+    for pattern, data in _PAIRS:
+        found, count = re.subn(pattern, data, control)
+        if count and os.path.exists(found):
+            return found
+    return None
+
+
+# --- the rig of a board ----------------------------------------------------------------------------------------------
+
+
+def host_config(target: Target, *, journal: str | None = None, record: str | None = None) -> HostConfig:
+    """What a rig process for this board is started with. `record`: a file for every byte of both ports."""
+    config = target.config.model_copy(update={"control_tap": record, "data_tap": record})
+    orphan_s = EMULATED_ORPHAN_S if config.emulated else HostConfig.model_fields["orphan_s"].default
+    return HostConfig(boards=(config,), journal=journal, orphan_s=orphan_s)
+
+
+def choose_rig(wanted: str | None, key: str = "rig") -> RunningRig:
+    """The running rig that is meant, by its process id, or the only one.
+
+    `PortMissing` when there is none, `UsageError` when it is not clear which.
+    """
+    rigs = list_rigs()
+    known = ", ".join(f"{rig.pid} ({', '.join(rig.boards)})" for rig in rigs)
+    if wanted is not None:
+        for rig in rigs:
+            if str(rig.pid) == wanted.strip():
+                return rig
+        raise PortMissing(f"rig {wanted}", f"does not run; running: {known or 'none'}")
+    if not rigs:
+        raise PortMissing("rig", "none runs; start one with `hashbridge run`")
+    if len(rigs) > 1:
+        raise UsageError(key, None, f"one of {known}")
+    return rigs[0]
+
+
+async def sentinel_report(board: str, rig_pid: int) -> SafeOffRecord | None:
+    """What the sentinel of a rig that is gone did; None when it has not said so in time."""
+    path = state_dir() / f"sentinel-{board}-{rig_pid}.json"
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SENTINEL_WAIT_S):
+            while True:
+                with suppress(OSError, ValueError, UnexpectedReply):
+                    return record_of(json.loads(path.read_text(encoding="utf-8")))
+                await asyncio.sleep(0.05)
+    return None
