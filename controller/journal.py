@@ -2,26 +2,31 @@
 
 Every line has a `kind`: `header` (the first; schema `hashbridge.journal/1`), `event`, `snapshot`. Events are flushed as
 they are written; a snapshot waits for the next event or for the operating system. A run that was cut off leaves at most
-one broken last line, which the reader drops. A full disk ends the journal, never the rig.
+one broken last line, which the readers drop. A full disk ends the journal, never the rig.
+
+`read_journal` reads all of it at once; `controller/recording.py` opens it like a rig. Both read lines as they are read
+here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Annotated, Any, BinaryIO, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from controller import __version__
-from controller.model import BoardInfo, Event, Snapshot
+from controller.model import BoardInfo, Event, Model, Snapshot
+from controller.text import printable
 from drivers.errors import ProtocolError
 
 SCHEMA: Final = "hashbridge.journal/1"
-_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Event)
+LINE_BYTES: Final = 8 * 1024 * 1024
+"""A longer line is none of a journal: whatever file was named, no more of it than this is held in memory."""
 
 
 class JournalError(ProtocolError):
@@ -30,6 +35,10 @@ class JournalError(ProtocolError):
     def __init__(self, path: Path, line: int, why: str) -> None:
         super().__init__(f"{path}, line {line}: {why}")
         self.path, self.line, self.why = path, line, why
+
+
+class CutOff(JournalError):
+    """A line that is no whole JSON: what a run that was cut off leaves behind, as its last line."""
 
 
 class Journal:
@@ -96,31 +105,100 @@ class Recording:
 def read_journal(path: str | Path) -> Recording:
     """Everything a journal holds. Raises `OSError`, or `JournalError` for a file that is none."""
     path = Path(path)
-    recording: Recording | None = None
-    broken: JournalError | None = None
-    for number, line in _lines(path):
-        if broken is not None:
-            raise broken
+    items: list[Event | Snapshot] = []
+    with path.open("rb") as file:
+        boards, truncated = read_lines(path, file, lambda line: items.append(line.item()))
+    return Recording(boards, items, truncated)
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+class _Header(Model):
+    """What the readers need of a header; a later one may say more."""
+
+    kind: Literal["header"]
+    schema_: Literal["hashbridge.journal/1"] = Field(alias="schema")
+    boards: tuple[BoardInfo, ...]
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _EventLine(Model):
+    kind: Literal["event"]
+    event: Event
+
+
+class _SnapshotLine(Model):
+    kind: Literal["snapshot"]
+    snapshot: Snapshot
+
+
+_ITEM: Final[TypeAdapter[_EventLine | _SnapshotLine]] = TypeAdapter(
+    Annotated[_EventLine | _SnapshotLine, Field(discriminator="kind")]
+)
+_HEADER: Final = TypeAdapter(_Header)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a journal. `number` counts from 1; `offset` is its place in the file, in bytes."""
+
+    path: Path
+    number: int
+    offset: int
+    data: bytes
+
+    def item(self) -> Event | Snapshot:
+        """Raises `CutOff` when it is no whole JSON, `JournalError` when it is no event and no snapshot."""
+        found = self._parse(_ITEM)
+        return found.event if isinstance(found, _EventLine) else found.snapshot
+
+    def boards(self) -> tuple[BoardInfo, ...]:
+        """Of a header. Raises `JournalError` when it is none."""
         try:
-            record = json.loads(line)
-            if recording is None:
-                if record["kind"] != "header" or record["schema"] != SCHEMA:
-                    raise JournalError(path, number, f"not a journal of schema {SCHEMA}")
-                recording = Recording(tuple(BoardInfo.model_validate(board) for board in record["boards"]))
-            elif record["kind"] == "event":
-                recording.items.append(_EVENT.validate_python(record["event"], strict=False))
-            elif record["kind"] == "snapshot":
-                recording.items.append(Snapshot.model_validate(record["snapshot"]))
-            else:
-                raise JournalError(path, number, f"unknown kind {record['kind']!r}")
-        except (json.JSONDecodeError, ValidationError, KeyError, TypeError) as error:
-            broken = JournalError(path, number, str(error).splitlines()[0])
-    if recording is None:
-        raise broken or JournalError(path, 1, "empty")
-    recording.truncated = broken is not None
-    return recording
+            json_ = json.loads(self.data)
+        except ValueError:
+            json_ = None
+        if not isinstance(json_, dict) or json_.get("kind") != "header" or json_.get("schema") != SCHEMA:
+            raise JournalError(self.path, self.number, f"not a journal of schema {SCHEMA}")
+        header: _Header = self._parse(_HEADER)
+        return header.boards
+
+    def _parse(self, kind: TypeAdapter[Any]) -> Any:
+        try:
+            return kind.validate_json(self.data.decode("utf-8", "replace"))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            why = printable(f"{where}: {first['msg']}" if where else first["msg"])
+            broken = CutOff if first["type"] == "json_invalid" else JournalError
+            raise broken(self.path, self.number, why) from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        yield from enumerate(file, 1)
+def read_lines(path: Path, file: BinaryIO, take: Callable[[Line], None]) -> tuple[tuple[BoardInfo, ...], bool]:
+    """The boards of the header, and whether the last line was cut off. `take` is given each line behind the header.
+
+    A `CutOff` that it raises is forgiven for the last line of the file; other errors are those of the journal.
+    """
+    boards: tuple[BoardInfo, ...] | None = None
+    cut: CutOff | None = None
+    number = offset = 0
+    while data := file.readline(LINE_BYTES + 1):
+        number += 1
+        if cut is not None:
+            raise cut
+        if len(data) > LINE_BYTES:
+            raise JournalError(path, number, f"more than {LINE_BYTES} bytes in one line")
+        line = Line(path, number, offset, data)
+        offset += len(data)
+        if boards is None:
+            boards = line.boards()
+            continue
+        try:
+            take(line)
+        except CutOff as error:
+            cut = error
+    if boards is None:
+        raise JournalError(path, 1, "empty")
+    return boards, cut is not None

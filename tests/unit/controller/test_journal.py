@@ -75,6 +75,15 @@ def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -
         read_journal(tmp_path / "j")
 
 
+@pytest.mark.parametrize("last", ['{"kind": "weather"}', '{"kind": "event", "event": {"kind": "note"}}'])
+def test_a_last_line_that_is_whole_and_wrong_was_not_cut_off(tmp_path: Path, last: str) -> None:
+    written(tmp_path / "j", 1)
+    with (tmp_path / "j").open("a") as file:
+        file.write(f"{last}\n")
+    with pytest.raises(JournalError, match="line 4"):
+        read_journal(tmp_path / "j")
+
+
 @pytest.mark.parametrize("text", ["", '{"kind": "header", "schema": "other/1"}\n', "not json\n"])
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "j").write_text(text)
