@@ -1,7 +1,8 @@
-"""Where a rig keeps its sockets (runtime) and its journals and logs (state), and which rigs run now.
+"""Where a rig keeps its sockets (runtime) and its journals and logs (state), where a user keeps what was chosen
+(config), and which rigs run now.
 
-`HASHBRIDGE_RUNTIME_DIR` and `HASHBRIDGE_STATE_DIR` override the places that the system gives. Both directories belong
-to the user alone: whoever can reach a rig's socket can raise its voltage.
+`HASHBRIDGE_RUNTIME_DIR`, `HASHBRIDGE_STATE_DIR` and `HASHBRIDGE_CONFIG_DIR` override the places that the system gives.
+The directories belong to the user alone: whoever can reach a rig's socket, or change a profile, can raise its voltage.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ def runtime_dir() -> Path:
 def state_dir() -> Path:
     """For journals, logs and safe-off reports. Made when absent, mode 0700. Raises `UsageError` when not ours."""
     return _own(_place("HASHBRIDGE_STATE_DIR", platformdirs.user_state_path))
+
+
+def config_dir() -> Path:
+    """For operating profiles. Made when absent, mode 0700. Raises `UsageError` when it is not ours."""
+    return _own(_place("HASHBRIDGE_CONFIG_DIR", platformdirs.user_config_path))
 
 
 def _place(variable: str, usual: Callable[[str], Path]) -> Path:

@@ -19,10 +19,11 @@ from drivers.errors import UsageError
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASHBRIDGE_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("HASHBRIDGE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("HASHBRIDGE_CONFIG_DIR", str(tmp_path / "config"))
 
 
 def test_the_directories_are_made_for_their_user_alone(tmp_path: Path) -> None:
-    for path in (paths.runtime_dir(), paths.state_dir()):
+    for path in (paths.runtime_dir(), paths.state_dir(), paths.config_dir()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert paths.runtime_dir() == tmp_path / "run"
 
