@@ -370,6 +370,8 @@ class CommandAccepted(EventBase):
     kind: Literal["command_accepted"] = "command_accepted"
     command: Command
     steps: int
+    point: OperatingPoint | None = None
+    """Where a command that moves the board leads to, complete: what the command left open is filled in."""
 
 
 class CommandRefused(EventBase):

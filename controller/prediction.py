@@ -2,9 +2,10 @@
 
 Dynamic power goes with V squared times f and, through leakage, with temperature: P = k V^2 f exp(alpha (T - 60)). The
 constant k of the very chip cancels when one point is scaled to another; alpha and the thermal resistance do not.
-Sources and grades: both from public logs of BM1370 boards (alpha 0.007 to 0.013 per kelvin, 0.010 here; 2.0 kelvin per
-watt from die to air at full fan, better coolers 1.5). **Not calibrated for any board on the bench**: an estimate warns,
-it allows nothing. The guard judges by what is measured.
+Sources: public logs of BM1370 boards (alpha 0.007 to 0.013 per kelvin, 0.010 here; 2.0 kelvin per watt from die to air
+at full fan, better coolers 1.5; 90 to 100 s for the sink, by which a board that is still warming up is carried on to
+where it is going). **Not calibrated for any board on the bench**: an estimate warns, it allows nothing. The guard
+judges by what is measured.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from controller.model import Channel, Envelope, OperatingPoint, Quality, Reading
@@ -20,6 +22,9 @@ ALPHA_PER_K: Final = 0.010
 DIE_TO_AIR_K_PER_W: Final = 2.0
 REGULATOR_K_PER_W: Final = 1.2
 """VR temperature went up by 1.14 and 1.26 K per watt of chip power on two boards."""
+SINK_S: Final = 95.0
+_SLOPE_MAX_C_PER_S: Final = 0.6
+"""A fresh power step moves the die by degrees a second for its first second; that is not the sink warming up."""
 _ROUNDS: Final = 30
 _RUNAWAY_C: Final = 150.0
 
@@ -34,9 +39,16 @@ class Prediction:
 
 
 def predict(
-    envelope: Envelope, channels: Mapping[Channel, Reading], present: OperatingPoint, staged: OperatingPoint
+    envelope: Envelope,
+    channels: Mapping[Channel, Reading],
+    present: OperatingPoint,
+    staged: OperatingPoint,
+    slopes_c_per_s: Mapping[Channel, float] = MappingProxyType({}),
 ) -> Prediction | None:
-    """From the present point to the staged one. None when too little is known: no good reading of the core power."""
+    """From the present point to the staged one. None when too little is known: no good reading of the core power.
+
+    `slopes_c_per_s`: how fast the temperatures rise now; one that is missing counts as settled.
+    """
     core_w = _good(channels, Channel.CORE_W)
     if core_w is None or core_w < 1.0:
         return None
@@ -45,10 +57,12 @@ def predict(
         return None
     from_v, from_mhz, to_v, to_mhz = (float(part) for part in points if part is not None)
     ratio = (to_v / from_v) ** 2 * (to_mhz / from_mhz)
+    pending_k = _pending_k(slopes_c_per_s, Channel.CHIP_C)
+    settled_w = core_w * math.exp(ALPHA_PER_K * pending_k)
     to_w, rise_k = core_w * ratio, 0.0
     for _ in range(_ROUNDS):
         to_w = core_w * ratio * math.exp(ALPHA_PER_K * min(rise_k, _RUNAWAY_C))
-        rise_k = DIE_TO_AIR_K_PER_W * (to_w - core_w)
+        rise_k = pending_k + DIE_TO_AIR_K_PER_W * (to_w - settled_w)
     found: dict[Channel, float] = {Channel.CORE_W: to_w}
     core_v, power_w = _good(channels, Channel.CORE_V), _good(channels, Channel.POWER_W)
     if core_v is not None:
@@ -59,7 +73,7 @@ def predict(
     for channel, k_per_w in ((Channel.CHIP_C, DIE_TO_AIR_K_PER_W), (Channel.VR_C, REGULATOR_K_PER_W)):
         value = _good(channels, channel)
         if value is not None:
-            found[channel] = value + k_per_w * (to_w - core_w)
+            found[channel] = value + _pending_k(slopes_c_per_s, channel) + k_per_w * (to_w - settled_w)
     return Prediction(found, first_limit(envelope, found))
 
 
@@ -86,6 +100,12 @@ def first_limit(envelope: Envelope, values: Mapping[Channel, float]) -> str | No
         candidate = (int(trips), value / limit, f"{channel.value} {value:.1f} of {limit:.1f}: {what}")
         worst = candidate if worst is None or candidate[:2] > worst[:2] else worst
     return None if worst is None else worst[2]
+
+
+def _pending_k(slopes_c_per_s: Mapping[Channel, float], channel: Channel) -> float:
+    """What a temperature has still to go at the present point."""
+    slope = slopes_c_per_s.get(channel, 0.0)
+    return SINK_S * max(-_SLOPE_MAX_C_PER_S, min(_SLOPE_MAX_C_PER_S, slope))
 
 
 def _good(channels: Mapping[Channel, Reading], channel: Channel) -> float | None:

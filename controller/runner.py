@@ -162,7 +162,8 @@ class BoardRunner(Warden):
             return
         if plan is not None and not steps and plan.ticket_difficulty != plan.present_difficulty:
             steps = (TicketDifficulty(plan.ticket_difficulty),)
-        self._feed.add(CommandAccepted, self.name, command=command, steps=len(steps))
+        point = self.guard.requested if isinstance(command, PowerUp | SetOperatingPoint | RevertPoint) else None
+        self._feed.add(CommandAccepted, self.name, command=command, steps=len(steps), point=point)
         match command:
             case PowerUp():
                 await self._power_up(steps)
@@ -228,7 +229,7 @@ class BoardRunner(Warden):
                 self._keeper.give_up(self.guard.requested, f"stopped short: {error}")
             raise
         if command.keep_within_s is None:
-            self._keep("a later change was made to stay")
+            self._keep("made to stay")
             return
         trial = self._keeper.try_out(self.guard.requested, command.keep_within_s)
         self._feed.add(
@@ -241,10 +242,8 @@ class BoardRunner(Warden):
         )
 
     def _keep(self, why: str) -> None:
-        on_trial = self._keeper.pending is not None
         self._keeper.keep(self.guard.requested)
-        if on_trial:
-            self._feed.add(PointKept, self.name, point=self.guard.requested, why=why)
+        self._feed.add(PointKept, self.name, point=self.guard.requested, why=why)
 
     def _as_judged(self, command: Command) -> Command:
         """What the guard is asked. Raises `Refused` for a change on trial that is none."""

@@ -10,6 +10,7 @@ from typing import Final, Protocol, cast
 VERBS: Final[Mapping[str, str]] = {
     "list": "boards plugged in, emulators, running rigs",
     "status": "what a running rig reads right now",
+    "tui": "the screens: watch, tune and stop a rig, or look at a recording",
     "run": "power a board up, hash for a while, make it safe, print the result",
     "set": "move the clock or the core voltage of a running rig",
     "emulate": "serve an emulated board on two pseudo-terminals",

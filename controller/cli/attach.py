@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import Final
+from typing import Any, Final, Protocol
 
 from controller.attach import Where
 from controller.cli.quantities import parse_dilution, parse_seed
@@ -12,15 +12,23 @@ KEYS: Final = "--"
 """What the names in errors of `controller.attach` begin with here."""
 
 
-def add_target_options(parser: ArgumentParser) -> None:
+class Choices(Protocol):
+    """Options of which one at most may be given."""
+
+    def add_argument(self, *names: str, **settings: Any) -> object: ...
+
+
+def add_target_options(parser: ArgumentParser, *, required: bool = True) -> Choices:
+    """Returns what excludes each other, for those who have more to choose from."""
     where = parser.add_argument_group("board")
-    choice = where.add_mutually_exclusive_group(required=True)
+    choice = where.add_mutually_exclusive_group(required=required)
     choice.add_argument("--emulate", metavar="NAME", help="an emulated board, on two pseudo-terminals")
     choice.add_argument("--port", "-p", metavar="CONTROL[,DATA]", help="the ports of a board, or its name in `list`")
     where.add_argument("--board", metavar="NAME", help="which board is behind --port, where its USB strings do not say")
     where.add_argument("--solved", metavar="FILE", help="emulated: other solved headers, raw 80-byte records")
     where.add_argument("--seed", metavar="N", help="emulated: the seed of all chance (1)")
     where.add_argument("--dilution", metavar="K", help="emulated: one hash stands for K (1; for synthetic work 2**24)")
+    return choice
 
 
 def where_of(arguments: Namespace) -> Where:

@@ -114,7 +114,7 @@ async def test_a_later_change_that_is_meant_to_stay_ends_the_trial() -> None:
         await s.rig.request(NAME, SetOperatingPoint(frequency_mhz=560.0))
         await asyncio.sleep(20.0)
         assert s.find(PointReverted) == []
-        assert s.find(PointKept)[0].why == "a later change was made to stay"
+        assert s.find(PointKept)[0].why == "made to stay"
 
 
 async def test_keeping_names_the_trial_it_means() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from controller.model import Channel, OperatingPoint, Quality, Reading, SetOperatingPoint
 from controller.prediction import first_limit, predict
+from controller.tui.trend import Trend
 from drivers.boards import BOARDS
 from tests.scenarios.gamma import NAME, stand
 
@@ -34,6 +35,27 @@ async def test_power_and_temperatures_settle_near_the_estimate(frequency_mhz: fl
         value = after.channels[channel].value
         assert value is not None
         assert estimate.channels[channel] == pytest.approx(value, rel=within), channel
+
+
+@pytest.mark.parametrize("warm_up_s", [40.0, 80.0, 160.0])
+async def test_a_board_that_still_warms_up_is_carried_on_to_where_it_is_going(warm_up_s: float) -> None:
+    trend = Trend()
+    async with stand() as s:
+        await s.power_up(525.0, 1.150)
+        async for snapshot in s.rig.snapshots():
+            board = snapshot.boards[0]
+            trend.add(board.at_s, board.channels[Channel.CHIP_C].value)
+            if board.at_s > warm_up_s:
+                break
+        staged = OperatingPoint(frequency_mhz=575.0, core_v=1.200)
+        slope = trend.slope_per_s()
+        assert slope is not None
+        estimate = predict(ENVELOPE, board.channels, board.point.requested, staged, {Channel.CHIP_C: slope})
+        assert estimate is not None
+        await s.rig.request(NAME, SetOperatingPoint(frequency_mhz=575.0, core_v=1.200, preset=True))
+        await asyncio.sleep(SETTLE_S)
+        settled_c = (await s.snapshot()).boards[0].channels[Channel.CHIP_C].value
+    assert estimate.channels[Channel.CHIP_C] == pytest.approx(settled_c, abs=5.0)
 
 
 def reading(value: float | None, quality: Quality = Quality.GOOD) -> Reading:

@@ -1,0 +1,222 @@
+"""`hashbridge tui`: the screens, over a rig that is started here, one that runs, or a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from controller.attach import Target, attach, choose_rig, host_config, known_board, sentinel_report
+from controller.cli.attach import KEYS, add_target_options, where_of
+from controller.cli.exits import Exit, exit_for, explain
+from controller.cli.quantities import parse_seconds
+from controller.cli.talk import Talk
+from controller.files import new_file, readable_file
+from controller.model import KEEP_WITHIN_MAX_S, RigPort, SafeOffRecord
+from controller.paths import state_dir
+from controller.port import LiveRig
+from controller.profiles import Profiles
+from controller.recording import RecordedRig
+from controller.tui.app import HashbridgeApp
+from drivers.errors import UsageError
+
+_COLOURS_16: Final = ("ansi-dark", "ansi-light")
+_THEMES: Final = ("hashbridge", "textual-light", "nord", "gruvbox", "solarized-light", *_COLOURS_16)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    choice = add_target_options(parser, required=False)
+    choice.add_argument("--rig", metavar="PID", help="a rig that runs: see `hashbridge list`; default: the only one")
+    choice.add_argument("--open", metavar="FILE", help="a journal, opened like a rig that can be played and sought in")
+    screen = parser.add_argument_group("screen")
+    screen.add_argument("--start", action="store_true", help="power up at stock and hash as soon as the rig is there")
+    screen.add_argument("--keep-within", metavar="S", default="10", help="how long a change waits to be kept (10)")
+    screen.add_argument("--theme", metavar="NAME", help=f"one of {', '.join(_THEMES)}; ansi-* have 16 colours")
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--journal", metavar="FILE", help="keep all readings and events in FILE; --open shows them again"
+    )
+    files.add_argument("--record", metavar="FILE", help="keep every byte of both ports in FILE: see `replay`")
+
+
+def run(arguments: Namespace) -> int:
+    wish = understand(arguments)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("tui", "no terminal", "a terminal; `hashbridge run` and `hashbridge status` need none")
+    return asyncio.run(_run(arguments, wish))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The command line, understood before a port is touched or the terminal changed."""
+
+    keep_within_s: float
+    theme: str
+    recording: Path | None
+    journal: str | None
+    record: str | None
+
+
+def understand(arguments: Namespace) -> Wish:
+    """Raises `UsageError` naming option, value and what is allowed."""
+    owner = arguments.emulate is not None or arguments.port is not None
+    if arguments.emulate is not None:
+        known_board(arguments.emulate, "--emulate")
+    for option in ("start", "journal", "record", "board", "seed", "dilution", "solved"):
+        if getattr(arguments, option) not in (None, False) and not owner:
+            raise UsageError(f"--{option}", getattr(arguments, option), "only with --emulate or --port")
+    keep_within_s = parse_seconds(arguments.keep_within, "--keep-within")
+    if not 1.0 <= keep_within_s <= KEEP_WITHIN_MAX_S:
+        raise UsageError("--keep-within", arguments.keep_within, f"1 s to {KEEP_WITHIN_MAX_S:g} s")
+    if arguments.theme not in (None, *_THEMES):
+        raise UsageError("--theme", arguments.theme, f"one of {', '.join(_THEMES)}")
+    return Wish(
+        keep_within_s=keep_within_s,
+        theme=arguments.theme or _usual_theme(),
+        recording=None if arguments.open is None else readable_file(arguments.open, "--open"),
+        journal=None if arguments.journal is None else new_file(arguments.journal, "--journal"),
+        record=None if arguments.record is None else new_file(arguments.record, "--record"),
+    )
+
+
+def _usual_theme() -> str:
+    """A terminal that names neither 256 colours nor true colour gets the 16 that it has."""
+    term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
+    return "hashbridge" if colours or "256" in term or "direct" in term else "ansi-dark"
+
+
+@dataclass(slots=True)
+class Owned:
+    """The rig of this screen: started when the screen asks for it, again when it was lost and a person wants it."""
+
+    arguments: Namespace
+    wish: Wish
+    stack: AsyncExitStack
+    target: Target | None = None
+    rig: LiveRig | None = None
+    starts: int = 0
+
+    async def open(self) -> RigPort:
+        if self.target is None:
+            self.target = await attach(where_of(self.arguments), "synthetic", self.stack, keys=KEYS)
+        if self.rig is not None:
+            await self.rig.aclose()
+        self.starts += 1
+        files = (self.wish.journal, self.wish.record)
+        journal, record = (self._numbered(path) for path in files)
+        self.rig = await LiveRig.start(host_config(self.target, journal=journal, record=record))
+        return self.rig
+
+    def _numbered(self, path: str | None) -> str | None:
+        """A rig that is started again begins files of its own: FILE, FILE.2, ..."""
+        return path if path is None or self.starts == 1 else f"{path}.{self.starts}"
+
+    async def end(self) -> tuple[bool, SafeOffRecord | None]:
+        """Leave it. Whether a fault was latched, and what of the safe-off was confirmed."""
+        rig, target = self.rig, self.target
+        if rig is None or target is None:
+            return False, None
+        name, lost = target.config.name, rig.lost is not None
+        await rig.aclose("the screen was left")
+        record = rig.last_safe_off.get(name)
+        if lost:
+            record = await sentinel_report(name, rig.pid) or record
+            if target.child is not None:
+                target.child.leave()  # its sentinel may still need it
+        return lost, record
+
+
+async def _run(arguments: Namespace, wish: Wish) -> int:
+    talk = Talk(arguments.quiet)
+    async with AsyncExitStack() as stack:
+        owned = Owned(arguments, wish, stack)
+        is_owner = arguments.emulate is not None or arguments.port is not None
+
+        async def recording() -> RigPort:
+            assert wish.recording is not None
+            rig = RecordedRig.open(wish.recording)
+            rig.play()
+            return rig
+
+        async def running() -> RigPort:
+            rig = await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket)
+            stack.push_async_callback(rig.aclose)
+            return rig
+
+        opener = owned.open if is_owner else recording if wish.recording is not None else running
+        app = HashbridgeApp(
+            opener,
+            profiles=Profiles(),
+            owner=is_owner,
+            reopen=not is_owner,
+            start=arguments.start,
+            keep_within_s=wish.keep_within_s,
+            theme=wish.theme,
+        )
+        with _log_to_file(), _ended_by_signals(app):
+            await app.run_async()
+        if app.error is not None:
+            talk.warn(explain(app.error))
+            return exit_for(app.error)
+        if owned.rig is None:
+            return Exit.FAILED if app.return_code else Exit.OK
+        talk.say("making the board safe ...")
+        lost, record = await owned.end()
+        return _verdict(app, lost, record, talk)
+
+
+def _verdict(app: HashbridgeApp, lost: bool, record: SafeOffRecord | None, talk: Talk) -> Exit:
+    if record is None or not record.confirmed:
+        emulated = all(board.emulated for board in app.desk.store.boards.values())
+        then = "" if emulated else ": CUT THE BOARD'S SUPPLY"
+        talk.warn(f"the safe-off could NOT be confirmed by read-back{then}")
+        return Exit.FAILED
+    talk.say(f"safe-off confirmed by {record.by}: {', '.join(action.name for action in record.actions)}", "good")
+    if lost:
+        talk.warn("the rig process ended before the screen did")
+        return Exit.LINK
+    snapshot = app.desk.store.snapshot
+    latched = [board for board in snapshot.boards if board.latched is not None] if snapshot is not None else []
+    for board in latched:
+        assert board.latched is not None
+        talk.warn(f"{board.board}: latched by {board.latched.cause.value}: {board.latched.detail}")
+    return Exit.TRIPPED if latched else Exit.OK
+
+
+@contextmanager
+def _log_to_file() -> Iterator[None]:
+    """What the program logs goes to a file while the screen has the terminal."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    handler = logging.FileHandler(state_dir() / f"tui-{os.getpid()}.log", delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
+        handler.close()
+
+
+@contextmanager
+def _ended_by_signals(app: HashbridgeApp) -> Iterator[None]:
+    """SIGTERM and SIGHUP leave in order: the terminal as it was, the boards safe."""
+    loop = asyncio.get_running_loop()
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    with suppress(NotImplementedError):  # Windows: there the process just ends, and the rig makes safe
+        for name in names:
+            loop.add_signal_handler(getattr(signal, name), app.exit)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError):  # none was installed there
+            for name in names:
+                loop.remove_signal_handler(getattr(signal, name))

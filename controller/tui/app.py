@@ -1,0 +1,460 @@
+"""The program on the terminal: its screens, its keys, and what each of them asks of the rig."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from controller.model import (
+    AddRemark,
+    BoardInfo,
+    ClearFault,
+    GuardState,
+    KeepPoint,
+    OperatingPoint,
+    PowerDown,
+    RevertPoint,
+    SetOperatingPoint,
+    StartWork,
+    StopWork,
+)
+from controller.profiles import Profile, Profiles
+from controller.text import number
+from controller.tui import words
+from controller.tui.ask import AskChoice, AskText, AskYesNo, HelpScreen
+from controller.tui.client import RigClient
+from controller.tui.desk import Answer, Verdict
+from controller.tui.screens.board import BoardScreen
+from controller.tui.screens.log import LogScreen
+from controller.tui.screens.tune import TuneScreen
+from controller.tui.widgets.facts import event_line
+from controller.tui.widgets.panel import Panel
+from drivers.errors import HashbridgeError
+
+SPEEDS: Final = (1.0, 2.0, 5.0, 10.0, 60.0)
+
+
+class HashbridgeApp(RigClient):
+    """The program on the terminal."""
+
+    CSS_PATH = "hashbridge.tcss"
+    TITLE = "hashbridge"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+x", "stop", "STOP", show=False, priority=True, id="stop"),
+        Binding("1", "screen('board')", "board", id="screen.board"),
+        Binding("2", "screen('tune')", "tune", id="screen.tune"),
+        Binding("3", "screen('log')", "log", id="screen.log"),
+        Binding("k", "keep", "keep", id="tune.keep"),
+        Binding("u", "undo", "undo", id="tune.undo"),
+        Binding("a", "apply", "apply", id="tune.apply"),
+        Binding("e", "edit", "edit", id="tune.edit"),
+        Binding("w", "work", "work", id="board.work"),
+        Binding("space", "play", "play", id="recording.play"),
+        Binding("full_stop", "seek(10)", "10 s on", show=False, id="recording.on"),
+        Binding("comma", "seek(-10)", "10 s back", show=False, id="recording.back"),
+        Binding("greater_than_sign", "seek(60)", "a minute on", show=False, id="recording.far_on"),
+        Binding("less_than_sign", "seek(-60)", "a minute back", show=False, id="recording.far_back"),
+        Binding("s", "speed", "speed", id="recording.speed"),
+        Binding("D", "power_down", "power down", id="board.power_down"),
+        Binding("C", "clear_fault", "clear fault", id="board.clear_fault"),
+        Binding("P", "profiles", "profiles", id="tune.profiles"),
+        Binding("n", "remark", "note", id="board.remark"),
+        Binding("p", "pause", "pause", show=False, id="screen.pause"),
+        Binding("right_square_bracket", "board(1)", "next board", show=False, id="board.next"),
+        Binding("left_square_bracket", "board(-1)", "board before", show=False, id="board.before"),
+        Binding("y", "copy", "copy", show=False, id="screen.copy"),
+        Binding("f8", "picture", "screenshot", show=False, id="screen.picture"),
+        Binding("r", "reconnect", "start again", id="rig.reconnect"),
+        Binding("escape", "dismiss_stop", "close", show=False, id="stop.dismiss"),
+        Binding("question_mark,f1", "help", "help", key_display="?", id="help"),
+        Binding("q", "leave", "quit", id="quit"),
+        Binding("ctrl+z", "suspend_process", "suspend", show=False, id="suspend"),
+    ]
+
+    def on_mount(self) -> None:
+        self.add_mode("board", lambda: BoardScreen(self.desk))
+        self.add_mode("tune", lambda: TuneScreen(self.desk))
+        self.add_mode("log", lambda: LogScreen(self.desk))
+        self.switch_mode("board")
+
+    @property
+    def wants_verdict(self) -> bool:
+        return isinstance(self.screen, TuneScreen)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: what can be done now, and nothing else."""
+        yield from self.possible_commands()
+
+    # --- what is possible ---------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """True: now. None: not now, shown in grey. False: not here at all."""
+        desk = self.desk
+        recorded = desk.playback is not None
+        match action:
+            case "keep":
+                return desk.on_trial
+            case "undo":
+                if desk.on_trial or desk.differs:
+                    return True
+                return None if recorded or not desk.can(GuardState.LIVE) or desk.undo_point() is None else True
+            case "apply":
+                if recorded:
+                    return False
+                return True if desk.can(GuardState.SAFE_OFF) or (desk.can(GuardState.LIVE) and desk.differs) else None
+            case "edit" | "profiles":
+                return False if recorded else (True if desk.info is not None else None)
+            case "work":
+                return False if recorded else (True if desk.can(GuardState.LIVE) else None)
+            case "power_down":
+                return desk.can(GuardState.LIVE)
+            case "clear_fault":
+                return desk.can(GuardState.LATCHED)
+            case "remark":
+                return False if recorded else (True if desk.can_command else None)
+            case "play" | "seek" | "speed":
+                return recorded
+            case "reconnect":
+                return self.can_join_again
+            case "board":
+                return len(desk.store.boards) > 1
+            case "dismiss_stop":
+                return desk.store.stop is not None
+            case _:
+                return True
+
+    def possible_commands(self) -> Iterable[SystemCommand]:
+        """For the palette."""
+        rows: list[tuple[str, str, str]] = [
+            ("Power up", "from safe-off to the staged point", "apply"),
+            ("Apply the staged point", f"on trial for {self.keep_within_s:g} s", "apply"),
+            ("Keep the change on trial", "the countdown ends, the point stays", "keep"),
+            ("Undo", "take the change back, or go back to the point before", "undo"),
+            ("Edit the set point", "type a number for the marked quantity", "edit"),
+            ("Start or stop work", "feed the chips, or let the last window end", "work"),
+            ("Power down", "ramp down, then safe-off", "power_down"),
+            ("Clear the fault", "leave the latch; only when the readings are healthy", "clear_fault"),
+            ("Profiles", "load, save or delete a named point", "profiles"),
+            ("Write a note", "a line of your own in the history", "remark"),
+            ("Play or pause", "the recording", "play"),
+            ("Speed", "of the recording", "speed"),
+            ("Start the rig again", "after it was lost", "reconnect"),
+        ]
+        live = self.desk.can(GuardState.LIVE)
+        for title, text, action in rows:
+            if action == "apply" and (title == "Power up") == live:
+                continue
+            if self.check_action(action, ()):
+                yield SystemCommand(title, text, getattr(self, f"action_{action}"))
+        yield SystemCommand("Emergency stop", "reset asserted, rail off, fan full: every board, now", self.action_stop)
+        for name, title in (("board", "Board"), ("tune", "Tune"), ("log", "Log")):
+            if self.current_mode != name:
+                yield SystemCommand(f"Go to {title}", f"screen {title}", lambda to=name: self.switch_mode(to))
+        yield SystemCommand("Theme", "colours, among them two for 16-colour terminals", self.action_change_theme)
+        yield SystemCommand("Screenshot", "an SVG file in the working directory", self.action_picture)
+        yield SystemCommand("Help", "what is focused, and the keys", self.action_help)
+        yield SystemCommand("Quit", "leave this screen", self.action_leave)
+
+    # --- screens ------------------------------------------------------------------------------------------------------
+
+    def action_screen(self, name: str) -> None:
+        self.switch_mode(name)
+
+    def action_board(self, by: int) -> None:
+        self.desk.choose(by)
+        self.freshen()
+
+    def action_pause(self) -> None:
+        desk = self.desk
+        desk.paused_s = None if desk.paused_s is not None else desk.store.now()
+        desk.store.changes += 1
+        self.freshen()
+
+    def action_help(self) -> None:
+        focused = self.focused
+        node: Any = focused
+        while node is not None and not isinstance(node, Panel):
+            node = node.parent
+        title = str(node.border_title) if isinstance(node, Panel) and node.border_title else "Keys"
+        text = getattr(node, "HELP", "") or (
+            "Screens show what is, not what was asked for. A change is staged, checked by the rig's guard, applied on "
+            "trial, then kept or taken back. ^X stops everything, on every screen, at once."
+        )
+        self.push_screen(HelpScreen(title.split("  ")[0], text, self._keys()))
+
+    def _keys(self) -> list[tuple[str, str, bool]]:
+        """Every key of this project that works here: the keys of one action together, what it does, whether now."""
+        rows: dict[str, tuple[list[str], bool]] = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not type(active.node).__module__.startswith("controller.") or not binding.description:
+                continue
+            keys, _ = rows.setdefault(binding.description, ([], active.enabled))
+            key = binding.key_display or self.get_key_display(binding)
+            if key not in keys:
+                keys.append(key)
+        return [(" ".join(keys), what, enabled) for what, (keys, enabled) in rows.items()]
+
+    def action_copy(self) -> None:
+        """The marked log line, or what the board reads."""
+        screen = self.screen
+        if isinstance(screen, LogScreen):
+            row = screen.view.marked()
+            text = "" if row is None else "".join(word for word, _ in event_line(row.event, 500))
+        else:
+            board = self.desk.board
+            rows = (
+                [] if board is None else [f"{c.value}\t{words.reading(c, r.value)}" for c, r in board.channels.items()]
+            )
+            text = "\n".join(rows)
+        if text:
+            self.copy_to_clipboard(text)
+            self.say("copied")
+
+    def action_picture(self) -> None:
+        try:
+            path = self.save_screenshot(path=str(Path.cwd()))
+        except OSError as error:
+            self.say(f"no screenshot: {error}", "error")
+        else:
+            self.say(f"screenshot: {path}")
+
+    def action_leave(self) -> None:
+        desk = self.desk
+        board = desk.board
+        live = board is not None and board.state in (GuardState.LIVE, GuardState.STARTING)
+        if desk.on_trial:
+            text = "A change is on trial. Leaving does not keep it."
+        elif desk.owner and live and desk.store.line.up:
+            text = "This program started the rig. Leaving makes its boards safe: hashing ends."
+        else:
+            self.exit()
+            return
+
+        def leave(yes: bool | None) -> None:
+            if yes:
+                self.exit()
+
+        self.push_screen(AskYesNo("Leave?", text), leave)
+
+    def action_reconnect(self) -> None:
+        self.join_again()
+
+    # --- emergency stop -----------------------------------------------------------------------------------------------
+
+    def action_stop(self) -> None:
+        """No question, no modal. Whatever lies over the screen is taken away, so that the confirmation is seen."""
+        self.desk.store.stop_asked()
+        self.desk.paused_s = None
+        self.run_worker(self.stop_everything(), name="stop", exit_on_error=True)
+        while len(self.screen_stack) > 1 and self.screen.is_modal:
+            self.pop_screen()
+        self.freshen()
+
+    def action_dismiss_stop(self) -> None:
+        self.desk.store.dismiss_stop()
+        self.freshen()
+
+    # --- wishes -------------------------------------------------------------------------------------------------------
+
+    def action_apply(self) -> None:
+        command = self.staged_command()
+        if command is None:
+            self.say("nothing is staged: + and - on the tune screen stage a point", "warning")
+        elif self.desk.verdict.answer is not Answer.APPLYING:
+            self.desk.verdict = Verdict(Answer.APPLYING)
+            self.desk.store.changes += 1
+            self.wish(command, self._applied)
+
+    def _applied(self, why: str | None) -> None:
+        if why is None:
+            self.desk.unstage()
+        else:
+            self.desk.verdict = Verdict(Answer.REFUSED, why)
+            self.desk.store.changes += 1
+
+    def action_keep(self) -> None:
+        board = self.desk.board
+        if board is not None and board.pending is not None:
+            self.wish(KeepPoint(until_s=board.pending.until_s))
+
+    def action_undo(self) -> None:
+        """Back from a trial; off with a staged point; or on trial to the point that was kept before."""
+        desk, board = self.desk, self.desk.board
+        if board is not None and board.pending is not None and desk.on_trial:
+            self.wish(RevertPoint(until_s=board.pending.until_s, why="taken back by a person"))
+        elif desk.differs:
+            desk.unstage()
+        elif (before := desk.undo_point()) is not None:
+            self.wish(
+                SetOperatingPoint(
+                    frequency_mhz=before.frequency_mhz,
+                    core_v=before.core_v,
+                    preset=True,
+                    keep_within_s=self.keep_within_s,
+                    note="undo",
+                )
+            )
+
+    def action_edit(self) -> None:
+        """A number for the marked quantity, staged and no more."""
+        desk, info = self.desk, self.desk.info
+        if info is None:
+            return
+        e, staged = info.envelope, desk.staged
+        clock = desk.field == 0
+        span, unit = (e.frequency_mhz, "MHz") if clock else (e.core_v, "V")
+        now = number(staged.frequency_mhz, 2, unknown="") if clock else number(staged.core_v, 3, unknown="")
+
+        def check(text: str) -> str | None:
+            return (
+                None
+                if _quantity(text) is not None
+                else f"{text!r} is no number of {unit}; allowed: {span.low:g} to {span.high:g}"
+            )
+
+        def take(text: str | None) -> None:
+            value = None if text is None else _quantity(text)
+            if value is None:
+                return
+            point = {"frequency_mhz": staged.frequency_mhz, "core_v": staged.core_v}
+            point["frequency_mhz" if clock else "core_v"] = value
+            desk.stage(OperatingPoint(**point))
+            self.switch_mode("tune")
+
+        title = f"{'Clock' if clock else 'Core voltage'} in {unit}"
+        hint = f"{span.low:g} to {span.high:g} {unit}. Enter stages it; nothing moves before it is applied."
+        self.push_screen(AskText(title, hint, now, check), take)
+
+    def action_work(self) -> None:
+        if self.desk.working:
+            self.wish(StopWork())
+            return
+
+        def take(kind: str | None) -> None:
+            if kind == "pattern":
+                self.wish(StartWork(work="pattern"))
+            elif kind == "synthetic":
+                self.wish(StartWork(work="synthetic"))
+
+        choices = [
+            ("synthetic", "synthetic   random headers: the hash rate"),
+            ("pattern", "pattern     real block headers with known answers: the yield"),
+        ]
+        self.push_screen(AskChoice("Work", choices), take)
+
+    def action_power_down(self) -> None:
+        self.wish(PowerDown())
+
+    def action_clear_fault(self) -> None:
+        self.wish(ClearFault())
+
+    def action_remark(self) -> None:
+        def take(text: str | None) -> None:
+            if text is not None and text.strip():
+                self.wish(AddRemark(text=text.strip()))
+
+        self.push_screen(AskText("Note", "A line of your own in the history and in the journal."), take)
+
+    # --- recordings ---------------------------------------------------------------------------------------------------
+
+    def action_play(self) -> None:
+        if (playback := self.desk.playback) is not None:
+            (playback.pause if playback.playing else playback.play)()
+            self.desk.store.changes += 1
+
+    def action_seek(self, by_s: float) -> None:
+        if (playback := self.desk.playback) is not None:
+            playback.seek(playback.position_s + by_s)
+
+    def action_speed(self) -> None:
+        if (playback := self.desk.playback) is not None:
+            playback.speed = next((speed for speed in SPEEDS if speed > playback.speed), SPEEDS[0])
+            self.desk.store.changes += 1
+
+    # --- profiles -----------------------------------------------------------------------------------------------------
+
+    def action_profiles(self) -> None:
+        """Stage a named point, save the present one under a name, or delete one."""
+        info, profiles = self.desk.info, self.profiles
+        if info is None or profiles is None:
+            return
+        try:
+            found = profiles.list(info.kind)
+        except (HashbridgeError, OSError) as error:
+            self.say(str(error), "error")
+            return
+        choices = [
+            (f"load {profile.name}", f"{profile.name:<16} {words.point(_point_of(profile))}  {profile.note}")
+            for profile in found
+        ]
+        choices.append(("save", f"save {words.point(self.desk.staged)} under a name"))
+        if found:
+            choices.append(("delete", "delete one"))
+
+        def take(choice: str | None) -> None:
+            if choice is None:
+                return
+            if choice == "save":
+                self._save_profile(info, profiles)
+            elif choice == "delete":
+                self._delete_profile(info, profiles, found)
+            else:
+                profile = next(each for each in found if f"load {each.name}" == choice)
+                self.desk.stage(_point_of(profile), preset=profile.name)
+                self.switch_mode("tune")
+
+        self.push_screen(AskChoice(f"Profiles of {info.title}", choices), take)
+
+    def _save_profile(self, info: BoardInfo, profiles: Profiles) -> None:
+        staged = self.desk.staged
+        if staged.frequency_mhz is None or staged.core_v is None:
+            self.say("no point to save yet", "warning")
+            return
+        frequency_mhz, core_v = staged.frequency_mhz, staged.core_v
+
+        def save(text: str) -> str | None:
+            try:
+                profiles.save(info.kind, Profile.make(text.strip(), frequency_mhz, core_v))
+            except (HashbridgeError, OSError) as error:
+                return str(error)
+            return None
+
+        def told(text: str | None) -> None:
+            if text is not None:
+                self.say(f"saved as {text.strip()}")
+
+        self.push_screen(AskText("Save as", words.point(staged), check=save), told)
+
+    def _delete_profile(self, info: BoardInfo, profiles: Profiles, found: Sequence[Profile]) -> None:
+        def take(name: str | None) -> None:
+            if name is None:
+                return
+            try:
+                profiles.delete(info.kind, name)
+            except (HashbridgeError, OSError) as error:
+                self.say(str(error), "error")
+            else:
+                self.say(f"deleted {name}")
+
+        choices = [(profile.name, f"{profile.name:<16} {words.point(_point_of(profile))}") for profile in found]
+        self.push_screen(AskChoice("Delete which?", choices), take)
+
+
+def _point_of(profile: Profile) -> OperatingPoint:
+    return OperatingPoint(frequency_mhz=profile.frequency_mhz, core_v=profile.core_v)
+
+
+def _quantity(text: str) -> float | None:
+    """A positive, finite number; None for anything else."""
+    try:
+        value = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if 0.0 < value < 1e6 else None

@@ -1,0 +1,114 @@
+"""Short questions to a person: one line of text, a choice, yes or no. Esc always means no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from controller.text import printable
+from controller.tui.widgets.panel import Panel
+
+
+class AskText(ModalScreen[str | None]):
+    """One line. `check` says what is wrong with it, or None; a wrong line is not taken, and the reason stands below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave it")]
+
+    def __init__(
+        self, title: str, hint: str = "", value: str = "", check: Callable[[str], str | None] | None = None
+    ) -> None:
+        super().__init__(classes="ask")
+        self._title, self._hint, self._value, self._check = title, hint, value, check
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box") as box:
+            box.border_title = self._title
+            yield Input(self._value, id="answer", max_length=500)
+            yield Static(self._hint, id="hint", markup=False)
+
+    def on_input_changed(self) -> None:
+        self._say(self._hint, wrong=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        wrong = self._check(event.value) if self._check is not None else None
+        if wrong is None:
+            self.dismiss(event.value)
+        else:
+            self._say(wrong, wrong=True)
+
+    def _say(self, text: str, *, wrong: bool) -> None:
+        hint = self.query_one("#hint", Static)
+        hint.update(printable(text))
+        hint.set_class(wrong, "wrong")
+
+
+class AskChoice(ModalScreen[str | None]):
+    """One of several, by arrows and enter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave it")]
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, str]], empty: str = "nothing to choose from") -> None:
+        super().__init__(classes="ask")
+        self._title, self._choices, self._empty = title, choices, empty
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box") as box:
+            box.border_title = self._title
+            if not self._choices:
+                yield Static(self._empty, markup=False)
+            yield OptionList(
+                *(Option(printable(text), id=str(at)) for at, (_, text) in enumerate(self._choices)), markup=False
+            )
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[event.option_index][0])
+
+
+class AskYesNo(ModalScreen[bool]):
+    """No is what Esc, Enter and every other way out mean."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)", "yes"),
+        Binding("n,escape,enter", "dismiss(False)", "no"),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__(classes="ask")
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box") as box:
+            box.border_title = self._title
+            yield Static(printable(self._text), markup=False)
+            yield Label("y yes    n no", markup=False)
+
+
+class HelpScreen(ModalScreen[None]):
+    """What the focused part of the screen is, and every key that works there."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,f1,q,enter", "dismiss(None)", "close")]
+
+    def __init__(self, title: str, text: str, keys: Sequence[tuple[str, str, bool]]) -> None:
+        super().__init__(classes="ask")
+        self._title, self._text, self._keys = title, text, keys
+
+    def compose(self) -> ComposeResult:
+        width = max((len(key) for key, _, _ in self._keys), default=0)
+        table = "\n".join(f"{key:>{width}}  {what}{'' if now else '  (not now)'}" for key, what, now in self._keys)
+        with Vertical(classes="box help") as box:
+            box.border_title = self._title
+            box.border_subtitle = "esc closes this"
+            yield Static(self._text, classes="words", markup=False)
+            yield Static(table, classes="table", markup=False)
+
+
+def help_of(panel: Panel | None) -> str:
+    """What a panel says of itself."""
+    return getattr(panel, "HELP", "")

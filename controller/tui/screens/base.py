@@ -1,0 +1,32 @@
+"""What every screen of the rig has: heading, key bar, the stop panel, and a beat that repaints what changed."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+from controller.tui.desk import Desk
+from controller.tui.widgets.panel import Panel
+from controller.tui.widgets.stop import StopPanel
+
+
+class RigScreen(Screen[None]):
+    """`freshen` is called by the app at most ten times a second while this screen is shown."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    def freshen(self) -> None:
+        """Repaint what looks different by now. While paused, only what a person has to see all the same."""
+        for panel in self.query(Panel):
+            if self.desk.paused_s is None or panel.id in ("heading", "keys", "stop"):
+                panel.freshen()
+
+    def on_screen_resume(self) -> None:
+        self.freshen()
+
+    def stop_panel(self) -> StopPanel:
+        return self.query_one(StopPanel)

@@ -1,0 +1,89 @@
+"""Screen 3: everything that has happened."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from controller.tui import words
+from controller.tui.screens.base import RigScreen
+from controller.tui.widgets.heading import Heading
+from controller.tui.widgets.keybar import KeyBar
+from controller.tui.widgets.log_view import Detail, LogView
+from controller.tui.widgets.stop import StopPanel
+
+
+class LogScreen(RigScreen):
+    """The log above, the marked event below."""
+
+    AUTO_FOCUS = "LogView"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "search", key_display="/", id="log.search"),
+        Binding("l", "level", "level", id="log.level"),
+        Binding("f", "follow", "follow", id="log.follow"),
+        Binding("c", "chain", "cause chain", id="log.chain"),
+        Binding("escape", "everything", "show everything", show=False, id="log.everything"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield Heading(self.desk)
+        view = LogView(self.desk)
+        yield view
+        yield Input(
+            id="search",
+            placeholder="words that a line has to have; enter keeps them, esc lifts them",
+            select_on_focus=True,
+        )
+        yield Detail(self.desk, view)
+        yield StopPanel(self.desk)
+        yield KeyBar(self.desk)
+
+    def on_mount(self) -> None:
+        self.query_one("#search", Input).display = False
+
+    @property
+    def view(self) -> LogView:
+        return self.query_one(LogView)
+
+    def freshen(self) -> None:
+        if self.desk.paused_s is None:
+            self.view.take()
+        super().freshen()
+
+    def on_log_view_moved(self) -> None:
+        self.query_one(Detail).freshen()
+
+    def action_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display = True
+        search.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.view.narrow(words=event.value)
+
+    def on_input_submitted(self) -> None:
+        self._leave_search()
+
+    def action_level(self) -> None:
+        at = words.LEVELS.index(self.view.level)
+        self.view.narrow(level=words.LEVELS[(at + 1) % len(words.LEVELS)])
+
+    def action_follow(self) -> None:
+        self.view.follow()
+
+    def action_chain(self) -> None:
+        self.view.show_chain()
+
+    def action_everything(self) -> None:
+        """Esc: no words, no chain."""
+        self.query_one("#search", Input).value = ""
+        self._leave_search()
+        self.view.narrow(words="")
+
+    def _leave_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display = bool(search.value)
+        self.view.focus()

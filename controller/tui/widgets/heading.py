@@ -1,0 +1,139 @@
+"""The two lines at the top of every screen: what this is, and the one thing that matters most right now."""
+
+from __future__ import annotations
+
+from controller.model import GuardState
+from controller.text import duration
+from controller.tui import words
+from controller.tui.desk import Desk
+from controller.tui.widgets.panel import Line, Panel, Word, crop, right
+
+SILENT_S = 1.0
+"""Without a snapshot for so long (five a second are usual), the screen says so."""
+
+
+class Heading(Panel):
+    """Name, board, state, emulation; and an alarm line that never moves anything else on the screen."""
+
+    FRAMED = False
+    DEFAULT_CSS = """
+    Heading { height: 2; dock: top; }
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(id="heading")
+        self._desk = desk
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        return [self._title(width), crop(self._alarm(width), width)]
+
+    def _title(self, width: int) -> Line:
+        desk, board, info = self._desk, self._desk.board, self._desk.info
+        left: list[Word] = [(" hashbridge ", "title")]
+        if info is not None:
+            names = list(desk.store.boards)
+            which = f" {names.index(info.name) + 1}/{len(names)}" if len(names) > 1 else ""
+            left.append((f" {info.name}{which} ", "value"))
+        if board is not None:
+            text, look = words.STATES[board.state]
+            if not desk.store.line.up:
+                text, look = f"({text})", "stale"
+            left += [(" ", ""), (f" {text} ", look)]
+            if board.work is not None and board.work.running:
+                left.append((f"  {board.work.kind} {duration(board.work.elapsed_s)}", ""))
+        if desk.playback is not None:
+            left.append(("  RECORDING ", "mark"))
+        end: list[Word] = []
+        if board is not None:
+            if board.emulated:
+                text = "EMULATED"
+                if width >= 100:
+                    text = f"EMULATED  seed {board.seed}  one hash = {words.dilution(board.dilution)}"
+                end.append((f" {text} ", "mark"))
+            end.append((f" {words.clock(board.at_utc)} UTC ", "label"))
+        return right(left, end, width)
+
+    def _alarm(self, width: int) -> Line:
+        desk, store, board = self._desk, self._desk.store, self._desk.board
+        now_s = store.now()
+        if not store.line.up:
+            since = duration(now_s - store.line.since_s)
+            if board is None:
+                return [(f" {store.line.why or 'connecting'} … {since}", "warn")]
+            return [
+                (f" LOST {since} ", "alarm"),
+                (f" {store.line.why}. What is shown is the last that was known.", "bad"),
+            ]
+        if board is None:
+            return [(" waiting for the first readings", "label")]
+        silence_s = store.silence_s() or 0.0
+        if desk.playback is None and silence_s > SILENT_S:
+            return [
+                (f" SILENT {duration(silence_s)} ", "alarm"),
+                (" the rig says nothing; its sentinel watches it", "bad"),
+            ]
+        if desk.paused_s is not None:
+            return [
+                (f" PAUSED {duration(now_s - desk.paused_s)} ", "mark"),
+                ("  ", ""),
+                ("p", "key"),
+                (" goes on", "label"),
+            ]
+        if board.state is GuardState.UNPROTECTED:
+            why = board.latched.detail if board.latched is not None else ""
+            return [(" UNPROTECTED ", "alarm"), (f" nobody can cut the rail: PULL THE SUPPLY. {why}", "bad")]
+        if board.latched is not None:
+            fault = board.latched
+            sensor = f" ({fault.sensor})" if fault.sensor else ""
+            return [(f" {fault.cause.value.upper()}{sensor} ", "alarm"), (f" {fault.detail}", "bad")]
+        if board.pending is not None:
+            return self._trial(width)
+        if desk.playback is not None:
+            return self._position(width)
+        others = [
+            name for name in store.boards if name != board.board and (other := store.board(name)) and other.latched
+        ]
+        if others:
+            return [(f" LATCHED: {', '.join(others)} ", "alarm"), ("  ", ""), ("] ", "key"), ("shows it", "label")]
+        newest = next((row.event for row in reversed(store.log) if words.level(row.event) != "detail"), None)
+        if newest is not None:
+            return [(f" {words.clock(newest.at_utc)} {words.kind(newest)}: {words.summary(newest)}", "label")]
+        return []
+
+    def _trial(self, width: int) -> Line:
+        board = self._desk.board
+        assert board is not None
+        assert board.pending is not None
+        left_s = self._desk.store.trial_left_s(board) or 0.0
+        if board.pending.refused is not None:
+            return [(" WAY BACK REFUSED ", "alarm"), (f" {board.pending.refused}", "bad")]
+        return right(
+            [
+                (f" ON TRIAL {left_s:3.0f} s ", "alarm"),
+                (f" {words.point(board.point.requested)}", "value"),
+                (f"  else back to {words.point(board.pending.revert_to)}", "label"),
+            ],
+            [("k", "key"), (" keep  ", ""), ("u", "key"), (" back ", "")],
+            width,
+        )
+
+    def _position(self, width: int) -> Line:
+        playback = self._desk.playback
+        assert playback is not None
+        room = max(4, width - 60)
+        share = playback.position_s / playback.duration_s if playback.duration_s > 0 else 1.0
+        at = min(room - 1, int(share * room))
+        sign = "▶" if playback.playing else "‖"
+        return [
+            (
+                f" {sign} {duration(playback.position_s)} of {duration(playback.duration_s)}  ×{playback.speed:g}  ",
+                "value",
+            ),
+            ("━" * at, "trace"),
+            ("●", "mark"),
+            ("─" * (room - 1 - at), "label"),
+            ("  space", "key"),
+            (" play  ", "label"),
+            (", .", "key"),
+            (" seek", "label"),
+        ]

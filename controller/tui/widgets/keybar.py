@@ -1,0 +1,38 @@
+"""The last line of every screen: the keys that do something here, in grey those that cannot now, and STOP always."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.tui.desk import Desk
+from controller.tui.widgets.panel import Line, Panel, Word, right
+
+_STOP: Final = (("^X", "key"), (" STOP ", "alarm"))
+
+
+class KeyBar(Panel):
+    """Made of the bindings that the screen has at this moment."""
+
+    FRAMED = False
+    DEFAULT_CSS = """
+    KeyBar { height: 1; dock: bottom; }
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(id="keys")
+        self._desk = desk
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        keys: list[Word] = [(" ", "")]
+        seen: set[str] = set()
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not binding.show or binding.action in seen:
+                continue
+            seen.add(binding.action)
+            key = binding.key_display or self.app.get_key_display(binding)
+            keys += [
+                (key, "key" if active.enabled else "off"),
+                (f" {binding.description}  ", "" if active.enabled else "off"),
+            ]
+        return [right(keys, [(" ", ""), *_STOP], width)]

@@ -1,0 +1,122 @@
+"""What the board reads: value, unit, limits as a bar, age and quality. Unknown is a dash, old is grey with its age."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.model import BoardInfo, BoardSnapshot, Channel, Envelope, Quality, Reading
+from controller.tui import words
+from controller.tui.desk import Desk
+from controller.tui.widgets.gauge import bar, look_of, sign_of
+from controller.tui.widgets.panel import Line, Panel, Word, fit
+
+_FIRST: Final = (
+    Channel.CHIP_C,
+    Channel.VR_C,
+    Channel.INPUT_V,
+    Channel.CORE_V,
+    Channel.CORE_A,
+    Channel.CORE_W,
+    Channel.POWER_W,
+    Channel.INPUT_W,
+    Channel.FAN_RPM,
+    Channel.FREQUENCY_MHZ,
+    Channel.FAN_RATIO,
+    Channel.RESET_RELEASED,
+    Channel.STATUS_WORD,
+)
+_BAR_FROM: Final = 50
+"""Panels narrower than this have no room for bars."""
+_DOWNWARD: Final = frozenset({Channel.INPUT_V})
+"""Channels that are dangerous when they fall."""
+
+
+def axis(channel: Channel, e: Envelope) -> tuple[float, float, float] | None:
+    """Lowest, soft and hard value of the channels that have a limit above."""
+    return {
+        Channel.CHIP_C: (20.0, float(e.chip_c_warn), float(e.chip_c_trip)),
+        Channel.VR_C: (20.0, float(e.vr_c_warn), float(e.vr_c_trip)),
+        Channel.CORE_V: (float(e.core_v.low) * 0.9, float(e.core_v.high), float(e.core_v_hard)),
+        Channel.CORE_A: (0.0, float(e.core_a_warn), float(e.core_a_trip)),
+        Channel.POWER_W: (0.0, float(e.power_operator_w), float(e.power_operator_w) * 1.05),
+        Channel.INPUT_W: (0.0, float(e.power_operator_w), float(e.power_operator_w) * 1.05),
+        Channel.FREQUENCY_MHZ: (0.0, float(e.frequency_mhz.high), float(e.frequency_hard_mhz)),
+    }.get(channel)
+
+
+class Readings(Panel):
+    """All channels of the board, as many as there is room for."""
+
+    HELP = (
+        "Each line is one channel as it was last read. The bar ends at the limit that trips (┃); ┊ is where a warning "
+        "begins. ? in front means one doubtful sample, ! a channel that is not to be trusted; what is wrong stands "
+        "beside it. A value that is older than it should be is grey and says its age. A dash is unknown; zero is a "
+        "measurement."
+    )
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(id="readings")
+        self._desk = desk
+        self.border_title = "Readings"
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        board, info = self._desk.board, self._desk.info
+        if board is None or info is None:
+            return [[("nothing read yet", "label")]]
+        known = [channel for channel in _FIRST if channel in board.channels]
+        known = [channel for channel in known if not _never(channel, board)]
+        return [self._row(channel, board.channels[channel], info, width) for channel in known[:height]]
+
+    def _row(self, channel: Channel, reading: Reading, info: BoardInfo, width: int) -> Line:
+        store = self._desk.store
+        limits = axis(channel, info.envelope)
+        stale = store.is_stale(info, channel, reading) or not store.line.up
+        text = words.reading(channel, reading.value)
+        look, sign = "value", " "
+        if limits is not None:
+            look, sign = look_of(reading.value, *limits[1:]), sign_of(reading.value, *limits[1:])
+        elif channel is Channel.INPUT_V and reading.value is not None:
+            look, sign = _input(reading.value, info.envelope)
+        if reading.quality is not Quality.GOOD:
+            sign = "?" if reading.quality is Quality.SUSPECT else "!"
+            look = "warn" if reading.quality is Quality.SUSPECT else "bad"
+        if stale or reading.value is None:
+            look = "stale"
+        shown = words.CHANNELS[channel]
+        line: list[Word] = [
+            (f"{sign} ", look if sign != " " else ""),
+            (f"{shown.label:<10}", "label"),
+            (f"{text:>12}", look),
+        ]
+        room = width - 24
+        if stale:
+            age = f" {store.age_s(reading):.1f} s old"
+            line.append((fit(age, room), "stale"))
+            room -= len(age)
+        if reading.quality is not Quality.GOOD and reading.evidence:
+            line.append((fit(f" {reading.evidence}", room), look if look != "stale" else "warn"))
+        elif not stale and width >= _BAR_FROM and limits is not None:
+            line += [(" ", ""), *bar(room - 2, *limits, reading.value)]
+        elif not stale and width >= _BAR_FROM:
+            line.append((fit(f" {_remark(channel, info)}", room), "label"))
+        return line
+
+
+def _never(channel: Channel, board: BoardSnapshot) -> bool:
+    """A channel that this board has no sensor for."""
+    reading = board.channels[channel]
+    return channel is Channel.INPUT_W and reading.value is None
+
+
+def _input(value: float, e: Envelope) -> tuple[str, str]:
+    if value <= e.input_v_low_trip or value >= e.input_v_high_trip:
+        return "bad", "‼"
+    return ("warn", "▼") if value <= e.input_v_low_warn else ("value", " ")
+
+
+def _remark(channel: Channel, info: BoardInfo) -> str:
+    e = info.envelope
+    if channel is Channel.INPUT_V:
+        low = f"trips below {e.input_v_low_trip:g}, warns below {e.input_v_low_warn:g}"
+        return f"{low}, trips above {e.input_v_high_trip:g}"
+    return ""
