@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 START_S = 30.0
 GREETING_S = 5.0
 END_S = 20.0
+MESSAGES_AT_ONCE = 500
 
 
 class _Bell:
@@ -222,7 +223,9 @@ class LiveRig:
     async def _read_on(self) -> None:
         try:
             while True:
-                self._take(await self._read())
+                for _ in range(MESSAGES_AT_ONCE):
+                    self._take(await self._read())
+                await asyncio.sleep(0)  # what is buffered comes without a wait; others want their turn in a flood
         except Unplugged as error:
             self._end(error)
         except ProtocolError as error:
