@@ -177,7 +177,9 @@ class Profiles:
         text = _read(path)
         known = _parse(path, text)
         if profile.name in known and not replace:
-            raise UsageError("name", profile.name, "a name that is not taken, unless the old one is to be replaced")
+            raise UsageError(
+                "name", profile.name, "a name that is not taken, unless it is to replace the old one (--replace)"
+            )
         if profile.saved is None:
             profile = profile.model_copy(update={"saved": self._utc().replace(microsecond=0)})
         document = tomlkit.document() if text is None else _document(path, text)

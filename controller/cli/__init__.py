@@ -13,6 +13,7 @@ VERBS: Final[Mapping[str, str]] = {
     "tui": "the screens: watch, tune and stop a rig, or look at a recording",
     "run": "power a board up, hash for a while, make it safe, print the result",
     "set": "move the clock or the core voltage of a running rig",
+    "profile": "named operating points: save, list, load, delete",
     "emulate": "serve an emulated board on two pseudo-terminals",
     "record": "run, and keep every byte of both ports in a file",
     "replay": "print the frames of a recording with time, direction and meaning",

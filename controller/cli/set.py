@@ -12,13 +12,13 @@ from controller.cli.exits import Exit
 from controller.cli.live import add_rig_option, choose_board
 from controller.cli.quantities import parse_frequency, parse_voltage
 from controller.cli.status import newest
-from controller.cli.talk import Talk, number
-from controller.model import BoardSnapshot, OperatingPoint, SetOperatingPoint
+from controller.cli.talk import Talk
+from controller.cli.trial import Moved, add_trial_option, checked_note, move, parse_keep_within, point_text
+from controller.model import PointStatus, SetOperatingPoint
 from controller.port import LiveRig
 from drivers.errors import UsageError
 
 SCHEMA: Final = "hashbridge.set/1"
-_SEEN_WAIT_S: Final = 3.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -27,50 +27,59 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz")
     parser.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V")
     parser.add_argument("--preset", action="store_true", help="allow more than 50 MHz and 50 mV at once")
+    parser.add_argument("--note", metavar="TEXT", default="", help="why, for the history")
+    parser.add_argument("--dry-run", action="store_true", help="ask the guard and change nothing: exit 0 or 6")
+    add_trial_option(parser)
     parser.add_argument("--json", action="store_true", help="one object: requested, granted, achieved")
 
 
 def run(arguments: Namespace) -> int:
     if arguments.frequency is None and arguments.voltage is None:
         raise UsageError("set", None, "--frequency, --voltage or both")
+    if arguments.dry_run and arguments.keep_within is not None:
+        raise UsageError("--keep-within", arguments.keep_within, "not with --dry-run, which changes nothing")
     command = SetOperatingPoint(
         frequency_mhz=None if arguments.frequency is None else parse_frequency(arguments.frequency),
         core_v=None if arguments.voltage is None else parse_voltage(arguments.voltage),
         preset=arguments.preset,
+        keep_within_s=parse_keep_within(arguments.keep_within),
+        dry_run=arguments.dry_run,
+        note=checked_note(arguments.note),
     )
     return asyncio.run(_run(arguments, command))
 
 
 async def _run(arguments: Namespace, command: SetOperatingPoint) -> int:
+    talk = Talk(arguments.quiet)
     async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
         board = choose_board(rig, arguments.board)
-        await newest(rig)
-        await rig.request(board, command)
-        after = await _read_back(rig, board)
-    if after is None:
-        Talk(arguments.quiet).warn("done, but no snapshot came afterwards")
+        before = await newest(rig)
+        if command.dry_run:
+            await rig.request(board, command)
+            point = next(found.point for found in before.boards if found.board == board)
+            _tell(arguments, board, point, None)
+            return Exit.OK
+        moved = await move(rig, board, command, talk)
+    if moved.after is not None:
+        _tell(arguments, board, moved.after.point, moved.kept)
+    return exit_of(moved, talk)
+
+
+def exit_of(moved: Moved, talk: Talk) -> Exit:
+    """0 for a point that stays, 1 for one that has gone back."""
+    if moved.kept is False:
+        return Exit.FAILED
+    if moved.after is None:
+        talk.warn("done, but no snapshot came afterwards")
         return Exit.LINK
-    if arguments.json:
-        print(json.dumps({"schema": SCHEMA, "board": board, **after.point.model_dump(mode="json")}))
-    else:
-        print(f"{board}: requested {_point(after.point.requested)}, achieved {_point(after.point.achieved)}")
     return Exit.OK
 
 
-async def _read_back(rig: LiveRig, board: str) -> BoardSnapshot | None:
-    """The first snapshot that was taken after the command was done: it shows what is, not what was asked for."""
-    stale = True
-    try:
-        async with asyncio.timeout(_SEEN_WAIT_S):
-            async for snapshot in rig.snapshots():
-                if stale:
-                    stale = False
-                    continue
-                return next((found for found in snapshot.boards if found.board == board), None)
-    except TimeoutError:
-        return None
-    return None
-
-
-def _point(point: OperatingPoint) -> str:
-    return f"{number(point.frequency_mhz, 2, 'MHz')} at {number(point.core_v, 3, 'V')}"
+def _tell(arguments: Namespace, board: str, point: PointStatus, kept: bool | None) -> None:
+    if arguments.json:
+        said = {"kept": kept, "dry_run": arguments.dry_run}
+        print(json.dumps({"schema": SCHEMA, "board": board, **point.model_dump(mode="json"), **said}))
+    elif arguments.dry_run:
+        print(f"{board}: the guard allows it; nothing was changed, requested is {point_text(point.requested)}")
+    else:
+        print(f"{board}: requested {point_text(point.requested)}, achieved {point_text(point.achieved)}")

@@ -25,16 +25,17 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     """An environment with directories of its own, short enough for sockets."""
     place = tmp_path_factory.mktemp("hb")
     runtime, state = place / "r", place / "s"
-    yield {**child_environment(), "HASHBRIDGE_RUNTIME_DIR": str(runtime), "HASHBRIDGE_STATE_DIR": str(state)}
+    own = {"RUNTIME": runtime, "STATE": state, "CONFIG": place / "c"}
+    yield {**child_environment(), **{f"HASHBRIDGE_{name}_DIR": str(path) for name, path in own.items()}}
     leftovers = sorted(path.name for path in runtime.rglob("*") if not path.is_dir())
     assert leftovers == []
 
 
-def _start(places: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+def _start(places: dict[str, str], *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
     # Ctrl+C has to mean something to the child even where this process was started with it ignored.
     return subprocess.Popen(
         child_command(*arguments),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -204,6 +205,40 @@ def test_a_dilution_needs_an_emulator_behind_the_port(places: dict[str, str], tm
         _end(emulator)
     assert code == 2
     assert "256, which the emulator" in err
+
+
+def test_a_running_board_is_moved_on_trial_and_kept_at_a_terminal_alone(places: dict[str, str]) -> None:
+    with _start(places, "run", "--emulate", "bitaxe-gamma", "--json") as process:
+        try:
+            _say(process, "answers")
+            code, out, err = _run(places, "profile", "save", "now")
+            assert (code, out) == (0, ""), err
+            assert "now is saved: 525.00 MHz at 1.150 V" in err
+            code, _, err = _run(places, "set", "--frequency", "550", "--dry-run")
+            assert code == 0, err
+            code, out, err = _run(places, "set", "--frequency", "650", "--dry-run", "--json")
+            assert (code, out) == (6, ""), err
+            code, out, err = _run(places, "set", "--frequency", "550", "--keep-within", "1", "--note", "try", "--json")
+            assert code == 1, err
+            assert json.loads(out)["kept"] is False
+            assert json.loads(out)["requested"] == {"frequency_mhz": 525.0, "core_v": 1.15}
+            line = ("--board", "bitaxe-gamma", "--frequency", "500", "--voltage", "1120", "--note", "in the night")
+            assert _run(places, "profile", "save", "quiet", *line)[0] == 0
+            master, slave = os.openpty()
+            with _start(places, "profile", "load", "quiet", "--keep-within", "60", stdin=slave) as loading:
+                os.close(slave)
+                _say(loading, "Enter keeps it")
+                os.write(master, b"\n")
+                out, err = loading.communicate(timeout=PATIENCE_S)
+            os.close(master)
+            assert loading.returncode == 0, err
+            assert "requested 500.00 MHz at 1.120 V" in out
+            code, out, _ = _run(places, "profile", "list", "--json")
+            assert [profile["name"] for profile in json.loads(out)["profiles"]] == ["now", "quiet"]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
 
 
 def _lives(pid: int) -> bool:
