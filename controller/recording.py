@@ -59,9 +59,8 @@ class RecordedRig:
         self._duration_s = 0.0
         self._playing = False
         self._speed = 1.0
-        self._left_at_s = 0.0
-        """The position when it was last told anything, and when that was."""
-        self._since_s = 0.0
+        self._left_at_s = self._since_s = 0.0
+        """The position when something was last changed, and the clock then."""
         self._changed = asyncio.Event()
 
     @classmethod
