@@ -18,6 +18,7 @@ from drivers.boards.board import Envelope as Envelope
 from drivers.boards.board import Protection as Protection
 
 NOTE_CHARACTERS: Final = 500
+KEEP_WITHIN_MIN_S: Final = 1.0
 KEEP_WITHIN_MAX_S: Final = 3600.0
 
 
@@ -255,7 +256,7 @@ class SetOperatingPoint(Model):
     frequency_mhz: float | None = None
     core_v: float | None = None
     preset: bool = False
-    keep_within_s: float | None = Field(default=None, ge=1.0, le=KEEP_WITHIN_MAX_S)
+    keep_within_s: float | None = Field(default=None, ge=KEEP_WITHIN_MIN_S, le=KEEP_WITHIN_MAX_S)
     dry_run: bool = False
     note: str = Field(default="", max_length=NOTE_CHARACTERS)
 
@@ -393,6 +394,7 @@ class PointPending(EventBase):
     kind: Literal["point_pending"] = "point_pending"
     point: OperatingPoint
     revert_to: OperatingPoint
+    until_s: float
     keep_within_s: float
     note: str = ""
 

@@ -34,6 +34,7 @@ from tomlkit.items import Comment, Item, Null, Table, Whitespace
 from controller import paths
 from controller.model import (
     KEEP_WITHIN_MAX_S,
+    KEEP_WITHIN_MIN_S,
     NOTE_CHARACTERS,
     Command,
     GuardState,
@@ -47,7 +48,6 @@ from drivers.boards import BOARDS
 from drivers.errors import Refused, UnknownPart, UsageError
 
 SCHEMA: Final = "hashbridge.profiles/1"
-KEEP_WITHIN_MIN_S: Final = 1.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-](?:[A-Za-z0-9 _.-]{0,38}[A-Za-z0-9_.-])?")
 _KEYS: Final = "frequency_mhz, core_v, note, saved"

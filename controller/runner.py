@@ -237,6 +237,7 @@ class BoardRunner(Warden):
             self.name,
             point=self.guard.requested,
             revert_to=trial.revert_to,
+            until_s=trial.until_s,
             keep_within_s=trial.keep_within_s,
             note=command.note,
         )

@@ -18,6 +18,7 @@ from controller.cli.quantities import parse_seconds
 from controller.cli.talk import Talk, number
 from controller.model import (
     KEEP_WITHIN_MAX_S,
+    KEEP_WITHIN_MIN_S,
     NOTE_CHARACTERS,
     BoardSnapshot,
     Command,
@@ -34,7 +35,6 @@ from controller.model import (
     SetOperatingPoint,
     StateChanged,
 )
-from controller.profiles import KEEP_WITHIN_MIN_S
 from drivers.errors import HashbridgeError, Refused, Unplugged, UsageError
 
 SEEN_WAIT_S: Final = 3.0

@@ -17,15 +17,16 @@ from typing import Final
 from controller.attach import Target, attach, choose_rig, host_config, known_board, sentinel_report
 from controller.cli.attach import KEYS, add_target_options, where_of
 from controller.cli.exits import Exit, exit_for, explain
-from controller.cli.quantities import parse_seconds
 from controller.cli.talk import Talk
+from controller.cli.trial import parse_keep_within
 from controller.files import new_file, readable_file
-from controller.model import KEEP_WITHIN_MAX_S, RigPort, SafeOffRecord
+from controller.model import RigPort, SafeOffRecord
 from controller.paths import state_dir
 from controller.port import LiveRig
 from controller.profiles import Profiles
 from controller.recording import RecordedRig
 from controller.tui.app import HashbridgeApp
+from controller.tui.desk import KEEP_WITHIN_S
 from drivers.errors import UsageError
 
 _COLOURS_16: Final = ("ansi-dark", "ansi-light")
@@ -38,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     choice.add_argument("--open", metavar="FILE", help="a journal, opened like a rig that can be played and sought in")
     screen = parser.add_argument_group("screen")
     screen.add_argument("--start", action="store_true", help="power up at stock and hash as soon as the rig is there")
-    screen.add_argument("--keep-within", metavar="S", default="10", help="how long a change waits to be kept (10)")
+    screen.add_argument("--keep-within", metavar="S", help=f"how long a change waits to be kept ({KEEP_WITHIN_S:g})")
     screen.add_argument("--theme", metavar="NAME", help=f"one of {', '.join(_THEMES)}; ansi-* have 16 colours")
     files = parser.add_argument_group("files")
     files.add_argument(
@@ -73,13 +74,11 @@ def understand(arguments: Namespace) -> Wish:
     for option in ("start", "journal", "record", "board", "seed", "dilution", "solved"):
         if getattr(arguments, option) not in (None, False) and not owner:
             raise UsageError(f"--{option}", getattr(arguments, option), "only with --emulate or --port")
-    keep_within_s = parse_seconds(arguments.keep_within, "--keep-within")
-    if not 1.0 <= keep_within_s <= KEEP_WITHIN_MAX_S:
-        raise UsageError("--keep-within", arguments.keep_within, f"1 s to {KEEP_WITHIN_MAX_S:g} s")
+    keep_within_s = parse_keep_within(arguments.keep_within)
     if arguments.theme not in (None, *_THEMES):
         raise UsageError("--theme", arguments.theme, f"one of {', '.join(_THEMES)}")
     return Wish(
-        keep_within_s=keep_within_s,
+        keep_within_s=KEEP_WITHIN_S if keep_within_s is None else keep_within_s,
         theme=arguments.theme or _usual_theme(),
         recording=None if arguments.open is None else readable_file(arguments.open, "--open"),
         journal=None if arguments.journal is None else new_file(arguments.journal, "--journal"),

@@ -16,6 +16,7 @@ from textual.theme import Theme
 
 from controller.model import (
     KEEP_WITHIN_MAX_S,
+    KEEP_WITHIN_MIN_S,
     Command,
     GuardState,
     Playback,
@@ -25,7 +26,7 @@ from controller.model import (
     SetOperatingPoint,
     StartWork,
 )
-from controller.profiles import KEEP_WITHIN_MIN_S, Profiles
+from controller.profiles import Profiles
 from controller.text import printable
 from controller.tui.desk import KEEP_WITHIN_S, Answer, Desk, Verdict
 from controller.tui.screens.base import RigScreen

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from controller import paths
-from controller.model import GuardState, PowerUp, SetOperatingPoint
-from controller.profiles import KEEP_WITHIN_MIN_S, SCHEMA, Profile, Profiles, check_point, command_for
+from controller.model import KEEP_WITHIN_MIN_S, GuardState, PowerUp, SetOperatingPoint
+from controller.profiles import SCHEMA, Profile, Profiles, check_point, command_for
 from drivers.errors import Refused, UnknownPart, UsageError
 from tests.scenarios.gamma import NAME, stand
 
