@@ -25,6 +25,7 @@ REGULATOR_K_PER_W: Final = 1.2
 SINK_S: Final = 95.0
 _SLOPE_MAX_C_PER_S: Final = 0.6
 """A fresh power step moves the die by degrees a second for its first second; that is not the sink warming up."""
+_ROUGH_FROM_K: Final = 5.0
 _ROUNDS: Final = 30
 _RUNAWAY_C: Final = 150.0
 
@@ -36,6 +37,8 @@ class Prediction:
     channels: Mapping[Channel, float]
     binds: str | None
     """The first limit that would be reached: "chip_c 76.2 of 75.0: trips"; None when none would."""
+    rough: bool = False
+    """The board is still far from settled: most of the temperature is carried on from how fast it rises."""
 
 
 def predict(
@@ -74,7 +77,7 @@ def predict(
         value = _good(channels, channel)
         if value is not None:
             found[channel] = value + _pending_k(slopes_c_per_s, channel) + k_per_w * (to_w - settled_w)
-    return Prediction(found, first_limit(envelope, found))
+    return Prediction(found, first_limit(envelope, found), rough=abs(pending_k) > _ROUGH_FROM_K)
 
 
 def limits(envelope: Envelope) -> tuple[tuple[Channel, float, float], ...]:

@@ -104,7 +104,7 @@ class Point(_Facts):
                 [
                     (f"{chain.chip:<10}", "label"),
                     (f"{len(chain.chips)} of {chain.expected_chips} chips", "" if complete else "bad"),
-                    (f"  difficulty {chain.ticket_difficulty}", "label"),
+                    (f"  ticket {chain.ticket_difficulty}", "label"),
                 ]
             )
         return lines[:height]

@@ -153,7 +153,8 @@ class VerdictPanel(Panel):
             channels = prediction.channels
             power = number(channels.get(Channel.POWER_W), 1, "W")
             die = number(channels.get(Channel.CHIP_C), 0, "°C")
-            lines.append([("estimate ", "label"), (f"{power}, die {die}", "value")])
+            rough = "  rough: not settled yet" if prediction.rough else ""
+            lines.append([("estimate ", "label"), (f"{power}, die {die}", "value"), (rough, "label")])
             if prediction.binds is None:
                 lines.append([("binds    ", "label"), ("nothing", "good")])
             else:
