@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import cast
 
 from controller import wire
-from controller.model import RigPort, SafeOffDone, SafeOffRecord
-from drivers.errors import HashbridgeError, ProtocolError, UnexpectedReply, UsageError
+from controller.model import RigPort, SafeOff, SafeOffDone, SafeOffRecord
+from drivers.errors import HashbridgeError, ProtocolError, Refused, UnexpectedReply, UsageError
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 256 * 1024
 BATCH_BYTES = 64 * 1024
 REQUESTS_AT_ONCE = 32
+"""Of one client. More are refused at once: they must not queue up in front of a safe-off, which always gets through."""
+ANSWERS_BYTES = 4 * BUFFER_BYTES
+"""A client that asks and asks and reads no answer is hung up on."""
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
@@ -171,8 +174,13 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _answer(self, message: wire.FromRig) -> None:
-        if self._transport is not None:
-            self._transport.write(wire.encode(message))
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > ANSWERS_BYTES:
+            log.warning("a client that does not read its answers was hung up on")
+            self._transport.abort()
+            return
+        self._transport.write(wire.encode(message))
 
     def _hang_up(self, error: HashbridgeError) -> None:
         """The far side is no client of ours. The rig goes on as if it had never been there."""
@@ -213,9 +221,12 @@ class Connection(asyncio.Protocol):
             allowed = ", ".join(sorted(self._server.boards))
             self._finish(request.id, UsageError("board", request.request.board, allowed))
             return
+        urgent = isinstance(request.request.command, SafeOff)
+        if self._open_requests >= REQUESTS_AT_ONCE and not urgent:
+            error = Refused("busy", f"{REQUESTS_AT_ONCE} requests of this client are under way")
+            self._finish(request.id, error)
+            return
         self._open_requests += 1
-        if self._open_requests >= REQUESTS_AT_ONCE and self._transport is not None:
-            self._transport.pause_reading()
         task = asyncio.get_running_loop().create_task(self._carry_out(request))
         self._server.tasks.add(task)
         task.add_done_callback(lambda done: self._done(request.id, done))
@@ -226,8 +237,6 @@ class Connection(asyncio.Protocol):
     def _done(self, number: int, task: asyncio.Task[None]) -> None:
         self._server.tasks.discard(task)
         self._open_requests -= 1
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
         if task.cancelled():
             self._finish(number, ProtocolError("the rig is ending"))
             return

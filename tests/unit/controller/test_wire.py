@@ -20,6 +20,7 @@ from controller.model import (
     Command,
     Event,
     Note,
+    PowerDown,
     PowerUp,
     SafeOff,
     SafeOffDone,
@@ -355,6 +356,40 @@ async def test_a_client_that_does_not_read_delays_nobody_and_loses_no_event(tmp_
         assert seqs == list(range(1, count + 1))
         assert len(snapshots) < count
         writer.close()
+
+
+@real_time
+async def test_a_safe_off_gets_past_any_number_of_requests_that_are_stuck(tmp_path: Path) -> None:
+    async with Serving(tmp_path) as serving, await LiveRig.connect(serving.path) as client:
+        serving.rig.hold = asyncio.Event()
+        stuck = [
+            asyncio.create_task(client.request("gamma", PowerDown())) for _ in range(3 * server_module.REQUESTS_AT_ONCE)
+        ]
+        urgent = asyncio.create_task(client.request("gamma", SafeOff()))
+        refused = stuck[server_module.REQUESTS_AT_ONCE :]
+        await asyncio.wait(refused, timeout=5.0)
+        await asyncio.sleep(0.1)
+        assert ("gamma", SafeOff()) in serving.rig.asked
+        assert all("32 requests of this client" in str(task.exception()) for task in refused)
+        serving.rig.hold.set()
+        await urgent
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+
+@real_time
+async def test_a_client_that_asks_without_end_and_reads_nothing_is_hung_up_on(tmp_path: Path) -> None:
+    async with Serving(tmp_path) as serving:
+        _, writer = await serving.raw()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        line = b'{"id":1,"request":{"board":"nobody","command":{"kind":"safe_off"}}}\n'
+
+        async def ask_on() -> None:
+            while True:
+                writer.write(line * 1000)
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await ask_on()
 
 
 @real_time
