@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -34,8 +35,9 @@ from controller.tui.screens.log import LogScreen
 from controller.tui.screens.tune import TuneScreen
 from controller.tui.widgets.facts import event_line
 from controller.tui.widgets.panel import Panel
-from drivers.errors import HashbridgeError
+from drivers.errors import HashbridgeError, UsageError
 
+_T = TypeVar("_T")
 SPEEDS: Final = (1.0, 2.0, 5.0, 10.0, 60.0)
 
 
@@ -381,70 +383,59 @@ class HashbridgeApp(RigClient):
     # --- profiles -----------------------------------------------------------------------------------------------------
 
     def action_profiles(self) -> None:
-        """Stage a named point, save the present one under a name, or delete one."""
+        """Stage a named point, save the staged one under a name, or delete one."""
         info, profiles = self.desk.info, self.profiles
-        if info is None or profiles is None:
-            return
-        try:
-            found = profiles.list(info.kind)
-        except (HashbridgeError, OSError) as error:
-            self.say(str(error), "error")
+        if info is not None and profiles is not None:
+            self.run_worker(self._choose_profile(info, profiles), name="profiles", exit_on_error=True)
+
+    async def _choose_profile(self, info: BoardInfo, profiles: Profiles) -> None:
+        found = await self._on_disk(profiles.list, info.kind)
+        if found is None:
             return
         choices = [
             (f"load {profile.name}", f"{profile.name:<16} {words.point(_point_of(profile))}  {profile.note}")
             for profile in found
         ]
         choices.append(("save", f"save {words.point(self.desk.staged)} under a name"))
-        if found:
-            choices.append(("delete", "delete one"))
+        choices += [(f"delete {profile.name}", f"delete {profile.name}") for profile in found]
+        choice = await self.push_screen_wait(AskChoice(f"Profiles of {info.title}", choices))
+        what, _, name = (choice or "").partition(" ")
+        if what == "load":
+            profile = next(each for each in found if each.name == name)
+            self.desk.stage(_point_of(profile), preset=profile.name)
+            self.switch_mode("tune")
+        elif what == "delete":
+            await self._on_disk(profiles.delete, info.kind, name)
+        elif what == "save":
+            await self._save_profile(info, profiles, {profile.name for profile in found})
 
-        def take(choice: str | None) -> None:
-            if choice is None:
-                return
-            if choice == "save":
-                self._save_profile(info, profiles)
-            elif choice == "delete":
-                self._delete_profile(info, profiles, found)
-            else:
-                profile = next(each for each in found if f"load {each.name}" == choice)
-                self.desk.stage(_point_of(profile), preset=profile.name)
-                self.switch_mode("tune")
-
-        self.push_screen(AskChoice(f"Profiles of {info.title}", choices), take)
-
-    def _save_profile(self, info: BoardInfo, profiles: Profiles) -> None:
+    async def _save_profile(self, info: BoardInfo, profiles: Profiles, taken: Collection[str]) -> None:
         staged = self.desk.staged
         if staged.frequency_mhz is None or staged.core_v is None:
             self.say("no point to save yet", "warning")
             return
         frequency_mhz, core_v = staged.frequency_mhz, staged.core_v
 
-        def save(text: str) -> str | None:
+        def check(text: str) -> str | None:
             try:
-                profiles.save(info.kind, Profile.make(text.strip(), frequency_mhz, core_v))
-            except (HashbridgeError, OSError) as error:
+                name = Profile.make(text.strip(), frequency_mhz, core_v).name
+            except UsageError as error:
                 return str(error)
+            return f"name: {name!r} is taken; delete it first, or choose another" if name in taken else None
+
+        text = await self.push_screen_wait(AskText("Save as", words.point(staged), check=check))
+        if text is not None:
+            profile = Profile.make(text.strip(), frequency_mhz, core_v)
+            if await self._on_disk(profiles.save, info.kind, profile) is not None:
+                self.say(f"saved as {profile.name}")
+
+    async def _on_disk(self, what: Callable[..., _T], *arguments: object) -> _T | None:
+        """In a thread: a slow disk must not stop the screen. None, and a toast, when it went wrong."""
+        try:
+            return await asyncio.to_thread(what, *arguments)
+        except (HashbridgeError, OSError) as error:
+            self.say(str(error), "error")
             return None
-
-        def told(text: str | None) -> None:
-            if text is not None:
-                self.say(f"saved as {text.strip()}")
-
-        self.push_screen(AskText("Save as", words.point(staged), check=save), told)
-
-    def _delete_profile(self, info: BoardInfo, profiles: Profiles, found: Sequence[Profile]) -> None:
-        def take(name: str | None) -> None:
-            if name is None:
-                return
-            try:
-                profiles.delete(info.kind, name)
-            except (HashbridgeError, OSError) as error:
-                self.say(str(error), "error")
-            else:
-                self.say(f"deleted {name}")
-
-        choices = [(profile.name, f"{profile.name:<16} {words.point(_point_of(profile))}") for profile in found]
-        self.push_screen(AskChoice("Delete which?", choices), take)
 
 
 def _point_of(profile: Profile) -> OperatingPoint:

@@ -46,7 +46,7 @@ class Heading(Panel):
         end: list[Word] = []
         if board is not None:
             if board.emulated:
-                text = "EMULATED"
+                text = f"EMULATED ×{words.dilution(board.dilution)}"
                 if width >= 100:
                     text = f"EMULATED  seed {board.seed}  one hash = {words.dilution(board.dilution)}"
                 end.append((f" {text} ", "mark"))
