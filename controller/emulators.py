@@ -136,13 +136,16 @@ class EmulatorChild:
         try:
             async with asyncio.timeout(START_WAIT_S):
                 line = await process.stdout.readline()
+            if not line:
+                code = await process.wait()
+                allowed = f"see above; the emulator ended with exit code {code}"
+                raise UsageError(key, " ".join(arguments), allowed)
         except TimeoutError:
             os.close(write_fd)
             raise NoReply("the start of the emulator", START_WAIT_S) from None
-        if not line:
-            os.close(write_fd)
-            code = await process.wait()
-            raise UsageError(key, " ".join(arguments), f"see above; the emulator ended with exit code {code}")
+        except BaseException:
+            os.close(write_fd)  # nobody owns it: it ends by itself
+            raise
         text = line.decode()
         return cls(Sidecar.parse(json.loads(text).get("name", "emulator"), text), process, write_fd)
 
