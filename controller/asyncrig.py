@@ -32,6 +32,7 @@ from controller.model import (
     PointStatus,
     PowerDown,
     PowerUp,
+    Quality,
     RevertPoint,
     RigPort,
     SafeOff,
@@ -76,6 +77,12 @@ class Held:
 
     def _repr_html_(self) -> str:
         return summary.held_table(self.elapsed_s, self.reason, self.snapshots, self.last)
+
+
+def good(snapshot: BoardSnapshot, channel: Channel) -> float | None:
+    """What a channel reads, in the unit of its name; None when it is unknown, old or doubtful."""
+    reading = snapshot.channels.get(channel)
+    return reading.value if reading is not None and reading.quality is Quality.GOOD else None
 
 
 OnProgress = Callable[[Progress], object]

@@ -18,13 +18,13 @@ from types import TracebackType
 from typing import Any
 
 from controller import arguments
-from controller.asyncrig import AsyncRig, Held, OnProgress, Progress, Until, WorkKind
+from controller.asyncrig import AsyncRig, Held, OnProgress, Progress, Until, WorkKind, good
 from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report
 from controller.model import SafeOffRecord
 from controller.port import LiveRig
 from drivers.errors import UsageError
 
-__all__ = ["AsyncRig", "Connecting", "Held", "OnProgress", "Progress", "Until", "WorkKind", "connect"]
+__all__ = ["AsyncRig", "Connecting", "Held", "OnProgress", "Progress", "Until", "WorkKind", "connect", "good"]
 
 
 @dataclass(slots=True)
