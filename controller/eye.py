@@ -101,11 +101,20 @@ class Eye:
         return Unplugged("rig", "the rig has ended" if why is None else why.why)
 
     async def _watch(self, since_s: float) -> None:
-        async for snapshot in self._port.snapshots():
-            for board in snapshot.boards:
-                if board.board == self._board and board.at_s > since_s:
-                    self._fresh = board
-                    self._news.set()
+        while True:
+            generation = self._generation
+            async for snapshot in self._port.snapshots():
+                for board in snapshot.boards:
+                    if board.board == self._board and board.at_s > since_s:
+                        self._fresh = board
+                        self._news.set()
+            if self._generation == generation:
+                return
+
+    @property
+    def _generation(self) -> int:
+        """A seek in a recording ends its iterators, and new ones begin."""
+        return self._port.generation if isinstance(self._port, Playback) else 0
 
     async def _listen(self, since_s: float) -> None:
         async for event in self._port.events():

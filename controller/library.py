@@ -48,7 +48,7 @@ class _Life:
             if self.live.goodbye is not None:
                 return self.live.last_safe_off.get(board)
             report = await sentinel_report(board, self.live.pid)
-            if self.target.child is not None:
+            if self.target.child is not None and (report is None or not report.confirmed):
                 self.target.child.leave()  # the sentinel may still need it
             return report
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from controller.library import AsyncRig, Progress
 from controller.model import (
+    ActionRecord,
     BoardInfo,
     BoardSnapshot,
     Cause,
@@ -25,12 +26,14 @@ from controller.model import (
     Quality,
     Reading,
     Remark,
+    RigPort,
     SafeOffDone,
+    SafeOffRecord,
     Snapshot,
     WorkStopped,
 )
 from controller.work.sources import shipped_headers
-from drivers.errors import Latched, NoReply, Refused, Unplugged, UsageError
+from drivers.errors import DeviceError, Latched, NoReply, Refused, Unplugged, UsageError
 from emulator.benches import BenchSettings
 from tests.scenarios.gamma import NAME, Stand, stand
 
@@ -433,6 +436,102 @@ async def test_leaving_a_rig_that_was_not_made_here_touches_nothing() -> None:
             await rig.power_up()
         assert (await rig.read()).state is GuardState.LIVE
         assert rig.safe_off_report is None
+
+
+class Ending:
+    """What ends with a rig: here, nothing; it only tells how it went."""
+
+    def __init__(self, report: SafeOffRecord | None, *, owned: bool = True) -> None:
+        self.report, self.owned = report, owned
+        self.ended: list[str] = []
+
+    async def end(self, board: str) -> SafeOffRecord | None:
+        await asyncio.sleep(1.0)
+        self.ended.append(board)
+        return self.report
+
+
+def report(*, confirmed: bool) -> SafeOffRecord:
+    action = ActionRecord(name="rail off", sent=True, confirmed=confirmed)
+    return SafeOffRecord(at_s=0.0, confirmed=confirmed, by="rig", actions=(action,))
+
+
+async def test_leaving_an_own_rig_ends_it_once_even_for_one_who_is_cancelled_and_keeps_its_report() -> None:
+    async with stand() as s:
+        ending = Ending(report(confirmed=True))
+        rig = AsyncRig(s.rig, _life=ending)
+        leaving = asyncio.create_task(rig.aclose())
+        await asyncio.sleep(0.5)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        assert leaving.cancelled()
+        assert ending.ended == [NAME]
+        await rig.aclose()
+        assert ending.ended == [NAME]
+        async with AsyncRig(s.rig, _life=ending) as other:
+            assert other.safe_off_report is None
+        assert other.safe_off_report == ending.report
+
+
+@pytest.mark.parametrize(("found", "says"), [(report(confirmed=False), "rail off"), (None, "no report")])
+async def test_a_safe_off_on_leaving_that_is_not_confirmed_cannot_be_missed(
+    found: SafeOffRecord | None, says: str
+) -> None:
+    async with stand() as s:
+        with pytest.raises(DeviceError, match=rf"could NOT be confirmed \({says}\)"):
+            await AsyncRig(s.rig, _life=Ending(found)).__aexit__(None, None, None)
+        with pytest.raises(ZeroDivisionError) as caught:
+            async with AsyncRig(s.rig, _life=Ending(found)):
+                raise ZeroDivisionError
+        assert "could NOT be confirmed" in caught.value.__notes__[0]
+        async with AsyncRig(s.rig, _life=Ending(None, owned=False)):
+            pass
+
+
+class Recorded:
+    """A `RigPort` with the shape of a `Playback`: its times are its own, and a seek ends what was begun."""
+
+    playing, speed, duration_s, position_s = True, 1.0, 10.0, 0.0
+
+    def __init__(self, rig: RigPort, snapshot: Snapshot) -> None:
+        self.info, self._snapshot, self.generation = rig.info, snapshot, 0
+
+    async def snapshots(self) -> AsyncIterator[Snapshot]:
+        for _ in range(2):
+            await asyncio.sleep(0.2)
+            yield self._snapshot
+
+    async def events(self) -> AsyncIterator[Event]:
+        return
+        yield
+
+    async def request(self, board: str, command: Command) -> None:
+        raise Refused("observe", "a recording")
+
+    def play(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def seek(self, position_s: float) -> None:
+        self.generation += 1
+
+    def past(self, span_s: float, at_most: int) -> Sequence[Snapshot]:
+        return ()
+
+
+async def test_a_recording_is_looked_at_by_its_own_time_and_across_a_seek() -> None:
+    async with stand() as s:
+        old = await s.snapshot()
+        await asyncio.sleep(60.0)
+        port = Recorded(s.rig, old)
+        rig = AsyncRig(port)
+        assert (await rig.read()).at_s == old.boards[0].at_s
+        with pytest.raises(Refused, match="a recording"):
+            await rig.power_up()
+        asyncio.get_running_loop().call_later(0.3, port.seek, 0.0)
+        with pytest.raises(Unplugged):
+            assert len([each async for each in rig.watch()]) == 0
+        assert port.generation == 1
 
 
 async def test_a_rig_shows_itself_in_a_line_and_in_a_table_with_a_dash_for_what_nobody_knows() -> None:

@@ -247,3 +247,17 @@ def test_an_interrupt_while_connecting_leaves_nothing_behind(places: Path, inter
     interrupts(0.1)  # a process cannot be there so soon
     with pytest.raises(KeyboardInterrupt):
         SyncRig.connect(emulate="bitaxe-gamma")
+
+
+@pytest.mark.real_time
+async def test_a_rig_that_is_killed_is_unplugged_and_the_sentinel_s_report_is_the_one_kept(places: Path) -> None:
+    async with connect(emulate="bitaxe-gamma") as rig:
+        assert (await rig.read()).state is GuardState.SAFE_OFF
+        os.kill(list_rigs()[0].pid, signal.SIGKILL)
+        with pytest.raises(Unplugged, match="hung up"):
+            async for _ in rig.watch(30.0):
+                pass
+        with pytest.raises(Unplugged):
+            await rig.power_up()
+    assert rig.safe_off_report is not None
+    assert (rig.safe_off_report.by, rig.safe_off_report.confirmed) == ("sentinel", True)
