@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 READ_BACK_S: Final = 3.0
 REPORT_WAIT_S: Final = 10.0
+WAY_OUT_S: Final = 10.0
 WorkKind = Literal["pattern", "synthetic", "headers"]
 
 
@@ -136,9 +137,11 @@ class AsyncRig:
     async def aclose(self) -> None:
         """Leave; the same as leaving the context. Goes on to its end when cancelled. A second time does nothing."""
         life, self._life = self._life, None
-        if life is None:
-            return
-        self._report = await through(life.end(self._board))
+        if life is not None:
+            await through(self._end(life))
+
+    async def _end(self, life: Life) -> None:
+        self._report = await life.end(self._board)
         if life.owned and (self._report is None or not self._report.confirmed):
             done = () if self._report is None else self._report.actions
             what = ", ".join(action.name for action in done if not action.confirmed) or "no report"
@@ -401,9 +404,11 @@ class AsyncRig:
     async def _quietly(self, command: Command) -> None:
         """On the way out with another error, which is the one to be told."""
         try:
-            await self._port.request(self._board, command)
-        except HashbridgeError as error:
-            log.warning("%s: %s on the way out: %s", self._board, command.kind, printable(str(error)))
+            async with asyncio.timeout(WAY_OUT_S):
+                await self._port.request(self._board, command)
+        except (HashbridgeError, TimeoutError) as error:
+            text = printable(str(error)) or f"not done within {WAY_OUT_S:g} s"
+            log.warning("%s: %s on the way out: %s", self._board, command.kind, text)
 
     async def _read_back(self) -> BoardSnapshot:
         """The board once the point was read after this moment. What was not, in 3 s, is unknown."""

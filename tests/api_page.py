@@ -20,6 +20,7 @@ from drivers.errors import HashbridgeError
 
 SIX_LINES = """\
 from controller.sync import SyncRig
+
 with SyncRig.connect(emulate="bitaxe-gamma") as rig:
     rig.power_up(frequency_mhz=500.0, core_v=1.10)
     result = rig.work("pattern", seconds=10.0)
@@ -102,6 +103,11 @@ def function(key: str, found: Callable[..., Any]) -> Iterator[str]:
     yield f"### {key}\n\n{code(signature(key, found))}\n\n{inspect.getdoc(found)}\n"
 
 
+def quoted(text: str) -> str:
+    """As the formatter writes strings."""
+    return text.replace("'", '"')
+
+
 def code(text: str) -> str:
     return f"```python\n{text}\n```"
 
@@ -116,7 +122,7 @@ def signature(key: str, found: Callable[..., Any]) -> str:
         if each.kind is each.KEYWORD_ONLY and not starred:
             parts.append("*")
             starred = True
-        default = "" if each.default is each.empty else f" = {each.default!r}"
+        default = "" if each.default is each.empty else f" = {quoted(repr(each.default))}"
         parts.append(f"{each.name}: {each.annotation}{default}")
     what = "async def" if inspect.iscoroutinefunction(found) else "def"
     start, end = f"{what} {key}(", f") -> {shape.return_annotation}"
@@ -125,7 +131,9 @@ def signature(key: str, found: Callable[..., Any]) -> str:
 
 
 def record(kind: type) -> Iterator[str]:
-    fields = "\n".join(f"{key}: {value}" for key, value in kind.__annotations__.items() if not key.startswith("model_"))
+    fields = "\n".join(
+        f"{key}: {quoted(value)}" for key, value in kind.__annotations__.items() if not key.startswith("model_")
+    )
     text = f"{says(kind)}\n\n" if own_doc(kind) else ""
     yield f"### {kind.__name__}\n\n{text}{code(fields)}\n"
 

@@ -28,7 +28,7 @@ def test_every_verb_is_on_the_page_with_words_of_its_own() -> None:
 
 
 def test_the_six_lines_are_six_and_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(SIX_LINES.splitlines()) == 6
+    assert len([line for line in SIX_LINES.splitlines() if line]) == 6
     with blocking_stand() as (rig, _):
         monkeypatch.setattr(SyncRig, "connect", lambda emulate: rig)
         exec(SIX_LINES, {})

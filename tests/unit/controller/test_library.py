@@ -466,6 +466,7 @@ async def test_leaving_an_own_rig_ends_it_once_even_for_one_who_is_cancelled_and
         await asyncio.gather(leaving, return_exceptions=True)
         assert leaving.cancelled()
         assert ending.ended == [NAME]
+        assert rig.safe_off_report == ending.report
         await rig.aclose()
         assert ending.ended == [NAME]
         async with AsyncRig(s.rig, _life=ending) as other:

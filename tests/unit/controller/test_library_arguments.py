@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ async def test_a_condition_that_gives_no_reason_but_something_else_is_a_mistake(
         await rig.power_up()
         with pytest.raises(UsageError, match="until: False is not allowed"):
             await rig.hold(5.0, until=lambda snapshot: False)  # type: ignore[arg-type, return-value]
+
+
+async def test_numbers_of_other_libraries_are_numbers() -> None:
+    async with stand() as s:
+        rig = AsyncRig(s.rig)
+        await rig.check_point(Fraction(500), Fraction(11, 10))  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="400 to 625 MHz"):
+            await rig.check_point(Fraction(1, 2))  # type: ignore[arg-type]
 
 
 async def test_the_guard_has_the_last_word_on_what_is_inside_the_range() -> None:
