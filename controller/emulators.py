@@ -136,13 +136,16 @@ class EmulatorChild:
         try:
             async with asyncio.timeout(START_WAIT_S):
                 line = await process.stdout.readline()
-        except TimeoutError:
+            if not line:
+                code = await process.wait()
+                allowed = f"see above; the emulator ended with exit code {code}"
+                raise UsageError(key, " ".join(arguments), allowed)
+        except BaseException as error:
             os.close(write_fd)
-            raise NoReply("the start of the emulator", START_WAIT_S) from None
-        if not line:
-            os.close(write_fd)
-            code = await process.wait()
-            raise UsageError(key, " ".join(arguments), f"see above; the emulator ended with exit code {code}")
+            await _end(process)
+            if isinstance(error, TimeoutError):
+                raise NoReply("the start of the emulator", START_WAIT_S) from None
+            raise
         text = line.decode()
         return cls(Sidecar.parse(json.loads(text).get("name", "emulator"), text), process, write_fd)
 
@@ -158,16 +161,8 @@ class EmulatorChild:
             return
         if self._process.returncode is not None:
             self.died = f"exit code {self._process.returncode}"
-        with suppress(ProcessLookupError):
-            self._process.terminate()
         self.leave()
-        try:
-            async with asyncio.timeout(STOP_WAIT_S):
-                await self._process.wait()
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        await _end(self._process)
         self._sweep()
 
     def _sweep(self) -> None:
@@ -176,6 +171,19 @@ class EmulatorChild:
         for left in (sidecar, self.sidecar.control, self.sidecar.data, self.sidecar.plant):
             if left is not None:
                 Path(left).unlink(missing_ok=True)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """In order, if it will."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_WAIT_S):
+            await process.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def child_command(*arguments: str) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from enum import IntEnum
+from typing import NoReturn
 
 from drivers.errors import (
     HashbridgeError,
@@ -79,3 +82,15 @@ def explain(error: BaseException) -> str:
     what = _WHAT.get(exit_for(error), "failed")
     notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
     return f"hashbridge: {what}: {str(error) or type(error).__name__}{notes}"
+
+
+def script(main: Callable[[], int]) -> NoReturn:
+    """Run a program of its own, and end it as a verb ends: an error is one line and its exit code."""
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except (HashbridgeError, OSError) as error:
+        sys.stderr.write(f"{explain(error)}\n")
+        code = exit_for(error)
+    sys.exit(code)

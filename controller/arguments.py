@@ -1,0 +1,128 @@
+"""What a script may say to the library, checked in one place, before anything is asked of a rig.
+
+Each check gives the value back in the type the vocabulary wants, or raises `UsageError` with the key, the value and
+what is allowed, units included. Numbers may come from elsewhere (numpy has numbers of its own); true is not a number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Final
+
+from controller.files import new_file, readable_file
+from controller.model import KEEP_WITHIN_MAX_S, NOTE_CHARACTERS, Envelope, OperatingPoint
+from drivers.boards.board import Span
+from drivers.errors import UsageError
+
+MAX_SECONDS: Final = 31 * 86400.0
+_MAX_SEED: Final = 10**18 - 1
+_MAX_LOG2: Final = 32
+
+
+def _number(value: object, kind: type) -> Any:
+    """The value, if it is a number of this kind (`numbers.Real`, `numbers.Integral`)."""
+    return value if isinstance(value, kind) and not isinstance(value, bool) else None
+
+
+def number(key: str, value: object, span: Span, unit: str) -> float:
+    """A number within an inclusive range. NaN is in none."""
+    found = _number(value, Real)
+    if found is not None and span.low <= found <= span.high:
+        return float(found)
+    raise UsageError(key, value, f"{span.low:g} to {span.high:g} {unit}")
+
+
+def point(envelope: Envelope, frequency_mhz: object, core_v: object) -> OperatingPoint:
+    """Within the operator's range of the board. None stays None. What fits together is for the guard to say."""
+    return OperatingPoint(
+        frequency_mhz=(
+            None if frequency_mhz is None else number("frequency_mhz", frequency_mhz, envelope.frequency_mhz, "MHz")
+        ),
+        core_v=None if core_v is None else number("core_v", core_v, envelope.core_v, "V"),
+    )
+
+
+def seconds(key: str, value: object) -> float:
+    """A time that ends, longer than nothing."""
+    found = _number(value, Real)
+    if found is not None and 0.0 < found <= MAX_SECONDS:
+        return float(found)
+    raise UsageError(key, value, f"more than 0, at most {MAX_SECONDS:g} s")
+
+
+def keep_within_s(value: object) -> float | None:
+    return None if value is None else number("keep_within_s", value, Span(1.0, KEEP_WITHIN_MAX_S), "s")
+
+
+def whole(key: str, value: object, low: int, high: int) -> int:
+    found = _number(value, Integral)
+    if found is not None and low <= found <= high:
+        return int(found)
+    raise UsageError(key, value, f"a whole number from {low} to {high}")
+
+
+def seed(value: object) -> int | None:
+    return None if value is None else whole("seed", value, 0, _MAX_SEED)
+
+
+def power_of_two(key: str, value: object) -> int | None:
+    """A dilution or a ticket difficulty."""
+    if value is None:
+        return None
+    found = _number(value, Integral)
+    if found is not None and 1 <= found <= 2**_MAX_LOG2 and int(found) & (int(found) - 1) == 0:
+        return int(found)
+    raise UsageError(key, value, f"a power of two from 1 to {2**_MAX_LOG2}")
+
+
+def text(key: str, value: object, *, empty: bool = True) -> str:
+    """Words of a person, for the history."""
+    if isinstance(value, str) and len(value) <= NOTE_CHARACTERS and (value or empty):
+        return value
+    raise UsageError(key, value, f"a text of {'0' if empty else '1'} to {NOTE_CHARACTERS} characters")
+
+
+def name(key: str, value: object) -> str | None:
+    """The name of a port, a board or a rig."""
+    if value is None or (isinstance(value, str) and value and "\0" not in value):
+        return value
+    raise UsageError(key, value, "a name")
+
+
+def choice(key: str, value: object, allowed: Collection[str]) -> str:
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise UsageError(key, value, f"one of {', '.join(allowed)}")
+
+
+def flag(key: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise UsageError(key, value, "True or False")
+
+
+def call(key: str, value: object) -> None:
+    """A callback, or none."""
+    if value is not None and not callable(value):
+        raise UsageError(key, value, "a function, or None")
+
+
+def path(key: str, value: object) -> Path:
+    if isinstance(value, str | os.PathLike):
+        found = os.fspath(value)
+        if isinstance(found, str) and found and "\0" not in found:
+            return Path(found)
+    raise UsageError(key, value, "a path")
+
+
+def fresh_file(key: str, value: object) -> str | None:
+    """An absolute path where there is no file yet."""
+    return None if value is None else new_file(str(path(key, value)), key)
+
+
+def present_file(key: str, value: object) -> str | None:
+    """An absolute path of a file: the rig is another process, which may live in another directory."""
+    return None if value is None else str(readable_file(str(path(key, value)), key))

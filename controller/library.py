@@ -1,0 +1,147 @@
+"""The library: what an engineer does on the screen, in a script. `SyncRig` (controller/sync.py) is its blocking twin.
+
+    async with connect(emulate="bitaxe-gamma") as rig:
+        await rig.power_up(frequency_mhz=500.0, core_v=1.15)
+        held = await rig.hold(60.0)
+        print(held.last.point.achieved, rig.info.envelope.chip_c_trip)
+
+The rig guards its board whatever becomes of the script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from os import PathLike
+from types import TracebackType
+from typing import Any
+
+from controller import arguments
+from controller.asyncrig import AsyncRig, Held, OnProgress, Progress, Until, WorkKind, good
+from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report
+from controller.model import SafeOffRecord
+from controller.port import LiveRig
+from drivers.errors import UsageError
+
+__all__ = ["AsyncRig", "Connecting", "Held", "OnProgress", "Progress", "Until", "WorkKind", "connect", "good"]
+
+
+@dataclass(slots=True)
+class _Life:
+    """What ends with an `AsyncRig` that `connect` has made. `target`: what was started; None for a rig that runs."""
+
+    live: LiveRig
+    target: Target | None
+    stack: AsyncExitStack
+
+    @property
+    def owned(self) -> bool:
+        return self.target is not None
+
+    async def end(self, board: str) -> SafeOffRecord | None:
+        """Nobody but the sentinel can tell what became of a board whose rig is gone without a word."""
+        async with self.stack:
+            await self.live.aclose("the script is done")
+            if self.target is None:
+                return None
+            if self.live.goodbye is not None:
+                return self.live.last_safe_off.get(board)
+            report = await sentinel_report(board, self.live.pid)
+            if self.target.child is not None and (report is None or not report.confirmed):
+                self.target.child.leave()  # the sentinel may still need it
+            return report
+
+
+class Connecting:
+    """What `connect` gives: to be awaited, or entered."""
+
+    def __init__(self, open_: Callable[[], Awaitable[AsyncRig]]) -> None:
+        self._open = open_
+        self._rig: AsyncRig | None = None
+
+    def __await__(self) -> Generator[Any, None, AsyncRig]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncRig:
+        self._rig = await self._open()
+        return self._rig
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._rig is not None
+        await self._rig.__aexit__(kind, error, trace)
+
+
+def connect(
+    *,
+    emulate: str | None = None,
+    port: str | None = None,
+    board: str | None = None,
+    rig: int | str | PathLike[str] | None = None,
+    seed: int | None = None,
+    dilution: int | None = None,
+    solved: str | PathLike[str] | None = None,
+    journal: str | PathLike[str] | None = None,
+    record: str | PathLike[str] | None = None,
+    work: WorkKind = "pattern",
+) -> Connecting:
+    """Start a rig for a board, or join one that runs. `async with connect(...) as rig:`, or await it and close it.
+
+    `emulate` (name of a board) or `port` (CONTROL[,DATA], or a name of `hashbridge list`; `board` where its USB strings
+    do not say which) start a rig process that this program owns. Leaving it is orderly safe-off; the death of this
+    program is safe-off by the rig; that this program freezes is nothing. `journal` and `record` are new files for
+    readings and events, and for every byte of both ports. Emulated: `seed` of all chance, `dilution` (a power of two;
+    by default 2**24 when `work` is to be "synthetic", else 1), `solved` headers.
+
+    `rig` is the process id of a running rig or the path of its socket; without any of the three it is the only rig of
+    this user. It is joined, and only left, never stopped. `board`: which of its boards.
+
+    Raises `UsageError`, `PortMissing`, `PortBusy`, `Unplugged`, or what the first contact with the board brought.
+    """
+    given = [key for key, value in (("emulate", emulate), ("port", port), ("rig", rig)) if value is not None]
+    if len(given) > 1:
+        raise UsageError(" and ".join(given), (emulate, port, rig), "one of them")
+    arguments.choice("work", work, ("pattern", "synthetic", "headers"))
+    arguments.name("board", board)
+    if emulate is not None or port is not None:
+        where = Where(
+            emulate=arguments.name("emulate", emulate),
+            port=arguments.name("port", port),
+            board=board,
+            solved=arguments.present_file("solved", solved),
+            seed=arguments.seed(seed),
+            dilution=arguments.power_of_two("dilution", dilution),
+        )
+        files = arguments.fresh_file("journal", journal), arguments.fresh_file("record", record)
+        return Connecting(lambda: _start(where, work, *files))
+    for key, value in (
+        ("seed", seed), ("dilution", dilution), ("solved", solved), ("journal", journal), ("record", record)
+    ):  # fmt: skip
+        if value is not None:
+            raise UsageError(key, value, "only with emulate or port: a running rig was started with its own")
+    socket = _socket(rig)
+    return Connecting(lambda: _join(socket, board))
+
+
+def _socket(rig: object) -> Callable[[], str]:
+    if rig is None:
+        return lambda: str(choose_rig(None).socket)
+    if isinstance(rig, int) and not isinstance(rig, bool):
+        return lambda: str(choose_rig(str(rig)).socket)
+    path = str(arguments.path("rig", rig))
+    return (lambda: str(choose_rig(path).socket)) if path.isdecimal() else (lambda: path)
+
+
+async def _start(where: Where, work: WorkKind, journal: str | None, record: str | None) -> AsyncRig:
+    async with AsyncExitStack() as stack:
+        target = await attach(where, work, stack)
+        live = await LiveRig.start(host_config(target, journal=journal, record=record))
+        return AsyncRig(live, target.config.name, _life=_Life(live, target, stack.pop_all()))
+
+
+async def _join(socket: Callable[[], str], board: str | None) -> AsyncRig:
+    async with AsyncExitStack() as stack:
+        live = await stack.enter_async_context(await LiveRig.connect(socket()))
+        return AsyncRig(live, board, _life=_Life(live, None, stack.pop_all()))
