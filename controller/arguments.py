@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.files import new_file, readable_file
-from controller.model import KEEP_WITHIN_MAX_S, NOTE_CHARACTERS, Envelope, OperatingPoint
+from controller.model import KEEP_WITHIN_MAX_S, KEEP_WITHIN_MIN_S, NOTE_CHARACTERS, Envelope, OperatingPoint
 from drivers.boards.board import Span
 from drivers.errors import UsageError
 
@@ -54,7 +54,7 @@ def seconds(key: str, value: object) -> float:
 
 
 def keep_within_s(value: object) -> float | None:
-    return None if value is None else number("keep_within_s", value, Span(1.0, KEEP_WITHIN_MAX_S), "s")
+    return None if value is None else number("keep_within_s", value, Span(KEEP_WITHIN_MIN_S, KEEP_WITHIN_MAX_S), "s")
 
 
 def whole(key: str, value: object, low: int, high: int) -> int:

@@ -29,6 +29,7 @@ from controller.model import (
     GuardState,
     KeepPoint,
     OperatingPoint,
+    Playback,
     PointStatus,
     PowerDown,
     PowerUp,
@@ -43,6 +44,7 @@ from controller.model import (
     StopWork,
     WorkSnapshot,
 )
+from controller.profiles import Profiles, command_for
 from controller.text import printable
 from drivers.errors import DeviceError, HashbridgeError, Latched, NoReply, Refused, UsageError
 
@@ -163,6 +165,11 @@ class AsyncRig:
         """What the safe-off on leaving did. None before, for a joined rig, and when nobody could tell."""
         return self._report
 
+    @property
+    def playback(self) -> Playback | None:
+        """The clock of a recording: `play`, `pause`, `seek`, `speed`, `past`. None for a rig that lives."""
+        return self._port if isinstance(self._port, Playback) else None
+
     def on(self, board: str) -> AsyncRig:
         """The same rig for another of its boards. It is left with the rig it came from. Raises `UsageError`."""
         return AsyncRig(self._port, board)
@@ -214,6 +221,22 @@ class AsyncRig:
             note=arguments.text("note", note),
         )
         await self._ask(command, on_progress)
+        after = await self._read_back()
+        self._trial_until_s = None if after.pending is None else after.pending.until_s
+        return after.point
+
+    async def apply_profile(
+        self, name: str, *, keep_within_s: float | None = None, on_progress: OnProgress | None = None
+    ) -> PointStatus:
+        """Go to a named point of this kind of board (`hashbridge profile list`): a power-up of a board that is off.
+
+        On a live board, with `keep_within_s`, on trial as in `set_point`. Returns the point as it is read back. Raises
+        `UsageError` for a name or a file that will not do, `Refused`, `Latched`.
+        """
+        wanted, trial_s = arguments.text("name", name, empty=False), arguments.keep_within_s(keep_within_s)
+        state = (await self.read()).state
+        profile = await asyncio.to_thread(Profiles().load, self._info.kind, wanted)
+        await self._ask(command_for(profile, state, trial_s), on_progress)
         after = await self._read_back()
         self._trial_until_s = None if after.pending is None else after.pending.until_s
         return after.point
@@ -343,7 +366,10 @@ class AsyncRig:
                 yield snapshot
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """What happened to this board, from the rig's first event on: in order, none lost. Ends with the rig."""
+        """What happened to this board, from the rig's first event on: in order, none lost. Ends with the rig.
+
+        Of a recording, as far as its position goes, and on with it; ends on a seek.
+        """
         async for event in self._port.events():
             if event.board == self._board:
                 yield event

@@ -22,9 +22,21 @@ from controller.asyncrig import AsyncRig, Held, OnProgress, Progress, Until, Wor
 from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report
 from controller.model import SafeOffRecord
 from controller.port import LiveRig
+from controller.recording import RecordedRig
 from drivers.errors import UsageError
 
-__all__ = ["AsyncRig", "Connecting", "Held", "OnProgress", "Progress", "Until", "WorkKind", "connect", "good"]
+__all__ = [
+    "AsyncRig",
+    "Connecting",
+    "Held",
+    "OnProgress",
+    "Progress",
+    "Until",
+    "WorkKind",
+    "connect",
+    "good",
+    "open_recording",
+]
 
 
 @dataclass(slots=True)
@@ -51,6 +63,32 @@ class _Life:
             if self.target.child is not None and (report is None or not report.confirmed):
                 self.target.child.leave()  # the sentinel may still need it
             return report
+
+
+@dataclass(slots=True)
+class _Tape:
+    """What ends with a recording that was opened: its file is closed, and nothing else."""
+
+    recorded: RecordedRig
+    owned: bool = False
+
+    async def end(self, board: str) -> None:
+        await self.recorded.aclose()
+
+
+def open_recording(path: str | PathLike[str], board: str | None = None) -> AsyncRig:
+    """A run that was kept with `journal`, as a rig that can be looked at: `read`, `watch`, `events`.
+
+    Its clock is `playback`; it begins paused, at 0 s, where nothing has been read yet. Verbs that move a board raise
+    `Refused`. `board` may be left out when the run has only one. Raises `UsageError`, `JournalError` or `OSError` for a
+    file that will not do. An async context manager, as what `connect` gives.
+    """
+    recorded = RecordedRig.open(arguments.present_file("path", path) or "")
+    try:
+        return AsyncRig(recorded, board, _life=_Tape(recorded))
+    except UsageError:
+        recorded.close()
+        raise
 
 
 class Connecting:

@@ -118,6 +118,10 @@ class RecordedRig:
         await self.aclose()
 
     async def aclose(self) -> None:
+        """As `close`."""
+        self.close()
+
+    def close(self) -> None:
         """Stop, end the iterators, close the file. May be called twice."""
         file, self._file = self._file, None
         if file is not None:

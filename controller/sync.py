@@ -23,8 +23,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from controller.library import AsyncRig, Held, OnProgress, Until, WorkKind, connect
-from controller.model import BoardInfo, BoardSnapshot, Event, PointStatus, SafeOffRecord, WorkSnapshot
+from controller.library import AsyncRig, Held, OnProgress, Until, WorkKind, connect, open_recording
+from controller.model import BoardInfo, BoardSnapshot, Event, Playback, PointStatus, SafeOffRecord, WorkSnapshot
 from drivers.errors import HashbridgeError, Unplugged
 
 T = TypeVar("T")
@@ -209,6 +209,20 @@ class SyncRig:
             raise
         return cls(opened[0], driver)
 
+    @classmethod
+    def open_recording(cls, path: str | PathLike[str], board: str | None = None) -> Self:
+        """As `controller.library.open_recording`; the verbs wait."""
+        driver = LoopThread()
+
+        async def open_it() -> AsyncRig:
+            return open_recording(path, board)
+
+        try:
+            return cls(driver.run(lambda here: open_it()), driver)
+        except BaseException:
+            driver.close()
+            raise
+
     def __enter__(self) -> Self:
         return self
 
@@ -245,6 +259,11 @@ class SyncRig:
     def safe_off_report(self) -> SafeOffRecord | None:
         """As `AsyncRig.safe_off_report`."""
         return self._rig.safe_off_report
+
+    @property
+    def playback(self) -> Playback | None:
+        """As `AsyncRig.playback`."""
+        return self._rig.playback
 
     def on(self, board: str) -> SyncRig:
         """As `AsyncRig.on`. Closing what it gives does nothing."""
@@ -283,6 +302,14 @@ class SyncRig:
                 note=note,
                 on_progress=here(on_progress),
             )
+        )
+
+    def apply_profile(
+        self, name: str, *, keep_within_s: float | None = None, on_progress: OnProgress | None = None
+    ) -> PointStatus:
+        """As `AsyncRig.apply_profile`."""
+        return self._driver.run(
+            lambda here: self._rig.apply_profile(name, keep_within_s=keep_within_s, on_progress=here(on_progress))
         )
 
     def check_point(

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from controller import model
-from controller.library import AsyncRig, Held, Progress, connect, good
+from controller.library import AsyncRig, Held, Progress, connect, good, open_recording
 from controller.model import BoardInfo, BoardSnapshot, OperatingPoint, PointStatus, Reading, SafeOffRecord, WorkSnapshot
 from controller.sync import SyncRig
 from drivers import errors
@@ -63,6 +63,7 @@ def lines() -> Iterator[str]:
     yield INTRO
     yield "## connect\n\nIn `controller.library`.\n"
     yield f"{code(signature('connect', connect))}\n\n{inspect.getdoc(connect)}\n"
+    yield from function("open_recording", open_recording)
     yield "## AsyncRig\n"
     yield f"{inspect.getdoc(AsyncRig)}\n"
     yield CALLBACKS
@@ -71,6 +72,7 @@ def lines() -> Iterator[str]:
     yield f"{inspect.getdoc(SyncRig)}\n"
     yield "The verbs are those of `AsyncRig`, without `await`; `watch` and `events` are plain iterators. Besides:\n"
     yield from function("SyncRig.connect", SyncRig.connect)
+    yield from function("SyncRig.open_recording", SyncRig.open_recording)
     yield from function("SyncRig.close", SyncRig.close)
     yield "## Results\n"
     yield from function("good", good)
