@@ -18,6 +18,10 @@ def test_the_committed_page_is_the_one_that_make_api_writes() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make api`"
 
 
+def test_the_readme_shows_the_six_lines_that_are_run_here() -> None:
+    assert f"```python\n{SIX_LINES}```" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_verb_is_on_the_page_with_words_of_its_own() -> None:
     verbs = [name for name in vars(AsyncRig) if not name.startswith("_")]
     assert len(verbs) > 20
