@@ -107,6 +107,16 @@ class PendingPoint(Model):
     """Why the way back was refused, while the rig tries again."""
 
 
+class Limited(Model):
+    """The board has given way: it runs at `point`, below what was requested, and takes that back by itself later."""
+
+    cause: Cause
+    sensor: str
+    detail: str
+    since_s: float
+    point: OperatingPoint
+
+
 class ChipSnapshot(Model):
     index: int
     address: int
@@ -173,6 +183,7 @@ class BoardSnapshot(Model):
     work: WorkSnapshot | None
     latched: FaultRecord | None = None
     pending: PendingPoint | None = None
+    limited: Limited | None = None
     emulated: bool
     dilution: int
     seed: int | None
@@ -414,6 +425,24 @@ class PointReverted(EventBase):
     why: str
 
 
+class PointLimited(EventBase):
+    """The board gave way by one move, because of heat or a weak supply. The request stays as it is."""
+
+    kind: Literal["point_limited"] = "point_limited"
+    cause: Cause
+    sensor: str
+    detail: str
+    point: OperatingPoint
+
+
+class LimitLifted(EventBase):
+    """The board is back at what was requested, or the request has come down to it."""
+
+    kind: Literal["limit_lifted"] = "limit_lifted"
+    cause: Cause
+    point: OperatingPoint
+
+
 class Remark(EventBase):
     kind: Literal["remark"] = "remark"
     text: str
@@ -467,6 +496,8 @@ Event = Annotated[
     | PointPending
     | PointKept
     | PointReverted
+    | PointLimited
+    | LimitLifted
     | Remark
     | FaultLatched
     | FaultCleared

@@ -89,6 +89,7 @@ class Poller:
             work=self.work(full),
             latched=guard.fault,
             pending=self.pending(),
+            limited=guard.limited,
             emulated=attached.emulated,
             dilution=attached.dilution,
             seed=attached.seed,

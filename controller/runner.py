@@ -24,10 +24,12 @@ from controller.model import (
     FaultCleared,
     GuardState,
     KeepPoint,
+    LimitLifted,
     Note,
     OperatingPoint,
     PendingPoint,
     PointKept,
+    PointLimited,
     PointPending,
     PointReverted,
     PowerDown,
@@ -43,6 +45,7 @@ from controller.model import (
     WorkStarted,
     WorkStopped,
 )
+from controller.safety.throttle import Give
 from controller.warden import RigBoard, Warden, end_tasks
 from controller.work.planning import WorkPlan, plan_work
 from controller.work.session import WorkSession
@@ -70,6 +73,7 @@ from drivers.units import Megahertz
 log = logging.getLogger(__name__)
 
 _COMMAND_ENDS_S: Final = 2.0
+THROTTLE: Final = "throttle"
 
 
 class BoardRunner(Warden):
@@ -84,6 +88,11 @@ class BoardRunner(Warden):
         self._numbers = itertools.count(1)
         self._lock = asyncio.Lock()
         self._command: asyncio.Task[None] | None = None
+        self._mover = False
+        """The command in flight moves the point."""
+        self._give_up: Refused | None = None
+        """Why the move in flight has to end before its next step: the board must give way first."""
+        self._limited_by: Cause | None = None
         self._keeper = Keeper(given.board.kind.envelope, self._trial_ends)
         self.poller.pending = lambda: self._keeper.pending
 
@@ -93,6 +102,10 @@ class BoardRunner(Warden):
     async def _look(self) -> None:
         await super()._look()
         self._keeper.look(self.poller.channels)
+        give = self.guard.give_way(self.poller.glance())
+        if give is not None:
+            self._spawn(self._give_way(give), "gives way")
+        self._tell_limit()
 
     async def _end_command(self) -> None:
         self._keeper.forget()
@@ -122,6 +135,7 @@ class BoardRunner(Warden):
                 self._refuse(command, Refused("safe_off", "a safe-off came first"))
             task = asyncio.create_task(self._carry_out(command), name=f"{self.name} {command.kind}")
             self._command = task
+            self._mover = isinstance(command, SetOperatingPoint | RevertPoint)
             try:
                 await asyncio.wait((task,))
             except asyncio.CancelledError:
@@ -133,6 +147,7 @@ class BoardRunner(Warden):
                 self.guard.stopped_short()
                 raise
             finally:
+                self._mover = False
                 if self._command is task:
                     self._command = None
             if task.cancelled():
@@ -156,6 +171,7 @@ class BoardRunner(Warden):
             if isinstance(command, StartWork):
                 plan = self._plan(command)
             left = self.guard.requested
+            self._give_up = None
             steps = self.guard.judge(self._as_judged(command), self.poller.snapshot(full=False))
         except (SafetyError, UsageError) as error:
             self._refuse(command, error)
@@ -169,7 +185,7 @@ class BoardRunner(Warden):
                 await self._power_up(steps)
                 self._keeper.keep(self.guard.requested)
             case SetOperatingPoint():
-                await self._set_point(command, steps)
+                await self._set_point(command, steps, left)
             case KeepPoint():
                 self._keep("kept")
             case RevertPoint():
@@ -220,10 +236,12 @@ class BoardRunner(Warden):
 
     # --- changes on trial ---------------------------------------------------------------------------------------------
 
-    async def _set_point(self, command: SetOperatingPoint, steps: tuple[Step, ...]) -> None:
+    async def _set_point(self, command: SetOperatingPoint, steps: tuple[Step, ...], before: OperatingPoint) -> None:
         try:
             await self._move(steps)
         except SafetyError as error:
+            if isinstance(error, Refused) and error.rule == THROTTLE:
+                self.guard.requested = before  # what was refused is not what the board comes back to
             if command.keep_within_s is not None and self.guard.state is GuardState.LIVE:
                 # Neither here nor there is no point that anybody asked for.
                 self._keeper.give_up(self.guard.requested, f"stopped short: {error}")
@@ -306,6 +324,7 @@ class BoardRunner(Warden):
         """One step after the other: permission, the move, its settle time. A device that fails latches the board."""
         loop = asyncio.get_running_loop()
         for step in steps:
+            self._check_give_up()
             await self._permitted(step)
             try:
                 await self.board.apply(step)
@@ -328,6 +347,7 @@ class BoardRunner(Warden):
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self.guard.patience_s(step)
         while True:
+            self._check_give_up()
             try:
                 self.guard.permit(step, self.poller.snapshot(full=False))
             except Refused:
@@ -336,6 +356,57 @@ class BoardRunner(Warden):
                 await asyncio.sleep(0.02)
             else:
                 return
+
+    # --- giving way ---------------------------------------------------------------------------------------------------
+
+    def _check_give_up(self) -> None:
+        if self._give_up is not None:
+            error, self._give_up = self._give_up, None
+            raise error
+
+    async def _give_way(self, give: Give) -> None:
+        """One move of the throttle. Down goes before whatever a person is raising; up waits for its turn."""
+        if not give.up and self._mover:
+            self._give_up = Refused(THROTTLE, f"{give.sensor}: {give.detail}")
+        epoch = self._epoch
+        async with self._lock:
+            self._give_up = None
+            if epoch != self._epoch or self.guard.state is not GuardState.LIVE:
+                return
+            task = self._command = asyncio.create_task(self._carry_give(give), name=f"{self.name} gives way")
+            try:
+                await asyncio.wait((task,))
+            finally:
+                if self._command is task:
+                    self._command = None
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.info("%s: did not give way: %s", self.name, error)  # what failed has latched the board
+
+    async def _carry_give(self, give: Give) -> None:
+        try:
+            await self._move(self.guard.steps_of(give))
+        except SafetyError as error:
+            log.info("%s: %s", self.name, error)  # a way up that is not allowed yet; it is tried again
+            return
+        finally:
+            self.guard.gave()
+        self._limited_by = give.cause
+        self._feed.add(
+            PointLimited,
+            self.name,
+            cause=give.cause,
+            sensor=give.sensor,
+            detail=give.detail,
+            point=self.guard.granted,
+        )
+
+    def _tell_limit(self) -> None:
+        """The board is back where it was asked to be."""
+        cause = self._limited_by
+        if cause is not None and self.guard.limited is None:
+            self._limited_by = None
+            if self.guard.state is GuardState.LIVE:
+                self._feed.add(LimitLifted, self.name, cause=cause, point=self.guard.granted)
 
     # --- work ---------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from controller.model import (
     FaultRecord,
     GuardState,
     KeepPoint,
+    Limited,
     OperatingPoint,
     PowerDown,
     PowerUp,
@@ -37,6 +38,7 @@ from controller.model import (
     StopWork,
 )
 from controller.safety import ordering
+from controller.safety.throttle import Give, Throttle
 from controller.safety.trips import (
     SENSORS,
     SETTLED_S,
@@ -102,6 +104,7 @@ class Guard:
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
+        self._throttle = Throttle(envelope)
         self._warm = False
         self._off = False
         """The last safe-off was confirmed, and nothing has been energised since."""
@@ -136,6 +139,33 @@ class Guard:
         finally:
             self.requested, self.granted = requested, granted
 
+    # --- giving way ---------------------------------------------------------------------------------------------------
+
+    @property
+    def limited(self) -> Limited | None:
+        """Why the board runs below what was requested; None when it does not."""
+        return self._throttle.limited
+
+    def give_way(self, now: BoardSnapshot) -> Give | None:
+        """After each sweep: a move that heat or a weak supply ask for, or one back. Only of a live board."""
+        if self.state is not GuardState.LIVE or self.fault is not None:
+            self._throttle.forget()
+            return None
+        return self._throttle.look(now, self.commanded, self.requested)
+
+    def steps_of(self, give: Give) -> tuple[Step, ...]:
+        """One move of the clock or of the voltage, in the order that every move has. Never above what was requested."""
+        c, to, wish = self.commanded, give.point, self.requested
+        if c.core_v is None or c.frequency_mhz is None or to.core_v is None or to.frequency_mhz is None:
+            return ()
+        to_v = Volts(min(to.core_v, wish.core_v or to.core_v))
+        to_mhz = Megahertz(min(to.frequency_mhz, wish.frequency_mhz or to.frequency_mhz))
+        return tuple(ordering.move(self.envelope, Volts(c.core_v), Megahertz(c.frequency_mhz), to_v, to_mhz))
+
+    def gave(self) -> None:
+        """The move was made, or ended early: granted is what holds now."""
+        self.granted = OperatingPoint(frequency_mhz=self.commanded.frequency_mhz, core_v=self.commanded.core_v)
+
     def _judge_power_up(self, command: PowerUp, now: BoardSnapshot) -> tuple[Step, ...]:
         self._no_latch()
         if self.state is not GuardState.SAFE_OFF:
@@ -161,6 +191,8 @@ class Guard:
         to_v = Volts(from_v if command.core_v is None else command.core_v)
         to_mhz = Megahertz(from_mhz if command.frequency_mhz is None else command.frequency_mhz)
         granted = self._inside(to_v, to_mhz)
+        if self.limited is not None:
+            return self._judge_limited_move(self.limited, to_v, to_mhz, granted)
         if not command.preset:
             self._small_enough(from_v, to_v, from_mhz, to_mhz)
         if to_v > from_v + _NEAR or to_mhz > from_mhz + _NEAR:
@@ -171,6 +203,22 @@ class Guard:
         self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
         return tuple(ordering.move(self.envelope, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
+
+    def _judge_limited_move(
+        self, limited: Limited, to_v: Volts, to_mhz: Megahertz, granted: Megahertz
+    ) -> tuple[Step, ...]:
+        """A board that has given way may be asked for less, not for more; it comes back by itself."""
+        c, wish = self.commanded, self.requested
+        from_v, from_mhz = c.core_v, c.frequency_mhz
+        assert from_v is not None
+        assert from_mhz is not None
+        most_v, most_mhz = wish.core_v or from_v, wish.frequency_mhz or from_mhz
+        if to_v > most_v + _NEAR or to_mhz > most_mhz + _NEAR:
+            raise Refused("throttle", f"{limited.sensor}: {limited.detail}; nothing is raised until the board is back")
+        self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
+        down_v, down_mhz = Volts(min(to_v, from_v)), Megahertz(min(granted, from_mhz))
+        self.granted = OperatingPoint(frequency_mhz=down_mhz, core_v=down_v)
+        return tuple(ordering.move(self.envelope, Volts(from_v), Megahertz(from_mhz), down_v, down_mhz))
 
     def _judge_work(self, command: StartWork) -> tuple[Step, ...]:
         self._no_latch()

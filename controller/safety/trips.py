@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
+from controller.safety.levels import DIPS_WITHIN_S, input_warning
 from drivers.boards.board import Channel, Envelope
 
 SENSORS: Final = (
@@ -36,6 +37,7 @@ _FAN_STOPPED_RPM: Final = 500.0
 _FAN_HELD_S: Final = 3.0
 _FAN_IDLE_RPM_RATIO: Final = 0.3
 """Speed of a fan at zero duty as a share of full speed: 0.23 to 0.43 seen on Bitaxe fans; a fit, not a datasheet."""
+_DIPS: Final = 3
 _SILENT_GAPS: Final = 60.0
 _SILENT_AT_LEAST_S: Final = 10.0
 _HASHES_PER_DIFFICULTY: Final = 2.0**32
@@ -150,6 +152,7 @@ class Trips:
             for channel in (Channel.CORE_V, Channel.FREQUENCY_MHZ, Channel.RESET_RELEASED, Channel.FAN_RATIO)
         }
         self._input_low_s = float("-inf")
+        self._dip, self._dips = input_warning(e), list[float]()
         self._nonces: int | None = None
         self._nonces_s = 0.0
         self._core_in_band_since_s: float | None = None
@@ -167,6 +170,7 @@ class Trips:
             self._status(channels.get(Channel.STATUS_WORD), channels.get(Channel.INPUT_V), commanded, found)
             self._levels(self._electrical, now, found)
             self._core_band(channels.get(Channel.CORE_V), commanded, found)
+            self._dipping(now, found)
         self._levels(self._thermal, now, found)
         self._sensors(now, found)
         if commanded.rail_on:
@@ -207,6 +211,8 @@ class Trips:
         for held in self._mismatch.values():
             held.forget()
         self._input_low_s = float("-inf")
+        self._dip.forget()
+        self._dips.clear()
         self._nonces = None
         self._core_in_band_since_s = None
 
@@ -267,6 +273,15 @@ class Trips:
             else:
                 text = f"status {word:#06x}: off while commanded on, no cause given"
                 found.append((Cause.REGULATOR_OFF, sensor, text))
+
+    def _dipping(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
+        """One dip costs a step of the clock, two a tenth of it (controller/safety/throttle.py); three end it."""
+        if not self._dip.feed(now):
+            return
+        self._dips = [dip for dip in self._dips if now.at_s - dip <= DIPS_WITHIN_S] + [now.at_s]
+        if len(self._dips) >= _DIPS:
+            text = f"{len(self._dips)} dips below {self._dip.limit:g} V within {DIPS_WITHIN_S:g} s"
+            found.append((Cause.INPUT_LOW, Channel.INPUT_V.value, f"{text}, the last to {self._dip.value:.3f} V"))
 
     def _core_band(
         self, core: Reading | None, commanded: Commanded, found: list[tuple[Cause, str | None, str]]

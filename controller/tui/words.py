@@ -17,9 +17,11 @@ from controller.model import (
     FaultCleared,
     FaultLatched,
     GuardState,
+    LimitLifted,
     Note,
     OperatingPoint,
     PointKept,
+    PointLimited,
     PointPending,
     PointReverted,
     PowerUp,
@@ -143,7 +145,7 @@ def level(event: Event) -> str:
             return "info" if report.confirmed else "error"
         case Note(level=named):
             return named
-        case CommandRefused() | PointReverted():
+        case CommandRefused() | PointReverted() | PointLimited():
             return "warn"
         case StateChanged(after=GuardState.LATCHED | GuardState.UNPROTECTED):
             return "error"
@@ -185,6 +187,10 @@ def summary(event: Event) -> str:
             return f"{point(event.point)}: {event.why}"
         case PointReverted():
             return f"{point(event.left)} → {point(event.point)}: {event.why}"
+        case PointLimited():
+            return f"{point(event.point)}: {event.sensor} {event.detail}"
+        case LimitLifted():
+            return f"{point(event.point)}, after {event.cause.value}"
         case Remark():
             return event.text
         case FaultLatched():

@@ -220,10 +220,10 @@ async def test_a_change_that_gets_stuck_on_its_way_goes_back_at_once() -> None:
         change = asyncio.create_task(s.rig.request(NAME, SetOperatingPoint(frequency_mhz=575.0, keep_within_s=3600.0)))
         await asyncio.sleep(0.15)
         s.bench.faults.source_v(4.95)  # input below its warning level, above its trip: no more clock above stock
-        with pytest.raises(Refused, match=r"input_v is 4\.[67]"):
+        with pytest.raises(Refused, match=r"throttle: input_v: 4\.[67]"):
             await change
         reverted = await s.wait_for(PointReverted)
-        assert reverted.why.startswith("stopped short: interlock: input_v")
+        assert reverted.why.startswith("stopped short: throttle: input_v")
         assert reverted.point == STOCK
         assert s.find(PointPending) == []
         point = (await s.snapshot()).boards[0].point
@@ -231,7 +231,7 @@ async def test_a_change_that_gets_stuck_on_its_way_goes_back_at_once() -> None:
         assert (await s.snapshot()).boards[0].pending is None
 
 
-async def test_a_change_for_good_that_gets_stuck_stays_where_it_is_and_says_so() -> None:
+async def test_a_change_for_good_that_has_to_give_way_is_refused_and_the_board_is_back_where_it_was() -> None:
     async with stand() as s:
         await s.power_up()
         change = asyncio.create_task(s.rig.request(NAME, SetOperatingPoint(frequency_mhz=575.0)))
@@ -241,7 +241,6 @@ async def test_a_change_for_good_that_gets_stuck_stays_where_it_is_and_says_so()
             await change
         await asyncio.sleep(5.0)
         point = (await s.snapshot()).boards[0].point
-        assert point.requested.frequency_mhz == 575.0
-        assert point.granted.frequency_mhz is not None
-        assert 525.0 < point.granted.frequency_mhz < 575.0
+        assert point.requested == STOCK
+        assert point.granted.frequency_mhz == pytest.approx(525.0, abs=1.0)
         assert s.find(PointReverted) == []

@@ -1,0 +1,58 @@
+"""A level of one channel, with the time it has to hold and the hysteresis by which it is left. Pure.
+
+Only GOOD samples count, each once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.model import BoardSnapshot, Channel, Envelope, Quality
+
+INPUT_HOLD_S: Final = 0.5
+INPUT_HYSTERESIS_V: Final = 0.05
+DIPS_WITHIN_S: Final = 60.0
+"""Dips of the input below its warning level are counted over so long."""
+_JITTER_S: Final = 0.01
+
+
+class Gate:
+    """A level with a time to hold and a hysteresis. `active` from the moment it was passed until it is left."""
+
+    def __init__(self, channel: Channel, limit: float, hysteresis: float, hold_s: float, *, above: bool = True) -> None:
+        self.channel, self.limit, self.hold_s, self.above = channel, limit, hold_s, above
+        self._leave = limit - hysteresis if above else limit + hysteresis
+        self._since_s: float | None = None
+        self._last_s = float("-inf")
+        self.active = False
+        self.value = 0.0
+        self.calm = False
+        """The newest good sample is on the right side of the hysteresis."""
+
+    def feed(self, now: BoardSnapshot) -> bool:
+        """True when the level was passed with this sample."""
+        sample = now.channels.get(self.channel)
+        if sample is None or sample.value is None or sample.quality is not Quality.GOOD or sample.at_s <= self._last_s:
+            return False
+        self._last_s, self.value = sample.at_s, sample.value
+        beyond = sample.value > self.limit if self.above else sample.value < self.limit
+        self.calm = sample.value < self._leave if self.above else sample.value > self._leave
+        if self.active:
+            self.active = not self.calm
+            self._since_s = None
+            return False
+        if not beyond:
+            self._since_s = None
+            return False
+        if self._since_s is None:
+            self._since_s = sample.at_s
+        self.active = sample.at_s - self._since_s >= self.hold_s - _JITTER_S
+        return self.active
+
+    def forget(self) -> None:
+        self._since_s, self.active, self.calm = None, False, False
+
+
+def input_warning(envelope: Envelope) -> Gate:
+    """A dip of the input: below its warning level for 0.5 s. It is over 50 mV above the level."""
+    return Gate(Channel.INPUT_V, envelope.input_v_low_warn, INPUT_HYSTERESIS_V, INPUT_HOLD_S, above=False)
