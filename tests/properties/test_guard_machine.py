@@ -138,6 +138,36 @@ class GuardMachine(RuleBasedStateMachine):
         fault = self.scene.look(after_s)
         if fault is not None:
             self.latch(fault)
+        self.gives_way()
+
+    def gives_way(self) -> None:
+        """What the rig does after each sweep: down goes before whatever is being raised, up waits for its turn."""
+        guard, told, e = self.scene.guard, self.told, ENVELOPE
+        wish, give = guard.requested, guard.give_way(self.scene.now())
+        if give is None:
+            return
+        assert guard.state is GuardState.LIVE
+        assert guard.fault is None
+        assert give.point.core_v is not None
+        assert give.point.core_v >= e.core_v.low
+        assert give.point.frequency_mhz is not None
+        assert give.point.frequency_mhz >= min(0.6 * e.stock_frequency_mhz, told.clock or 0.0) - 1e-5
+        if give.up:
+            if self.plan:
+                return
+            assert (self.good(Channel.CHIP_C) or 99.0) < 65.0
+            assert (self.good(Channel.VR_C) or 99.0) < 90.0
+        else:
+            self.plan.clear()
+            guard.stopped_short()
+            assert give.point.core_v <= (told.core_v or 0.0) + 1e-5
+            assert give.point.frequency_mhz <= (told.clock or 0.0) + 1e-5
+        for step in guard.steps_of(give):
+            if not self.attempt(step):
+                assert give.up, "a way down was refused"
+                break
+        guard.gave()
+        assert guard.requested == wish
 
     def latch(self, fault: FaultRecord) -> None:
         self.scene.guard.latch(fault)
