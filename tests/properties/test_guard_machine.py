@@ -123,6 +123,23 @@ class GuardMachine(RuleBasedStateMachine):
         self.scene.values[channel] = value
         self.look(after_s)
 
+    @precondition(lambda self: self.scene.guard.state is GuardState.LIVE)
+    @rule(
+        channel=st.sampled_from([Channel.CHIP_C, Channel.VR_C, Channel.INPUT_V]),
+        looks=st.integers(min_value=1, max_value=60),
+        cool_looks=st.integers(min_value=0, max_value=8),
+    )
+    def it_gets_hot_or_sags_and_comes_back(self, channel: Channel, looks: int, cool_looks: int) -> None:
+        """Between the throttle level and the trip for a while; then cool for some minutes."""
+        between = {Channel.CHIP_C: 72.0, Channel.VR_C: 98.0, Channel.INPUT_V: 4.70}[channel]
+        for _ in range(looks):
+            self.world()
+            self.scene.values[channel] = between
+            self.look(0.7)
+        for _ in range(cool_looks):
+            self.time_passes(0.7)
+            self.time_passes(31.0)
+
     @rule(channel=st.sampled_from(SENSORS), quality=st.sampled_from([Quality.SUSPECT, Quality.INVALID]))
     def a_sensor_is_doubted(self, channel: Channel, quality: Quality) -> None:
         self.world()
