@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from controller.clock import Clock
-from controller.journal import Journal
-from controller.model import Event, EventBase, Note, Snapshot
+from controller.flight import FlightRecorder, Sync, sync_in_thread
+from controller.journal import Journal, event_line, snapshot_line
+from controller.model import (
+    BoardInfo,
+    Event,
+    EventBase,
+    FaultLatched,
+    FaultRecorded,
+    Note,
+    SafeOffDone,
+    Snapshot,
+)
 
 E = TypeVar("E", bound=EventBase)
 
@@ -16,8 +27,18 @@ E = TypeVar("E", bound=EventBase)
 class Feed:
     """One per rig. Any number of subscribers; a slow one delays nobody."""
 
-    def __init__(self, clock: Clock, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        journal: Journal | None = None,
+        *,
+        boards: Sequence[BoardInfo] = (),
+        trips: Path | None = None,
+        sync: Sync = sync_in_thread,
+    ) -> None:
+        """`trips`: the directory to which each trip is recorded."""
         self._clock, self._journal = clock, journal
+        self._flight = None if trips is None else FlightRecorder(trips, boards, self._saved, sync=sync)
         self._events: list[Event] = []
         self._snapshot: Snapshot | None = None
         self._snapshots = 0
@@ -28,26 +49,49 @@ class Feed:
     @property
     def wanted(self) -> bool:
         """Somebody looks at snapshots: they are worth building in full."""
-        return self._subscribers > 0 or self._journal is not None
+        return self._subscribers > 0 or self._journal is not None or self._flight is not None
 
     def add(self, kind: type[E], board: str, **fields: Any) -> E:
         """Makes the next event of this kind, keeps it, writes it down and wakes who waits."""
         at_s = asyncio.get_running_loop().time()
         event = kind(seq=len(self._events) + 1, at_s=at_s, at_utc=self._clock.utc(at_s), board=board, **fields)
         self._events.append(event)  # type: ignore[arg-type]
-        if self._journal is not None:
-            self._journal.event(event)  # type: ignore[arg-type]
-            self._check_journal(board)
+        if self._journal is not None or self._flight is not None:
+            self._keep(at_s, event_line(event), board, flush=True)  # type: ignore[arg-type]
+        if self._flight is not None:
+            if isinstance(event, FaultLatched):
+                self._flight.begin(event)
+            elif isinstance(event, SafeOffDone):
+                self._flight.save(board)
         self._wake()
         return event
 
     def publish(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._snapshots += 1
-        if self._journal is not None:
-            self._journal.snapshot(snapshot)
-            self._check_journal(snapshot.boards[0].board if snapshot.boards else "")
+        if self._journal is not None or self._flight is not None:
+            board = snapshot.boards[0].board if snapshot.boards else ""
+            self._keep(snapshot.at_s, snapshot_line(snapshot), board, flush=False)
         self._wake()
+
+    def _keep(self, at_s: float, line: str, board: str, *, flush: bool) -> None:
+        """One line for both: it costs more to make than to write."""
+        if self._journal is not None:
+            self._journal.line(line, flush=flush)
+            self._check_journal(board)
+        if self._flight is not None:
+            self._flight.keep(at_s, line)
+
+    def _saved(self, fault: FaultLatched, path: Path, broken: str | None) -> None:
+        if broken is None:
+            self.add(FaultRecorded, fault.board, cause=fault.cause, path=str(path))
+        else:
+            self.add(Note, fault.board, level="error", text=f"no flight record of {fault.cause.value}: {broken}")
+
+    async def recorded(self) -> None:
+        """Until every trip so far is on the disk, or could not be."""
+        if self._flight is not None:
+            await self._flight.settled()
 
     def _check_journal(self, board: str) -> None:
         journal = self._journal
@@ -86,6 +130,8 @@ class Feed:
     def close(self) -> None:
         """No more news. The journal is closed too."""
         self._closed = True
+        if self._flight is not None:
+            self._flight.close()
         if self._journal is not None:
             self._journal.close()
         self._wake()

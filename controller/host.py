@@ -207,7 +207,7 @@ async def open_rig(boards: list[Opened], path: str | None) -> AsyncIterator[Open
             journal = Journal(path, boards=[board.info for board in given])
         except OSError as error:
             raise UsageError("journal", path, f"a file that can be made ({error.strerror})") from error
-    rig = OpenRig(given, journal=journal)
+    rig = OpenRig(given, journal=journal, trips=paths.state_dir() / "trips")
     for board in boards:
         connect(rig, board)
     await rig.__aenter__()

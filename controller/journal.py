@@ -59,10 +59,28 @@ class Journal:
         self._write(json.dumps(header), flush=True)
 
     def event(self, event: Event) -> None:
-        self._write(f'{{"kind":"event","event":{event.model_dump_json()}}}', flush=True)
+        self.line(event_line(event), flush=True)
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        self._write(f'{{"kind":"snapshot","snapshot":{snapshot.model_dump_json(by_alias=True)}}}', flush=False)
+        self.line(snapshot_line(snapshot))
+
+    def line(self, line: str, *, flush: bool = False) -> None:
+        """One that `event_line` or `snapshot_line` has made."""
+        self._write(line, flush=flush)
+
+    @property
+    def descriptor(self) -> int | None:
+        """Of the open file."""
+        return None if self._file is None else self._file.fileno()
+
+    def flush(self) -> None:
+        """To the operating system. Never raises; `broken` tells."""
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                self.broken = str(error)
+                self.close()
 
     def close(self) -> None:
         """Flushes and closes. May be called twice, never raises."""
@@ -83,6 +101,14 @@ class Journal:
         except OSError as error:
             self.broken = str(error)
             self.close()
+
+
+def event_line(event: Event) -> str:
+    return f'{{"kind":"event","event":{event.model_dump_json()}}}'
+
+
+def snapshot_line(snapshot: Snapshot) -> str:
+    return f'{{"kind":"snapshot","snapshot":{snapshot.model_dump_json(by_alias=True)}}}'
 
 
 @dataclass(slots=True)

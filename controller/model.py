@@ -456,6 +456,14 @@ class FaultLatched(EventBase):
     snapshot: BoardSnapshot | None
 
 
+class FaultRecorded(EventBase):
+    """The minute around a trip is on the disk; `hashbridge tui --open PATH` shows it."""
+
+    kind: Literal["fault_recorded"] = "fault_recorded"
+    cause: Cause
+    path: str
+
+
 class FaultCleared(EventBase):
     kind: Literal["fault_cleared"] = "fault_cleared"
     cause: Cause
@@ -500,6 +508,7 @@ Event = Annotated[
     | LimitLifted
     | Remark
     | FaultLatched
+    | FaultRecorded
     | FaultCleared
     | SafeOffDone
     | WorkStarted

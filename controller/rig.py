@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from controller.clock import Clock, SystemClock
 from controller.feed import Feed
+from controller.flight import Sync, sync_in_thread
 from controller.journal import Journal
 from controller.model import BoardInfo, Cause, Command, Event, SafeOffRecord, Snapshot
 from controller.poller import PERIOD_S
@@ -26,7 +28,10 @@ _PUBLISH_S: Final = 0.95 * PERIOD_S
 
 
 class Rig:
-    """A `RigPort`. `observe`: look only; no safe-off on entering, none on leaving unless one was asked for."""
+    """A `RigPort`. `observe`: look only; no safe-off on entering, none on leaving unless one was asked for.
+
+    `trips`: a directory for the flight records of trips; `sync` is how a file is forced to the disk.
+    """
 
     def __init__(
         self,
@@ -35,12 +40,15 @@ class Rig:
         journal: Journal | None = None,
         clock: Clock | None = None,
         observe: bool = False,
+        trips: Path | None = None,
+        sync: Sync = sync_in_thread,
     ) -> None:
         names = [given.attached.name for given in boards]
         if len(set(names)) != len(names):
             raise UsageError("boards", names, "a name of its own for each board")
         self._clock = clock or SystemClock()
-        self._feed = Feed(self._clock, journal)
+        infos = [given.info for given in boards]
+        self._feed = Feed(self._clock, journal, boards=infos, trips=trips, sync=sync)
         self._runners = {
             given.attached.name: BoardRunner(given, self._feed, self._clock, self._swept, observe=observe)
             for given in boards

@@ -199,6 +199,7 @@ class BoardRunner(Warden):
             case PowerDown():
                 await self._power_down(steps)
             case ClearFault():
+                await self._feed.recorded()  # nothing is re-enabled before the record of its trip is on the disk
                 cause = self.guard.clear(self.poller.snapshot(full=False))
                 self._feed.add(FaultCleared, self.name, cause=cause)
                 self._announce_state("cleared by a person")

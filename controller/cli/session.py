@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from controller.model import (
     Command,
     Event,
     FaultLatched,
+    FaultRecorded,
     GuardState,
     Note,
     PowerDown,
@@ -318,6 +320,8 @@ class Session:
                     f"TRIP {event.cause.value}{f' ({event.sensor})' if event.sensor else ''}: {event.detail}"
                 )
                 self._ended.set()
+        elif isinstance(event, FaultRecorded):
+            self.talk.say(f"its last minute: hashbridge tui --open {shlex.quote(event.path)}")
         elif isinstance(event, StepApplied):
             self._energised = True
         elif isinstance(event, SafeOffDone):

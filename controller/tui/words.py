@@ -16,6 +16,7 @@ from controller.model import (
     Event,
     FaultCleared,
     FaultLatched,
+    FaultRecorded,
     GuardState,
     LimitLifted,
     Note,
@@ -196,6 +197,8 @@ def summary(event: Event) -> str:
         case FaultLatched():
             sensor = f" ({event.sensor})" if event.sensor else ""
             return f"{event.cause.value}{sensor}: {event.detail}"
+        case FaultRecorded():
+            return f"{event.cause.value}: {event.path}"
         case FaultCleared():
             return f"{event.cause.value}, by a person"
         case SafeOffDone():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,9 +83,18 @@ class Stand:
         return transport
 
 
+async def sync_at_once(descriptor: int) -> None:
+    """Without a thread, whose end the virtual clock would not wait for."""
+    os.fsync(descriptor)
+
+
 @contextlib.asynccontextmanager
 async def stand(
-    settings: BenchSettings | None = None, *, journal: Path | None = None, with_sentinel: bool = False
+    settings: BenchSettings | None = None,
+    *,
+    journal: Path | None = None,
+    with_sentinel: bool = False,
+    trips: Path | None = None,
 ) -> AsyncIterator[Stand]:
     settings = settings or BenchSettings()
     bench = BitaxeGamma(settings)
@@ -98,7 +108,13 @@ async def stand(
     beat = (lambda: beats.append(loop.time())) if with_sentinel else None
     told: list[Event] = []
     given = RigBoard(board, attached, beat)
-    rig = Rig([given], journal=None if journal is None else Journal(journal, boards=[given.info]), clock=clock)
+    rig = Rig(
+        [given],
+        journal=None if journal is None else Journal(journal, boards=[given.info]),
+        clock=clock,
+        trips=trips,
+        sync=sync_at_once,
+    )
 
     async def listen() -> None:
         async for event in rig.events():

@@ -1,0 +1,139 @@
+"""Every trip leaves its last minute on the disk, in a file that opens like a rig, before anything is re-enabled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from controller.journal import read_journal
+from controller.model import (
+    Cause,
+    ClearFault,
+    FaultLatched,
+    FaultRecorded,
+    Note,
+    PowerUp,
+    SafeOffDone,
+    StartWork,
+)
+from controller.recording import RecordedRig
+from tests.scenarios import gamma
+from tests.scenarios.gamma import NAME, Stand, stand
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir())
+
+
+async def trip(s: Stand) -> FaultLatched:
+    await s.power_up()
+    await s.rig.request(NAME, StartWork(work="pattern"))
+    await asyncio.sleep(80.0)
+    s.bench.faults.stall_fan()
+    return await s.fault()
+
+
+async def test_a_trip_leaves_its_last_minute_and_what_followed_in_one_file(tmp_path: Path) -> None:
+    async with stand(trips=tmp_path / "trips") as s:
+        fault = await trip(s)
+        saved = await s.wait_for(FaultRecorded)
+        await asyncio.sleep(30.0)
+    (path,) = files(tmp_path / "trips")
+    assert saved.path == str(path)
+    assert path.name.endswith("Z-gamma-fan.jsonl")
+    recording = read_journal(path)
+    assert not recording.truncated
+    assert recording.boards[0].kind == "bitaxe-gamma"
+    snapshots = [snapshot for snapshot in recording.snapshots if snapshot.at_s <= fault.at_s]
+    assert fault.at_s - snapshots[0].at_s == pytest.approx(60.0, abs=0.5)
+    gaps = [b.at_s - a.at_s for a, b in pairwise(snapshots)]
+    assert max(gaps) < 0.3, "not at full rate"
+    kinds = [type(event) for event in recording.events]
+    assert kinds.index(FaultLatched) < kinds.index(SafeOffDone)
+    last_s = recording.snapshots[-1].at_s
+    assert fault.at_s + 9.0 < last_s <= fault.at_s + 10.0
+
+
+async def test_the_record_opens_like_a_rig(tmp_path: Path) -> None:
+    async with stand(trips=tmp_path) as s:
+        await trip(s)
+    (path,) = files(tmp_path)
+    rig = RecordedRig.open(path)
+    rig.seek(rig.duration_s)
+    snapshot = await anext(rig.snapshots())
+    latched = snapshot.boards[0].latched
+    assert latched is not None
+    assert latched.cause is Cause.FAN
+    await rig.aclose()
+
+
+async def test_the_file_is_on_the_disk_before_the_latch_can_be_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = asyncio.Event()
+
+    async def sync_slowly(descriptor: int) -> None:
+        await slow.wait()
+        os.fsync(descriptor)
+
+    monkeypatch.setattr(gamma, "sync_at_once", sync_slowly)
+    async with stand(trips=tmp_path) as s:
+        await trip(s)
+        s.bench.faults.stall_fan(False)
+        await asyncio.sleep(120.0)  # cool again
+        clearing = asyncio.create_task(s.rig.request(NAME, ClearFault()))
+        await asyncio.sleep(5.0)
+        assert not clearing.done()
+        assert s.find(FaultRecorded) == []
+        slow.set()
+        await clearing
+        await s.rig.request(NAME, PowerUp())
+
+
+async def test_a_disk_that_fails_costs_the_record_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(gamma, "sync_at_once", broken)
+    async with stand(trips=tmp_path) as s:
+        await trip(s)
+        assert s.is_safe()
+        note = await s.wait_for(Note)
+        assert note.text == "no flight record of fan: [Errno 5] Input/output error"
+        s.bench.faults.stall_fan(False)
+        await asyncio.sleep(120.0)
+        await s.rig.request(NAME, ClearFault())
+
+
+async def test_a_directory_that_cannot_be_made_is_told_and_the_board_is_safe(tmp_path: Path) -> None:
+    (tmp_path / "trips").write_text("a file")
+    async with stand(trips=tmp_path / "trips") as s:
+        await trip(s)
+        assert s.is_safe()
+        assert "no flight record of fan" in (await s.wait_for(Note)).text
+
+
+async def test_two_trips_are_two_files(tmp_path: Path) -> None:
+    async with stand(trips=tmp_path) as s:
+        await trip(s)
+        s.bench.faults.stall_fan(False)
+        await asyncio.sleep(120.0)
+        await s.rig.request(NAME, ClearFault())
+        await s.power_up()
+        s.bench.faults.open_diode()
+        await asyncio.sleep(10.0)
+    causes = sorted(path.name.rsplit("-", 1)[1] for path in files(tmp_path))
+    assert causes == ["fan.jsonl", "sensor_stale.jsonl"]
+
+
+async def test_a_run_without_a_trip_leaves_no_file(tmp_path: Path) -> None:
+    async with stand(trips=tmp_path) as s:
+        await s.power_up()
+        await asyncio.sleep(60.0)
+    assert files(tmp_path) == []
