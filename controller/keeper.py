@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
-from controller.model import Channel, Envelope, OperatingPoint, PendingPoint, Quality, Reading
+from controller.model import Channel, Envelope, OperatingPoint, PendingPoint, Quality, Reading, WorkSnapshot
+from controller.work.statistics import wilson_interval
 
+ERROR_SHARE: Final = 0.02
+ERROR_CONFIDENCE: Final = 0.999
+ERROR_AT_LEAST: Final = 100
 RETRY_S = 1.0
 """A way back that the guard refuses is asked for again so often."""
 
@@ -26,6 +31,8 @@ class Keeper:
         self.pending: PendingPoint | None = None
         self._hotter = False
         self._called = False
+        self._counted: tuple[int, int] | None = None
+        """Verified and wrong nonces when the trial began to count."""
         self._timer: asyncio.TimerHandle | None = None
 
     def keep(self, point: OperatingPoint) -> None:
@@ -45,9 +52,13 @@ class Keeper:
         self._timer = loop.call_later(keep_within_s, self._call, f"not kept within {keep_within_s:g} s")
         return trial
 
-    def look(self, channels: Mapping[Channel, Reading]) -> None:
-        """Each sweep: a change toward more heat does not wait for its time when a warning level is reached."""
-        if self.pending is None or self._called or not self._hotter:
+    def look(self, channels: Mapping[Channel, Reading], work: WorkSnapshot | None = None) -> None:
+        """Each sweep: what does not wait for the time of the trial. A change toward more heat that reaches a warning
+        level, and any change under which surely more than 2 % of the nonces do not hash."""
+        if self.pending is None or self._called:
+            return
+        self._errors(work)
+        if self._called or not self._hotter:
             return
         e = self._envelope
         for channel, limit in ((Channel.CHIP_C, e.chip_c_warn), (Channel.VR_C, e.vr_c_warn)):
@@ -62,6 +73,18 @@ class Keeper:
         """A change toward `point` got stuck on its way: back at once."""
         self.try_out(point, RETRY_S)
         self._call(why)
+
+    def _errors(self, work: WorkSnapshot | None) -> None:
+        if work is None or not work.running:
+            self._counted = None
+            return
+        if self._counted is None or work.verified < self._counted[0] or work.hw_errors < self._counted[1]:
+            self._counted = (work.verified, work.hw_errors)
+        good, bad = work.verified - self._counted[0], work.hw_errors - self._counted[1]
+        interval = wilson_interval(bad, good + bad, ERROR_CONFIDENCE) if good + bad >= ERROR_AT_LEAST else None
+        if interval is not None and interval[0] > ERROR_SHARE:
+            share = 100 * bad / (good + bad)
+            self._call(f"{bad} of {good + bad} nonces do not hash ({share:.1f} %), more than {100 * ERROR_SHARE:g} %")
 
     def refused(self, trial: PendingPoint, why: str) -> bool:
         """The way back is not allowed now: the trial goes on, and says so. False when it is over anyway."""
@@ -83,7 +106,7 @@ class Keeper:
     def _end(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self.pending, self._called = None, None, False
+        self._timer, self.pending, self._called, self._counted = None, None, False, None
 
 
 def _heat(point: OperatingPoint) -> float:

@@ -62,6 +62,8 @@ class Cause(StrEnum):
     SENSOR_INVALID = "sensor_invalid"
     SENSOR_BUS = "sensor_bus"
     FAN = "fan"
+    RUNAWAY = "runaway"
+    ERROR_RATE = "error_rate"
     ACTUATION = "actuation"
     CHIP_SILENT = "chip_silent"
     CONTROL_PORT_LOST = "control_port_lost"

@@ -101,7 +101,7 @@ class BoardRunner(Warden):
 
     async def _look(self) -> None:
         await super()._look()
-        self._keeper.look(self.poller.channels)
+        self._keeper.look(self.poller.channels, self._work_snapshot(False))
         give = self.guard.give_way(self.poller.glance())
         if give is not None:
             self._spawn(self._give_way(give), "gives way")

@@ -38,13 +38,13 @@ from controller.model import (
     StopWork,
 )
 from controller.safety import ordering
+from controller.safety.commanded import Commanded
 from controller.safety.throttle import Give, Throttle
 from controller.safety.trips import (
     SENSORS,
     SETTLED_S,
     STATUS_NOT_GOOD,
     STATUS_OFF,
-    Commanded,
     Trips,
     expected_rpm,
 )

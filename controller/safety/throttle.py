@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.model import BoardSnapshot, Cause, Channel, Envelope, Limited, OperatingPoint
+from controller.safety.commanded import Commanded
 from controller.safety.levels import DIPS_WITHIN_S, Gate, input_warning
-from controller.safety.trips import Commanded
 
 DOWN_EVERY_S: Final = 2.0
 UP_EVERY_S: Final = 30.0

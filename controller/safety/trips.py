@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
+from controller.safety.commanded import Commanded
+from controller.safety.dynamics import ErrorRate, Runaway
 from controller.safety.levels import DIPS_WITHIN_S, input_warning
 from drivers.boards.board import Channel, Envelope
 
@@ -48,29 +50,6 @@ _STATUS_VIN_UV: Final = 0x0008
 _STATUS_TEMPERATURE: Final = 0x0004
 """Warning or fault: the regulator tells which by switching off. The warning level is a trip of our own."""
 _STATUS_FAULTS: Final = ((0x0020, "VOUT_OV_FAULT"), (0x0010, "IOUT_OC_FAULT"))
-
-
-@dataclass(slots=True)
-class Commanded:
-    """What the actuators were last told, and when. Times are the loop's."""
-
-    rail_on: bool = False
-    rail_changed_s: float = float("-inf")
-    core_v: float | None = None
-    core_v_changed_s: float = float("-inf")
-    reset_released: bool = False
-    reset_changed_s: float = float("-inf")
-    frequency_mhz: float | None = None
-    frequency_changed_s: float = float("-inf")
-    fan_ratio: float | None = None
-    """None: the fan follows the controller's own table, or nothing was commanded yet."""
-    fan_changed_s: float = float("-inf")
-    window_mhz: float | None = None
-    locked_down: bool = False
-    verified_v: float | None = None
-    brought_up: bool = False
-    moving: bool = False
-    """A step is under way: read-backs may show the state before or after it."""
 
 
 def expected_rpm(envelope: Envelope, duty: float) -> float:
@@ -153,6 +132,7 @@ class Trips:
         }
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
+        self._runaway, self._error_rate = Runaway(), ErrorRate(e)
         self._nonces: int | None = None
         self._nonces_s = 0.0
         self._core_in_band_since_s: float | None = None
@@ -172,11 +152,15 @@ class Trips:
             self._core_band(channels.get(Channel.CORE_V), commanded, found)
             self._dipping(now, found)
         self._levels(self._thermal, now, found)
+        if commanded.rail_on and (running := self._runaway.look(now, commanded)) is not None:
+            found.append((Cause.RUNAWAY, Channel.CHIP_C.value, running))
         self._sensors(now, found)
         if commanded.rail_on:
             self._fan_speed(now, commanded, found)
             self._read_backs(now, commanded, found)
             self._silence(now, found)
+            if (wrong := self._error_rate.look(now, commanded)) is not None:
+                found.append((Cause.ERROR_RATE, None, wrong))
         if not found:
             return None
         cause, sensor, detail = found[0]
@@ -213,6 +197,8 @@ class Trips:
         self._input_low_s = float("-inf")
         self._dip.forget()
         self._dips.clear()
+        self._runaway.forget()
+        self._error_rate.forget()
         self._nonces = None
         self._core_in_band_since_s = None
 
