@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench udev api clean venv
+.PHONY: help demo test check bench mutation udev api clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -56,6 +56,9 @@ check: .venv/dev.stamp ## ruff, mypy and all tests
 
 bench: .venv/dev.stamp ## measures, about 3 minutes; JSON on stdout and in bench.json
 	@$(PY) -m tests.bench --out bench.json
+
+mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; about 15 minutes
+	@$(PY) -m tests.mutation
 
 udev: .venv/run.stamp ## writes udev/ anew from the table of boards
 	@$(PY) -m drivers.discovery --write udev

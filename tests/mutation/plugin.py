@@ -1,0 +1,37 @@
+"""A pytest plugin: the module of the mutant that HASHBRIDGE_MUTANT names is loaded with its rule taken out."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from tests.mutation.mutants import ROOT, mutated
+
+VARIABLE = "HASHBRIDGE_MUTANT"
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, mutant: str) -> None:
+        self._mutant, self._path = mutant, mutant.rpartition(":")[0]
+        self._module = self._path.removesuffix(".py").replace("/", ".")
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self._module else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(mutated(self._mutant), str(ROOT / self._path), "exec"), module.__dict__)
+
+
+def pytest_configure() -> None:
+    mutant = os.environ.get(VARIABLE)
+    if mutant:
+        loaded = mutant.rpartition(":")[0].removesuffix(".py").replace("/", ".")
+        assert loaded not in sys.modules, f"{loaded} was loaded before it could be mutated"
+        sys.meta_path.insert(0, _Finder(mutant))
