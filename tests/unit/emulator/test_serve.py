@@ -114,7 +114,12 @@ async def test_the_trace_dates_each_move_on_the_monotonic_clock(tmp_path: Path) 
         assert [move["what"] for move in answers[1]["actuations"]] == ["rail on", "rail off", "rail on"]
     after_ns = time.monotonic_ns()
     traced = lines(trace)
-    assert [entry["what"] for entry in traced] == ["start", "rail on", "rail off", "rail on"]
+    assert [entry["what"] for entry in traced] == ["start", "rail on", "fault", "rail off", "rail on"]
+    assert {key: traced[2][key] for key in ("detail", "arguments", "by")} == {
+        "detail": "power_cycle",
+        "arguments": {},
+        "by": "plant",
+    }
     assert all(entry["schema"] == TRACE_SCHEMA for entry in traced)
     stamps = [entry["t_ns"] for entry in traced]
     assert before_ns <= min(stamps) <= max(stamps) <= after_ns
