@@ -369,9 +369,10 @@ class Plant:
         while True:
             due_s = self._agenda[0][0] if self._agenda else math.inf
             if due_s <= at_s and (due_s <= self._now_s or not self._ramping):
+                call = heapq.heappop(self._agenda)[2]  # first: whoever looks on the way would find it again
                 if due_s > self._now_s:
                     self._run(due_s)
-                heapq.heappop(self._agenda)[2]()
+                call()
             elif self._ramping and at_s > self._now_s:
                 self._run(min(at_s, due_s, self._rail_to_s, self._now_s + GRID_S))
                 self._ramping = self._now_s < self._rail_to_s

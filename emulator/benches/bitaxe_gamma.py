@@ -131,28 +131,29 @@ class BitaxeGamma:
     def now_s(self) -> float:
         return self.clock() if self._acting_at_s is None else self._acting_at_s
 
-    def after(self, delay_s: float, call: Callable[[], None]) -> None:
-        due_s = self.now_s() + delay_s
-
+    def at(self, at_s: float, call: Callable[[], None]) -> None:
         def act() -> None:
-            before_s, self._acting_at_s = self._acting_at_s, due_s
+            before_s, self._acting_at_s = self._acting_at_s, at_s
             try:
                 call()
             finally:
                 self._acting_at_s = before_s
 
-        self.plant.call_at(due_s, act)
+        self.plant.call_at(at_s, act)
 
     @property
     def source_v(self) -> float:
+        self.plant.advance(self.now_s())
         return self.plant.source_v
 
     @property
     def source_ohm(self) -> float:
+        self.plant.advance(self.now_s())
         return self.plant.source_ohm
 
     @property
     def heatsink_factor(self) -> float:
+        self.plant.advance(self.now_s())
         return self.plant.heatsink_factor
 
     @property

@@ -65,7 +65,7 @@ class BridgeFaults(LineFaults):
         for port in self.ports.values():
             port.replug_later(back_s)
 
-    @action("a firmware busy with something else; docs/wire/bitaxe-raw.md")
+    @action("a firmware that is busy with something else")
     def stall_bridge(self, for_s: Annotated[float, Number(0.001, 600.0, "s")] = 1.0, off: Off = False) -> None:
         """The firmware stands still for so long: it answers nothing, then everything that came meanwhile."""
         if off:

@@ -86,7 +86,7 @@ class BusFaults(Topic):
             self.bus.deaf.add(_number(part))
         self.bus.arm()
 
-    @action("TPS546B24A in the place of a D24A: ESP-Miner #1886")
+    @action("an unknown DEVICE_ID: ESP-Miner #1886")
     def stick(
         self,
         part: Part,

@@ -97,7 +97,7 @@ class ChipFaults(Topic):
         """The chip returns no nonces, or nothing at all, and draws full power."""
         self.spoilt_chip.swallows = "" if off else replies
 
-    @action("loses nonces and makes no errors; NerdQAxePlus #709")
+    @action("the yield falls in quarters, one domain after the other: emulator/physics.py")
     def kill_domain(self, domain: Annotated[int, Whole(0, DOMAINS - 1, chooses=True)] = 0, off: Off = False) -> None:
         """One voltage domain of the chip has no clock: its nonces are missing, and it makes no errors."""
         self._dead_domains.discard(domain)

@@ -122,13 +122,13 @@ class LineFaults(Topic):
             line.clear()
         super()._end_all()
 
-    @action("bridge overrun: 64 bytes of buffer, no indication; docs/wire/bitaxe-raw.md")
+    @action("a buffer of 64 bytes that overruns without a word: emberone-usbserial-fw")
     def lose_bytes(self, p: Share = 0.01, port: Port = "both", way: Way = "to_host", off: Off = False) -> None:
         """Each byte is lost with this probability."""
         for line in self._lines(port):
             line.loss.update(dict.fromkeys(_ways(way), 0.0 if off else p))
 
-    @action("UART errors restart the pipe silently; docs/wire/bitaxe-raw.md")
+    @action("frames with a wrong checksum on a noisy line: docs/wire/bm13xx.md")
     def flip_bits(self, p: Share = 0.001, port: Port = "both", way: Way = "to_host", off: Off = False) -> None:
         """One bit of a byte is wrong, in each byte with this probability."""
         for line in self._lines(port):
@@ -140,7 +140,7 @@ class LineFaults(Topic):
         for line in self._lines(port):
             line.split_p, line.merge_p = (0.0, 0.0) if off else (split_p, merge_p)
 
-    @action("a hub or a busy host; docs/wire/bitaxe-raw.md")
+    @action("a hub, or a busy host")
     def late(self, by_s: Annotated[float, Number(0.0, 60.0, "s")] = 0.1, port: Port = "both", off: Off = False) -> None:
         """What the board sends arrives so much later."""
         for line in self._lines(port):

@@ -38,12 +38,12 @@ class PowerFaults(Topic):
         bench.set_ambient_c(None)
         super()._end_all()
 
-    @action("docs/safety.md 3: fan; ESP-Miner #564")
+    @action("docs/safety.md 3: fan; ESP-Miner #564, braiins #83")
     def stall_fan(self, off: Off = False) -> None:
         """The rotor is blocked: no air, no tachometer pulses."""
         self._bench.set_fan_stalled(not off)
 
-    @action("docs/safety.md 3: fan, below 30 % of expected; braiins #83")
+    @action("docs/safety.md 3: fan, below 30 % of expected")
     def degrade_fan(self, ratio: Annotated[float, Number(0.0, 1.0)] = 0.5, off: Off = False) -> None:
         """The fan reaches this share of the speed that its duty should give: dust, a worn bearing."""
         self._bench.set_fan_health(1.0 if off else ratio)
@@ -91,7 +91,7 @@ class PowerFaults(Topic):
 
         self._dip_to(0.0 if off else by_v)
         if not off:
-            self._bench.after(for_s, over)
+            self._bench.at(self._bench.now_s() + for_s, over)
 
     def _no_load(self) -> float:
         return self._bench.source_v if self._no_load_v is None else self._no_load_v

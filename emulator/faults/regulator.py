@@ -39,7 +39,7 @@ class RegulatorFaults(Topic):
         else:
             self._ramp("regulation", 0.0, up_to_v, up_to_v / v_per_s, self._bench.set_regulation_error_v)
 
-    @action("ESP-Miner #1322, #757; mujina PR#106")
+    @action("ESP-Miner #1322, #757; ESP-Miner-NerdQAxePlus #709")
     def trip_rail(self, off: Off = False) -> None:
         """The regulator switches itself off: STATUS_WORD 0840, no latched bit. It comes on again when it is commanded
         off and on, or with `off`."""

@@ -45,10 +45,10 @@ class Seen(NamedTuple):
 
 SEEN: Final = (
     Seen("chip_c", -1.0, "what AxeOS shows when the bus fails; in eighths of a degree FF 00", "ESP-Miner #78, #680"),
-    Seen("chip_c", 255.0, "FF 00 again, taken for unsigned: the same bytes as -1", "ESP-Miner #1531"),
-    Seen("chip_c", 127.0, "diode open", "EMC2101 datasheet; ESP-Miner main/self_test"),
+    Seen("chip_c", 255.0, "FF 00 again, taken for unsigned: the same bytes as -1", "docs/safety.md 3"),
+    Seen("chip_c", 127.0, "diode open", "EMC2101 datasheet"),
     Seen("chip_c", 127.875, "diode shorted", "EMC2101 datasheet"),
-    Seen("chip_c", 0.0, "exactly 0 C on a powered board", "ESP-Miner #1186"),
+    Seen("chip_c", 0.0, "exactly 0 C on a powered board", "docs/safety.md 3"),
     Seen("vr_c", 127.88, "once, at enable", "ESP-Miner-NerdQAxePlus #707"),
     Seen("input_v", 1600.0, "with the supply away", "ESP-Miner-NerdQAxePlus #271"),
     Seen("input_v", -183.0, "with the supply away", "ESP-Miner-NerdQAxePlus #646"),
@@ -137,7 +137,7 @@ class SensorFaults(Topic):
             self.channels.frozen[channel] = None
         self._tap()
 
-    @action("see the list of readings seen in the field", also=_fits)
+    @action("the readings below", also=_fits)
     def garbage_once(self, channel: Channel, value: Value = 0.0, count: Count = 1, off: Off = False) -> None:
         """The next `count` readings of the channel are this value."""
         self.channels.once.pop(channel, None)
@@ -145,7 +145,7 @@ class SensorFaults(Topic):
             self.channels.once[channel] = (value, count)
         self._tap()
 
-    @action("see the list of readings seen in the field", also=_fits)
+    @action("the readings below", also=_fits)
     def misread(self, channel: Channel, value: Value = 0.0, off: Off = False) -> None:
         """The channel shows this value, whatever is true."""
         self.channels.fixed.pop(channel, None)
@@ -194,7 +194,7 @@ class SensorFaults(Topic):
         `off` takes it away."""
         self._bench.set_first_temperature(not off)
 
-    @action("127.0 C: EMC2101 datasheet; ESP-Miner #1548")
+    @action("127.0 C: EMC2101 datasheet")
     def open_diode(self, off: Off = False) -> None:
         """The diode in the chip is not connected; the fan controller believes 127 C too."""
         self._bench.set_diode("ok" if off else "open")
@@ -209,7 +209,7 @@ class SensorFaults(Topic):
         """The diode is as it should be."""
         self._bench.set_diode("ok")
 
-    @action("fans with two wires; ESP-Miner #66, #1375")
+    @action("fans with two wires have none")
     def lose_tach(self, off: Off = False) -> None:
         """The tachometer wire is off: no pulses, and the fan turns."""
         self._bench.set_tach_lost(not off)

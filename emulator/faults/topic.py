@@ -45,8 +45,8 @@ class Pluggable(Protocol):
 class FaultyBench(Protocol):
     """What the faults need of the bench that they strike. None in a setter: as the bench was built."""
 
-    def after(self, delay_s: float, call: Callable[[], None]) -> None:
-        """Do something on the board that many seconds from now, exactly then, whoever looks at it or does not."""
+    def at(self, at_s: float, call: Callable[[], None]) -> None:
+        """Do something on the board when it is `at_s`, exactly then, whoever looks at it or does not."""
         ...
 
     def now_s(self) -> float: ...
@@ -145,15 +145,16 @@ class Topic:
         """Put a value in steps that take `over_s` in all; 0: at once. A later ramp of the same thing replaces it."""
         turn = self._ramps[what] = self._ramps.get(what, 0) + 1
         steps = max(1, round(over_s / RAMP_STEP_S))
+        begun_s = self._bench.now_s()
 
         def step(number: int) -> None:
             if self._ramps[what] != turn:
                 return
             put(target if number == steps else now + (target - now) * number / steps)
             if number < steps:
-                self._bench.after(over_s / steps, lambda: step(number + 1))
+                self._bench.at(begun_s + over_s * (number + 1) / steps, lambda: step(number + 1))
 
         if over_s <= 0.0:
             put(target)
         else:
-            self._bench.after(over_s / steps, lambda: step(1))
+            self._bench.at(begun_s + over_s / steps, lambda: step(1))
