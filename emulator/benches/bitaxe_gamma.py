@@ -129,7 +129,9 @@ class BitaxeGamma:
     # --- faults (`FaultyBench`)
 
     def now_s(self) -> float:
-        return self.clock() if self._acting_at_s is None else self._acting_at_s
+        at_s = self.clock() if self._acting_at_s is None else self._acting_at_s
+        self.plant.advance(at_s)
+        return at_s
 
     def at(self, at_s: float, call: Callable[[], None]) -> None:
         def act() -> None:
@@ -143,17 +145,17 @@ class BitaxeGamma:
 
     @property
     def source_v(self) -> float:
-        self.plant.advance(self.now_s())
+        self.now_s()
         return self.plant.source_v
 
     @property
     def source_ohm(self) -> float:
-        self.plant.advance(self.now_s())
+        self.now_s()
         return self.plant.source_ohm
 
     @property
     def heatsink_factor(self) -> float:
-        self.plant.advance(self.now_s())
+        self.now_s()
         return self.plant.heatsink_factor
 
     @property

@@ -94,7 +94,8 @@ class PowerFaults(Topic):
             self._bench.at(self._bench.now_s() + for_s, over)
 
     def _no_load(self) -> float:
-        return self._bench.source_v if self._no_load_v is None else self._no_load_v
+        now_v = self._bench.source_v  # brings the bench to the present, and a ramp with it
+        return now_v if self._no_load_v is None else self._no_load_v
 
     def _put_source_v(self, volts: float) -> None:
         self._no_load_v = volts

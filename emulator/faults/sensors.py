@@ -167,6 +167,7 @@ class SensorFaults(Topic):
             self.channels.offset[channel] = value
             self._tap()
 
+        self._bench.now_s()
         if off:
             self._ramp(f"offset {channel}", 0.0, 0.0, 0.0, put)
             del self.channels.offset[channel]

@@ -54,7 +54,7 @@ async def test_a_stalled_fan_turns_again_when_it_is_freed() -> None:
 async def test_paste_that_creeps_ends_where_paste_that_is_gone_at_once_is() -> None:
     async with gamma() as on:
         await hash_hard(on)
-        await asyncio.sleep(400.0)
+        await asyncio.sleep(900.0)
         good_c = value(on, "die_c")
         on.bench.faults.loosen_heatsink(3.0, over_s=100.0)
         await asyncio.sleep(50.0)
@@ -67,7 +67,7 @@ async def test_paste_that_creeps_ends_where_paste_that_is_gone_at_once_is() -> N
         assert value(on, "die_c") == pytest.approx(crept_c, abs=0.2)
         assert crept_c > good_c + 8.0
         on.bench.faults.loosen_heatsink(off=True)
-        await asyncio.sleep(600.0)
+        await asyncio.sleep(900.0)
         assert value(on, "die_c") == pytest.approx(good_c, abs=0.5)
 
 
