@@ -102,7 +102,8 @@ class Line:
 class LineFaults(Topic):
     """Serial lines
 
-    `port`: control, data or both. `way`: what goes to the host, to the board, or both.
+    `port`: control, data or both. `way`: what goes to the host, to the board, or both. Each line has one value of each
+    kind for each way: the last word counts.
     """
 
     def __init__(self, bench: FaultyBench, parts: Mapping[str, int], seed: int) -> None:

@@ -69,7 +69,7 @@ BETWEEN = HEAD + "[[between]]\nfrom_s = 1\nto_s = 2\n"
     [
         ("", "", "schema", None, "'hashbridge.faults/1'"),
         ('schema = "hashbridge.faults/2"', "", "schema", "hashbridge.faults/2", "'hashbridge.faults/1'"),
-        ("schema = ", "", "text", "Invalid value (at end of document)", "TOML"),
+        ("schema = ", "", "text", None, "TOML"),
         (HEAD + "speed = 3", "", "speed", 3, "schema, [[at]], [[between]]"),
         (HEAD + "at = 3", "", "at", 3, "[[at]], any number of them"),
         (HEAD + "[at]\ns = 3", "", "at", {"s": 3}, "[[at]], any number of them"),

@@ -168,6 +168,25 @@ async def test_a_script_is_played_traced_and_told_on_the_plant_socket(tmp_path: 
     assert fired[1]["at_s"] - fired[0]["at_s"] >= 0.04
 
 
+async def test_ports_vanish_with_a_reboot_come_back_by_themselves_and_move_when_they_are_told_to(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as served:
+        link = tmp_path / "bitaxe-gamma-control"
+        assert await ask(served.plant, {"do": "reboot", "back_s": 0.1}) == [{"ok": True}]
+        assert not link.is_symlink()
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if link.is_symlink():
+                break
+        before = os.readlink(link)
+        moved = await ask(served.plant, {"do": "unplug_control"}, {"do": "replug_control", "new_name": True})
+        assert moved == [{"ok": True}, {"ok": True}]
+        assert os.readlink(link) != before
+        (refused,) = await ask(served.plant, {"do": "late", "by_s": -1})
+        assert refused == {"ok": False, "error": "late, by_s: -1 is not allowed; allowed: 0 to 60 s"}
+
+
 async def test_without_a_script_the_plant_socket_says_so(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         assert await ask(served.plant, {"get": "script"}) == [{"ok": True, "script": None}]

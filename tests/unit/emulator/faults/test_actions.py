@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drivers.boards.board import Channel
+from drivers.errors import NoReply
 from emulator.benches.bitaxe_gamma import BitaxeGamma
 from emulator.faults import ACTIONS, BadArgument, Faults, manual
 from emulator.faults.sensors import CHANNELS, SEEN
+from tests.unit.boards.on_a_bench import gamma
 
 ROOT = Path(__file__).parents[4]
 
@@ -91,6 +95,30 @@ def test_every_lasting_action_can_be_ended_before_it_began(faults: Faults) -> No
             faults.do(name, {**{key: given[key] for key in taken & set(given)}, "off": True})
     assert not faults.bus.armed
     assert not faults.channels.any()
+
+
+async def test_all_faults_at_once_are_ended_by_one_word_and_the_board_powers_up_as_if_nothing_had_been() -> None:
+    given = {"part": "tps546", "channel": "vr_c", "register": 0xAD, "command": "VOUT_COMMAND"}
+    async with gamma() as on:
+        faults = on.bench.faults
+        for name, action in ACTIONS.items():
+            if action.lasting and not name.startswith("unplug"):  # a port in memory comes back on another wire
+                needed = {argument.name for argument in action.arguments} & set(given)
+                faults.do(name, {key: given[key] for key in needed})
+        await asyncio.sleep(5.0)
+        with pytest.raises(NoReply):
+            await on.board.bridge.gpio(0).get()
+        faults.heal()
+        await asyncio.sleep(400.0)
+        await on.power_up(525.0, 1.150)
+        await asyncio.sleep(5.0)
+        await on.board.read()
+        reading = await on.board.read()
+        assert reading.channels[Channel.STATUS_WORD] == 0
+        assert reading.channels[Channel.CORE_V] == pytest.approx(1.125, abs=0.01)
+        assert reading.channels[Channel.INPUT_V] == pytest.approx(5.2, abs=0.2)
+        assert await on.board.chain.read_clock() == pytest.approx(525.0)
+        assert min(on.bench.chip.yields) > 0.9
 
 
 def test_every_reading_seen_in_the_field_is_one_that_its_part_can_show() -> None:
