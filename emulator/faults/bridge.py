@@ -41,7 +41,7 @@ class BridgeFaults(LineFaults):
         super()._end_all()
 
     @action("a write of no bytes: docs/wire/bitaxe-raw.md")
-    def wedge(self, off: Off = False) -> None:
+    def wedge(self, *, off: Off = False) -> None:
         """The control task hangs; outputs stay as they are, the data port lives on."""
         if not off:
             self.wedged = True
@@ -49,7 +49,7 @@ class BridgeFaults(LineFaults):
             self.reboot()
 
     @action("a length below 5: docs/wire/bitaxe-raw.md")
-    def panic(self, off: Off = False) -> None:
+    def panic(self, *, off: Off = False) -> None:
         """The firmware halts: both ports dead, outputs frozen."""
         if not off:
             self.panicked = True
@@ -66,7 +66,7 @@ class BridgeFaults(LineFaults):
             port.replug_later(back_s)
 
     @action("a firmware that is busy with something else")
-    def stall_bridge(self, for_s: Annotated[float, Number(0.001, 600.0, "s")] = 1.0, off: Off = False) -> None:
+    def stall_bridge(self, for_s: Annotated[float, Number(0.001, 600.0, "s")] = 1.0, *, off: Off = False) -> None:
         """The firmware stands still for so long: it answers nothing, then everything that came meanwhile."""
         if off:
             self._stall_over()
@@ -74,7 +74,7 @@ class BridgeFaults(LineFaults):
             self.stalled_until_s = self._bench.now_s() + for_s
 
     @action("driver unbound, hub error")
-    def unplug(self, port: PortName, off: Off = False) -> None:
+    def unplug(self, port: PortName, *, off: Off = False) -> None:
         """One port vanishes on the host's side; the firmware does not notice. `off`: it is back."""
         if off:
             self._port(port).replug()
@@ -87,14 +87,14 @@ class BridgeFaults(LineFaults):
         self._port(port).replug(new_name=new_name)
 
     @action("driver unbound, hub error")
-    def unplug_control(self, off: Off = False) -> None:
+    def unplug_control(self, *, off: Off = False) -> None:
         """`unplug` of the control port."""
-        self.unplug("control", off)
+        self.unplug("control", off=off)
 
     @action("driver unbound, hub error")
-    def unplug_data(self, off: Off = False) -> None:
+    def unplug_data(self, *, off: Off = False) -> None:
         """`unplug` of the data port."""
-        self.unplug("data", off)
+        self.unplug("data", off=off)
 
     @action("a device that enumerates again gets the next free number")
     def replug_control(self, new_name: NewName = False) -> None:
@@ -107,7 +107,7 @@ class BridgeFaults(LineFaults):
         self.replug("data", new_name)
 
     @action("the task joins a reader that has ended with one that never does: docs/wire/bitaxe-raw.md")
-    def unplug_usb(self, off: Off = False) -> None:
+    def unplug_usb(self, *, off: Off = False) -> None:
         """The cable is pulled under a powered board: both ports vanish, and the control task never comes back. `off`:
         the cable is back, which is not enough."""
         if off:

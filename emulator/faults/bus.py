@@ -47,7 +47,7 @@ class BusFaults(Topic):
         super()._end_all()
 
     @action("ESP-Miner #78, #680; mujina board/bitaxe.rs")
-    def nak(self, part: Part, p: Share = 1.0, off: Off = False) -> None:
+    def nak(self, part: Part, p: Share = 1.0, *, off: Off = False) -> None:
         """The part does not acknowledge this share of its transfers."""
         address = _number(part)
         self.bus.silent.pop(address, None)
@@ -56,14 +56,14 @@ class BusFaults(Topic):
         self.bus.arm()
 
     @action("ESP-Miner-NerdQAxePlus #683")
-    def stuck_bus(self, off: Off = False) -> None:
+    def stuck_bus(self, *, off: Off = False) -> None:
         """A part holds SDA low: every transfer fails until it is given nine clocks (`off`) or the supply goes. The
         bridge has no request that gives them."""
         self.bus.held_low = not off
         self.bus.arm()
 
     @action("ESP-Miner-NerdQAxePlus #683")
-    def garbage(self, part: Part, off: Off = False) -> None:
+    def garbage(self, part: Part, *, off: Off = False) -> None:
         """Each read of the part gives noise."""
         self.bus.garbage.discard(_number(part))
         if not off:
@@ -71,7 +71,7 @@ class BusFaults(Topic):
         self.bus.arm()
 
     @action("AxeOS shows the last value after a failed read: ESP-Miner main/power")
-    def freeze(self, part: Part, off: Off = False) -> None:
+    def freeze(self, part: Part, *, off: Off = False) -> None:
         """The part repeats the first answer that it gives to each question from now on."""
         self.bus.frozen.pop(_number(part), None)
         if not off:
@@ -79,7 +79,7 @@ class BusFaults(Topic):
         self.bus.arm()
 
     @action("docs/safety.md 3: not what was commanded, twice in a row")
-    def deafen(self, part: Part, off: Off = False) -> None:
+    def deafen(self, part: Part, *, off: Off = False) -> None:
         """The part acknowledges writes and ignores them."""
         self.bus.deaf.discard(_number(part))
         if not off:
@@ -92,6 +92,7 @@ class BusFaults(Topic):
         part: Part,
         register: AnyRegister,
         data: Annotated[bytes | str, Bytes()] = b"\xff\xff",
+        *,
         off: Off = False,
     ) -> None:
         """Reads of one register give these bytes, whatever is true: a wrong identity, a limit that does not hold."""
@@ -105,19 +106,19 @@ class BusFaults(Topic):
         self.bus.arm()
 
     @action("docs/safety.md 3: not what was commanded, twice in a row")
-    def ignore_writes(self, command: AnyRegister, count: Count = 1, part: Part = "tps546", off: Off = False) -> None:
+    def ignore_writes(self, command: AnyRegister, count: Count = 1, part: Part = "tps546", *, off: Off = False) -> None:
         """The next `count` writes of one register are acknowledged and change nothing."""
         self._change(part, command, lambda payload: None, 0 if off else count)
 
     @action("ESP-Miner PR#1923: asked for 950 mV, a board gave 1.41 V")
     def double_writes(
-        self, command: VoltRegister = "VOUT_COMMAND", count: Count = 1, part: Part = "tps546", off: Off = False
+        self, command: VoltRegister = "VOUT_COMMAND", count: Count = 1, part: Part = "tps546", *, off: Off = False
     ) -> None:
         """The next `count` writes of a voltage set twice the value."""
         self._change(part, command, _twice, 0 if off else count)
 
     @action("docs/safety.md 1: what is said to be confirmed was read back")
-    def answer_old(self, command: AnyRegister, part: Part = "tps546", off: Off = False) -> None:
+    def answer_old(self, command: AnyRegister, part: Part = "tps546", *, off: Off = False) -> None:
         """Writes of one register act, but it reads as it was before the last of them."""
         place = (_number(part), _number(command))
         self.bus.behind.pop(place, None)

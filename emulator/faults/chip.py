@@ -93,12 +93,12 @@ class ChipFaults(Topic):
         return self._spoilt
 
     @action("ESP-Miner #1053, PR#1806")
-    def silence_chip(self, replies: Annotated[str, Choice(("nonces", "all"))] = "nonces", off: Off = False) -> None:
+    def silence_chip(self, replies: Annotated[str, Choice(("nonces", "all"))] = "nonces", *, off: Off = False) -> None:
         """The chip returns no nonces, or nothing at all, and draws full power."""
         self.spoilt_chip.swallows = "" if off else replies
 
     @action("the yield falls in quarters, one domain after the other: emulator/physics.py")
-    def kill_domain(self, domain: Annotated[int, Whole(0, DOMAINS - 1, chooses=True)] = 0, off: Off = False) -> None:
+    def kill_domain(self, domain: Annotated[int, Whole(0, DOMAINS - 1, chooses=True)] = 0, *, off: Off = False) -> None:
         """One voltage domain of the chip has no clock: its nonces are missing, and it makes no errors."""
         self._dead_domains.discard(domain)
         if not off:
@@ -107,12 +107,12 @@ class ChipFaults(Topic):
 
     @action("ESP-Miner #1820: one nonce about 200 times, every 11 ms")
     def duplicate_storm(
-        self, times: Count = 200, every_s: Annotated[float, Number(0.0001, 10.0, "s")] = 0.011, off: Off = False
+        self, times: Count = 200, every_s: Annotated[float, Number(0.0001, 10.0, "s")] = 0.011, *, off: Off = False
     ) -> None:
         """A nonce is sent so many times more; then the next one is."""
         self.spoilt_chip.storm(0 if off else times, every_s)
 
     @action("ESP-Miner #1380: error rates up to above 100 % at extreme clocks")
-    def corrupt_nonces(self, p: Share = 0.1, off: Off = False) -> None:
+    def corrupt_nonces(self, p: Share = 0.1, *, off: Off = False) -> None:
         """This share of the nonces does not hash: one bit of each is wrong, its checksum is right."""
         self._bench.set_wrong_share(0.0 if off else p)

@@ -124,36 +124,38 @@ class LineFaults(Topic):
         super()._end_all()
 
     @action("a buffer of 64 bytes that overruns without a word: emberone-usbserial-fw")
-    def lose_bytes(self, p: Share = 0.01, port: Port = "both", way: Way = "to_host", off: Off = False) -> None:
+    def lose_bytes(self, p: Share = 0.01, port: Port = "both", way: Way = "to_host", *, off: Off = False) -> None:
         """Each byte is lost with this probability."""
         for line in self._lines(port):
             line.loss.update(dict.fromkeys(_ways(way), 0.0 if off else p))
 
     @action("frames with a wrong checksum on a noisy line: docs/wire/bm13xx.md")
-    def flip_bits(self, p: Share = 0.001, port: Port = "both", way: Way = "to_host", off: Off = False) -> None:
+    def flip_bits(self, p: Share = 0.001, port: Port = "both", way: Way = "to_host", *, off: Off = False) -> None:
         """One bit of a byte is wrong, in each byte with this probability."""
         for line in self._lines(port):
             line.flips.update(dict.fromkeys(_ways(way), 0.0 if off else p))
 
     @action("USB packets say nothing about frames; docs/wire/bitaxe-raw.md")
-    def chop(self, split_p: Share = 0.5, merge_p: Share = 0.5, port: Port = "both", off: Off = False) -> None:
+    def chop(self, split_p: Share = 0.5, merge_p: Share = 0.5, port: Port = "both", *, off: Off = False) -> None:
         """Replies arrive in pieces, up to 3 ms apart, and run together: each with its probability."""
         for line in self._lines(port):
             line.split_p, line.merge_p = (0.0, 0.0) if off else (split_p, merge_p)
 
     @action("a hub, or a busy host")
-    def late(self, by_s: Annotated[float, Number(0.0, 60.0, "s")] = 0.1, port: Port = "both", off: Off = False) -> None:
+    def late(
+        self, by_s: Annotated[float, Number(0.0, 60.0, "s")] = 0.1, port: Port = "both", *, off: Off = False
+    ) -> None:
         """What the board sends arrives so much later."""
         for line in self._lines(port):
             line.late_s = 0.0 if off else by_s
 
     @action("replies above 64 bytes vanish; docs/wire/bitaxe-raw.md")
-    def lose_replies(self, count: Count = 1, off: Off = False) -> None:
+    def lose_replies(self, count: Count = 1, *, off: Off = False) -> None:
         """The next `count` control replies vanish; their requests are carried out."""
         self.lost_replies = 0 if off else count
 
     @action("replies of an earlier session come after a reopen; docs/wire/bitaxe-raw.md")
-    def wrong_id(self, count: Count = 1, off: Off = False) -> None:
+    def wrong_id(self, count: Count = 1, *, off: Off = False) -> None:
         """The next `count` control replies carry the id of another request."""
         self.foreign_replies = 0 if off else count
 

@@ -39,30 +39,30 @@ class PowerFaults(Topic):
         super()._end_all()
 
     @action("docs/safety.md 3: fan; ESP-Miner #564, braiins #83")
-    def stall_fan(self, off: Off = False) -> None:
+    def stall_fan(self, *, off: Off = False) -> None:
         """The rotor is blocked: no air, no tachometer pulses."""
         self._bench.set_fan_stalled(not off)
 
     @action("docs/safety.md 3: fan, below 30 % of expected")
-    def degrade_fan(self, ratio: Annotated[float, Number(0.0, 1.0)] = 0.5, off: Off = False) -> None:
+    def degrade_fan(self, ratio: Annotated[float, Number(0.0, 1.0)] = 0.5, *, off: Off = False) -> None:
         """The fan reaches this share of the speed that its duty should give: dust, a worn bearing."""
         self._bench.set_fan_health(1.0 if off else ratio)
 
     @action("docs/safety.md 3: die; die to sink differs by 15 % from paste to paste")
     def loosen_heatsink(
-        self, factor: Annotated[float, Number(0.1, 1000.0)] = 5.0, over_s: OverS = 0.0, off: Off = False
+        self, factor: Annotated[float, Number(0.1, 1000.0)] = 5.0, over_s: OverS = 0.0, *, off: Off = False
     ) -> None:
         """The resistance from die to sink is multiplied: a loose heatsink at once, or paste that dries over hours."""
         now = self._bench.heatsink_factor
         self._ramp("heatsink", now, 1.0 if off else factor, 0.0 if off else over_s, self._bench.set_heatsink)
 
     @action("a benchmark drove boards to 68.9 C on a hot day: Bitaxe-Hashrate-Benchmark #1")
-    def ambient_c(self, celsius: Celsius = 40.0, off: Off = False) -> None:
+    def ambient_c(self, celsius: Celsius = 40.0, *, off: Off = False) -> None:
         """The air is this warm."""
         self._bench.set_ambient_c(None if off else celsius)
 
     @action("0.4 ohm at 12 V: ESP-Miner-NerdQAxePlus #676; ESP-Miner #1188")
-    def source_ohm(self, ohm: Ohm = 0.3, over_s: OverS = 0.0, off: Off = False) -> None:
+    def source_ohm(self, ohm: Ohm = 0.3, over_s: OverS = 0.0, *, off: Off = False) -> None:
         """The resistance of supply and cable. Below VIN_OFF the output goes off with STATUS_WORD 0840 and no latched
         bit."""
         bench = self._bench
@@ -70,7 +70,7 @@ class PowerFaults(Topic):
         self._ramp("source_ohm", bench.source_ohm, target, 0.0 if off else over_s, bench.set_source_ohm)
 
     @action("ESP-Miner #1188, #1682; docs/safety.md 3: input voltage")
-    def source_v(self, volts: Volts = 4.9, over_s: OverS = 0.0, off: Off = False) -> None:
+    def source_v(self, volts: Volts = 4.9, over_s: OverS = 0.0, *, off: Off = False) -> None:
         """The no-load voltage of the supply."""
         target = self._bench.built_source_v if off else volts
         self._ramp("source_v", self._no_load(), target, 0.0 if off else over_s, self._put_source_v)
@@ -80,6 +80,7 @@ class PowerFaults(Topic):
         self,
         by_v: Annotated[float, Number(0.0, 30.0, "V")] = 1.5,
         for_s: Annotated[float, Number(0.0001, 60.0, "s")] = 0.02,
+        *,
         off: Off = False,
     ) -> None:
         """The supply gives that much less, for so long: another load starts on the same brick."""

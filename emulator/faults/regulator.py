@@ -21,7 +21,7 @@ class RegulatorFaults(Topic):
         super()._end_all()
 
     @action("docs/safety.md 3: core voltage")
-    def regulation_error(self, volts: Annotated[float, Number(-2.0, 2.0, "V")] = 0.05, off: Off = False) -> None:
+    def regulation_error(self, volts: Annotated[float, Number(-2.0, 2.0, "V")] = 0.05, *, off: Off = False) -> None:
         """The rail is off its set point by this much: a regulator that no longer regulates."""
         self._ramp("regulation", 0.0, 0.0 if off else volts, 0.0, self._bench.set_regulation_error_v)
 
@@ -30,6 +30,7 @@ class RegulatorFaults(Topic):
         self,
         v_per_s: Annotated[float, Number(0.001, 100.0, "V/s")] = 0.1,
         up_to_v: Annotated[float, Number(0.0, 2.0, "V")] = 1.0,
+        *,
         off: Off = False,
     ) -> None:
         """The rail climbs from its set point by that much a second, to that much above it; the regulator's own
@@ -40,7 +41,7 @@ class RegulatorFaults(Topic):
             self._ramp("regulation", 0.0, up_to_v, up_to_v / v_per_s, self._bench.set_regulation_error_v)
 
     @action("ESP-Miner #1322, #757; ESP-Miner-NerdQAxePlus #709")
-    def trip_rail(self, off: Off = False) -> None:
+    def trip_rail(self, *, off: Off = False) -> None:
         """The regulator switches itself off: STATUS_WORD 0840, no latched bit. It comes on again when it is commanded
         off and on, or with `off`."""
         if off:

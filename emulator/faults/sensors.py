@@ -130,7 +130,7 @@ class SensorFaults(Topic):
         self._bench.set_tap(self.channels if self.channels.any() else None)
 
     @action("AxeOS shows the last value after a failed read: ESP-Miner main/power")
-    def freeze_channel(self, channel: Channel, off: Off = False) -> None:
+    def freeze_channel(self, channel: Channel, *, off: Off = False) -> None:
         """The channel keeps showing what it shows at its next reading."""
         self.channels.frozen.pop(channel, None)
         if not off:
@@ -138,7 +138,7 @@ class SensorFaults(Topic):
         self._tap()
 
     @action("the readings below", also=_fits)
-    def garbage_once(self, channel: Channel, value: Value = 0.0, count: Count = 1, off: Off = False) -> None:
+    def garbage_once(self, channel: Channel, value: Value = 0.0, count: Count = 1, *, off: Off = False) -> None:
         """The next `count` readings of the channel are this value."""
         self.channels.once.pop(channel, None)
         if not off:
@@ -146,7 +146,7 @@ class SensorFaults(Topic):
         self._tap()
 
     @action("the readings below", also=_fits)
-    def misread(self, channel: Channel, value: Value = 0.0, off: Off = False) -> None:
+    def misread(self, channel: Channel, value: Value = 0.0, *, off: Off = False) -> None:
         """The channel shows this value, whatever is true."""
         self.channels.fixed.pop(channel, None)
         if not off:
@@ -159,6 +159,7 @@ class SensorFaults(Topic):
         channel: Channel,
         by: Annotated[float, Number(-1000.0, 1000.0, "in the channel's unit")] = 0.5,
         over_s: Annotated[float, Number(0.0, 86_400.0, "s")] = 0.0,
+        *,
         off: Off = False,
     ) -> None:
         """The channel reads too much by this (too little, when negative), at once or creeping up to it."""
@@ -181,6 +182,7 @@ class SensorFaults(Topic):
         channel: Channel = "chip_c",
         by: Annotated[float, Number(0.0, 1000.0, "in the channel's unit")] = 20.0,
         p: Share = 0.1,
+        *,
         off: Off = False,
     ) -> None:
         """This share of the readings is off by this much, up or down."""
@@ -190,18 +192,18 @@ class SensorFaults(Topic):
         self._tap()
 
     @action("ESP-Miner-NerdQAxePlus #707")
-    def first_temperature(self, off: Off = False) -> None:
+    def first_temperature(self, *, off: Off = False) -> None:
         """The regulator's first temperature after it was switched on is 127.88 C. On from the start in most benches;
         `off` takes it away."""
         self._bench.set_first_temperature(not off)
 
     @action("127.0 C: EMC2101 datasheet")
-    def open_diode(self, off: Off = False) -> None:
+    def open_diode(self, *, off: Off = False) -> None:
         """The diode in the chip is not connected; the fan controller believes 127 C too."""
         self._bench.set_diode("ok" if off else "open")
 
     @action("127.875 C: EMC2101 datasheet")
-    def short_diode(self, off: Off = False) -> None:
+    def short_diode(self, *, off: Off = False) -> None:
         """The diode in the chip is shorted; the fan controller believes 127.875 C too."""
         self._bench.set_diode("ok" if off else "short")
 
@@ -211,6 +213,6 @@ class SensorFaults(Topic):
         self._bench.set_diode("ok")
 
     @action("fans with two wires have none")
-    def lose_tach(self, off: Off = False) -> None:
+    def lose_tach(self, *, off: Off = False) -> None:
         """The tachometer wire is off: no pulses, and the fan turns."""
         self._bench.set_tach_lost(not off)

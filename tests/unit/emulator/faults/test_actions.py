@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,15 @@ def test_a_method_is_held_to_the_same_ranges_as_its_name(faults: Faults) -> None
         faults.degrade_fan(1.2)
     with pytest.raises(BadArgument, match=r"source_ohm, ohm: -1 is not allowed; allowed: 0 to 10 ohm"):
         faults.source_ohm(-1)
+
+
+def test_off_has_to_be_named_so_that_a_bare_false_does_not_begin_what_it_was_to_end(faults: Faults) -> None:
+    for action in ACTIONS.values():
+        if action.lasting:
+            method = inspect.signature(getattr(Faults, action.name))
+            assert method.parameters["off"].kind is inspect.Parameter.KEYWORD_ONLY, action.name
+    with pytest.raises(TypeError):
+        faults.stall_fan(False)  # type: ignore[call-arg]
 
 
 def test_a_refused_action_changes_nothing_and_is_told_to_nobody(faults: Faults) -> None:
