@@ -11,6 +11,7 @@ Everything electrical is solved for the moment asked about, at the die temperatu
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 from collections.abc import Callable
@@ -203,12 +204,17 @@ class Plant:
         self._now_s = 0.0
         self._duty = 0.0
         self._fan_stalled = False
-        self._heatsink_factor = 1.0
+        self._fan_health = 1.0
+        self.heatsink_factor = 1.0
+        """What the resistance from die to sink is multiplied by."""
         self._frequency_mhz = 0.0
         self._activity = 0.0
         self._rail_from_v = self._rail_to_v = 0.0
         self._rail_from_s = self._rail_to_s = 0.0
         self._ramping = False
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._agenda_count = 0
+        self._busy = False
         self._rail_on = False
         self._regulated_v = 0.0
         self._energy_j = 0.0
@@ -233,6 +239,7 @@ class Plant:
         self._rail_from_v, self._rail_to_v = now_v, target_v
         self._rail_from_s, self._rail_to_s = self._now_s, self._now_s + (ramp_s if on else 0.0)
         self._ramping = self._rail_to_s > self._rail_from_s
+        self._busy = self._busy or self._ramping
         self._rail_on = on
         if target_v >= BURN_V and self.burnt is None:
             self.burnt = f"core rail raised to {target_v:.3f} V"
@@ -270,7 +277,18 @@ class Plant:
     def set_heatsink(self, resistance_factor: float, at_s: float | None = None) -> None:
         """Multiply the resistance from die to sink: 5 is a loose heatsink, 1 the mounted one."""
         self._change(at_s)
-        self._heatsink_factor = resistance_factor
+        self.heatsink_factor = resistance_factor
+
+    def set_fan_health(self, ratio: float, at_s: float | None = None) -> None:
+        """Share of its speed that the fan reaches, 0 to 1."""
+        self._change(at_s)
+        self._fan_health = ratio
+
+    def call_at(self, at_s: float, call: Callable[[], None]) -> None:
+        """Have something done when the plant comes to this moment, in the midst of a longer advance too."""
+        self._agenda_count += 1
+        heapq.heappush(self._agenda, (max(at_s, self._now_s), self._agenda_count, call))
+        self._busy = True
 
     # --- what it shows
 
@@ -339,14 +357,29 @@ class Plant:
 
     def advance(self, at_s: float) -> None:
         """Carry all states to `at_s`, seconds since time 0. An earlier time changes nothing."""
-        while self._ramping and at_s > self._now_s:
-            self._run(min(at_s, self._rail_to_s, self._now_s + GRID_S))
-            self._ramping = self._now_s < self._rail_to_s
-            self._changed()
+        if self._busy:
+            self._go_step_by_step(at_s)
         if at_s > self._now_s:
             self._run(at_s)
 
     # --- inside
+
+    def _go_step_by_step(self, at_s: float) -> None:
+        """As far as the rail is on its way somewhere, or something is on the agenda."""
+        while True:
+            due_s = self._agenda[0][0] if self._agenda else math.inf
+            if due_s <= at_s and (due_s <= self._now_s or not self._ramping):
+                call = heapq.heappop(self._agenda)[2]  # first: whoever looks on the way would find it again
+                if due_s > self._now_s:
+                    self._run(due_s)
+                call()
+            elif self._ramping and at_s > self._now_s:
+                self._run(min(at_s, due_s, self._rail_to_s, self._now_s + GRID_S))
+                self._ramping = self._now_s < self._rail_to_s
+                self._changed()
+            else:
+                break
+        self._busy = self._ramping or bool(self._agenda)
 
     def _run(self, at_s: float) -> None:
         last = int(at_s / GRID_S + 1e-9)
@@ -443,7 +476,8 @@ class Plant:
         least = FAN_START_RATIO if self.rpm < FAN_REST_RPM else FAN_STALL_RATIO
         if self._duty < least:
             return 0.0
-        return known.fan_max_rpm * (known.fan_rest_ratio + (1.0 - known.fan_rest_ratio) * self._duty)
+        full = known.fan_max_rpm * (known.fan_rest_ratio + (1.0 - known.fan_rest_ratio) * self._duty)
+        return full * self._fan_health
 
     def _step(self) -> None:
         """One step of 50 ms, explicit Euler: the fastest node, the die, has a time constant of 1 s."""
@@ -465,7 +499,7 @@ class Plant:
         loss_w = known.regulator_w + known.regulator_w_per_a2 * core_a * core_a if self._rail_on else 0.0
         die_c, sink_c, vr_c = self.die_c, self.sink_c, self.vr_c
         air_c = self.ambient_c + known.board_to_air_k_per_w * self._other_w(core_a)
-        to_sink_w = (die_c - sink_c) / (self.unit.die_to_sink_k_per_w * self._heatsink_factor)
+        to_sink_w = (die_c - sink_c) / (self.unit.die_to_sink_k_per_w * self.heatsink_factor)
         vr_to_sink_w = (vr_c - sink_c) / known.vr_to_sink_k_per_w
         vr_to_air_w = (vr_c - self.ambient_c) / self._vr_to_air
         if known.hold_die_c is None:

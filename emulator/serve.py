@@ -6,10 +6,10 @@ Published in one directory, readable by its owner alone:
     <name>.json                   the sidecar: schema, board, pid, seed, dilution, paths of the ports and of the socket
     <name>.plant                  a Unix socket; one JSON object a line, one answer a line
 
-The plant socket: `{"get": "truth"}`, `{"get": "actuations"}`, `{"get": "counters"}`, `{"set": {"ambient_c": 30,
-"source_ohm": 0.3, "source_v": 5.2}}`, `{"do": "stall_fan"}`, `{"do": "nak", "part": "emc2101"}`; the actions are those
-of `emulator.faults.ACTIONS`, other keys are their arguments. An answer is `{"ok": true, ...}` or `{"ok": false,
-"error": ...}`.
+The plant socket: `{"get": "truth"}`, `{"get": "actuations"}`, `{"get": "counters"}`, `{"get": "script"}`, `{"set":
+{"ambient_c": 30, "source_ohm": 0.3, "source_v": 5.2}}`, `{"do": "stall_fan"}`, `{"do": "nak", "part": "emc2101"}`; the
+actions are those of docs/faults.md, other keys are their arguments. An answer is `{"ok": true, ...}` or `{"ok": false,
+"error": ...}`. Each action is traced too, whoever asked for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any, Final, TextIO
 
 from emulator.benches import BENCHES, Actuation, Bench, BenchSettings
 from emulator.ports.pty import PtyPort
+from emulator.script import Player, Script
 
 SCHEMA: Final = "hashbridge.emulator/1"
 TRACE_SCHEMA: Final = "hashbridge.emulator-trace/1"
@@ -66,6 +67,7 @@ async def main_async(
     settings: BenchSettings | None = None,
     name: str | None = None,
     trace: Path | None = None,
+    script: Path | None = None,
     owner_fd: int | None = None,
     on_ready: Callable[[Served], None] | None = None,
     stop: asyncio.Event | None = None,
@@ -73,16 +75,28 @@ async def main_async(
     """Build the bench called `board` and serve it until a signal, `stop`, or the end of its owner.
 
     ValueError: no such board. OSError: the directory or a path in it cannot be used; FileExistsError: the name is taken
-    by an emulator that still lives. `name`: what the ports are called; None: the board's. `trace`: a file to which
-    actuations are appended as JSONL. `owner_fd`: the reading end of a pipe whose end of file means that the owner is
-    gone; the ports then stay until no program has had them open for 3 s, and for 15 s at most, so that whoever guards
-    the board can still make it safe. `on_ready` is called once, when everything is published.
+    by an emulator that still lives. `ScriptError`: the script is not one; nothing was published. `name`: what the ports
+    are called; None: the board's. `trace`: a file to which actuations and faults are appended as JSONL. `script`:
+    faults that come by themselves, counted from when the ports are published (`emulator.script`). `owner_fd`: the
+    reading end of a pipe whose end of file means that the owner is gone; the ports then stay until no program has had
+    them open for 3 s, and for 15 s at most, so that whoever guards the board can still make it safe. `on_ready` is
+    called once, when everything is published.
     """
     build = BENCHES.get(board)
     if build is None:
         raise ValueError(f"no emulated board {board!r}; there are: {', '.join(sorted(BENCHES))}")
     bench = build(settings or BenchSettings())
-    await serve(bench, name or board, directory, trace=trace, owner_fd=owner_fd, on_ready=on_ready, stop=stop)
+    loaded = None if script is None else Script.load(script, bench.faults)
+    await serve(
+        bench,
+        name or board,
+        directory,
+        trace=trace,
+        script=loaded,
+        owner_fd=owner_fd,
+        on_ready=on_ready,
+        stop=stop,
+    )
 
 
 async def serve(
@@ -91,6 +105,7 @@ async def serve(
     directory: Path,
     *,
     trace: Path | None = None,
+    script: Script | None = None,
     owner_fd: int | None = None,
     on_ready: Callable[[Served], None] | None = None,
     stop: asyncio.Event | None = None,
@@ -111,6 +126,8 @@ async def serve(
             with suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, done.set)
                 caught.append(number)
+        if script is not None:
+            server.player = script.play(bench.faults)
         if on_ready is not None:
             on_ready(served)
         if owner_fd is None:
@@ -163,6 +180,7 @@ class _Server:
         self._clients: set[asyncio.StreamWriter] = set()
         self._life: asyncio.TimerHandle | None = None
         self.ports: dict[str, PtyPort] = {}
+        self.player: Player | None = None
         # The bench counts from the moment its supply came, which is now.
         self._origin_s = loop.time()
 
@@ -172,6 +190,7 @@ class _Server:
         if self._trace_path is not None:
             self._trace = self._trace_path.open("a", buffering=1)
             bench.on_actuation = self._record
+            bench.faults.on_action = self._record_fault
             self._write_trace({"what": "start", "detail": bench.board, "at_s": 0.0})
             for actuation in bench.actuations:
                 self._record(actuation)
@@ -194,6 +213,8 @@ class _Server:
         self._life = self._loop.call_later(LIFE_S, self._live)
 
     async def close(self) -> None:
+        if self.player is not None:
+            self.player.stop()
         if self._life is not None:
             self._life.cancel()
         for port in self.ports.values():
@@ -206,7 +227,7 @@ class _Server:
         if self._trace is not None:
             self._trace.close()
             self._trace = None
-        self.bench.on_actuation = None
+        self.bench.on_actuation = self.bench.faults.on_action = None
 
     def served(self, sidecar: Path) -> Served:
         settings = self.bench.settings
@@ -228,6 +249,10 @@ class _Server:
 
     def _record(self, actuation: Actuation) -> None:
         self._write_trace(actuation._asdict())
+
+    def _record_fault(self, name: str, arguments: Mapping[str, Any], by: str) -> None:
+        entry = {"at_s": self._now_s(), "what": "fault", "detail": name, "arguments": dict(arguments), "by": by}
+        self._write_trace(entry)
 
     def _write_trace(self, entry: dict[str, Any]) -> None:
         if self._trace is not None:
@@ -285,7 +310,9 @@ class _Server:
             return {"actuations": moves}
         if what == "counters":
             return {"chips": [dataclasses.asdict(chip.truth) for chip in self.bench.chips]}
-        raise ValueError("can get truth, actuations, counters")
+        if what == "script":
+            return {"script": None if self.player is None else self.player.as_dict()}
+        raise ValueError("can get truth, actuations, counters, script")
 
 
 _ARGUMENT: Final = {"ambient_c": "celsius", "source_ohm": "ohm", "source_v": "volts"}

@@ -16,6 +16,7 @@ from controller.emulators import emulator_directory
 from controller.files import new_file, readable_file
 from drivers.errors import PortBusy, UnknownPart, UsageError
 from emulator.benches import BENCHES, BenchSettings
+from emulator.script import ScriptError
 from emulator.serve import Served, main_async
 
 _NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -30,7 +31,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--source-ohm", metavar="R", help="impedance of supply and cable (0.09)")
     parser.add_argument("--name", metavar="NAME", help="what the ports are called; default: the board's name")
     parser.add_argument("--directory", metavar="DIR", help="where they are published; default: the runtime directory")
-    parser.add_argument("--trace", metavar="FILE", help="append what the emulated actuators do, as JSON lines")
+    parser.add_argument(
+        "--trace", metavar="FILE", help="append what the emulated actuators do, and faults, as JSON lines"
+    )
+    parser.add_argument("--script", metavar="FILE", help="faults that come by themselves: docs/faults.md")
     parser.add_argument("--json", action="store_true", help="print the sidecar, hashbridge.emulator/1, on one line")
     parser.add_argument("--owner-fd", type=int, help=SUPPRESS)
 
@@ -45,6 +49,7 @@ def run(arguments: Namespace) -> int:
         raise UsageError("--name", name, "letters, digits, dot, dash and underscore")
     directory = Path(arguments.directory).absolute() if arguments.directory else emulator_directory()
     trace = new_file(arguments.trace, "--trace") if arguments.trace else None
+    script = readable_file(arguments.script, "--script") if arguments.script else None
     talk = Talk(arguments.quiet or arguments.owner_fd is not None)
 
     def ready(served: Served) -> None:
@@ -63,12 +68,16 @@ def run(arguments: Namespace) -> int:
                 settings=settings,
                 name=name,
                 trace=Path(trace) if trace else None,
+                script=script,
                 owner_fd=arguments.owner_fd,
                 on_ready=ready,
             )
         )
     except FileExistsError as error:
         raise PortBusy(f"emulator {name} ({error})") from error
+    except ScriptError as error:
+        where = f"{error.file}, {error.entry}" if error.entry else error.file
+        raise UsageError(f"{where}, {error.key}", error.value, error.allowed) from error
     return Exit.OK
 
 

@@ -8,13 +8,14 @@ carries data alone.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from emulator.benches.bench import Actuation, BenchSettings
 from emulator.device import Burst
 from emulator.faults import Faults
+from emulator.faults.topic import Tap, UartChip
 from emulator.firmware.bitaxe_raw import BitaxeRaw
 from emulator.hashing import SolvedHeaders
 from emulator.parts import I2cBus
@@ -45,6 +46,7 @@ class BitaxeGamma:
         self.on_actuation: Callable[[Actuation], None] | None = None
         self.clock: Callable[[], float] = lambda: self.plant.time_s
         """The present, for faults, which come without a time. A port that carries the bench replaces it."""
+        self._acting_at_s: float | None = None
         self._reset_asserted = True
         self._in_chip = False
         self._moved_at_s: float | None = None
@@ -126,30 +128,107 @@ class BitaxeGamma:
 
     # --- faults (`FaultyBench`)
 
+    def now_s(self) -> float:
+        at_s = self.clock() if self._acting_at_s is None else self._acting_at_s
+        self.plant.advance(at_s)
+        return at_s
+
+    def at(self, at_s: float, call: Callable[[], None]) -> None:
+        def act() -> None:
+            before_s, self._acting_at_s = self._acting_at_s, at_s
+            try:
+                call()
+            finally:
+                self._acting_at_s = before_s
+
+        self.plant.call_at(at_s, act)
+
+    @property
+    def source_v(self) -> float:
+        self.now_s()
+        return self.plant.source_v
+
+    @property
+    def source_ohm(self) -> float:
+        self.now_s()
+        return self.plant.source_ohm
+
+    @property
+    def heatsink_factor(self) -> float:
+        self.now_s()
+        return self.plant.heatsink_factor
+
+    @property
+    def built_source_v(self) -> float:
+        return self.plant.settings.source_v
+
+    @property
+    def built_source_ohm(self) -> float:
+        return self.plant.settings.source_ohm
+
+    def set_tap(self, tap: Tap | None) -> None:
+        self.regulator.tap = self.fan.tap = tap
+
     def set_diode(self, state: str) -> None:
-        self.advance(self.clock())
+        self.advance(self.now_s())
         self.fan.diode = state
 
     def set_fan_stalled(self, stalled: bool) -> None:
-        self.plant.set_fan_stalled(stalled, self.clock())
+        self.plant.set_fan_stalled(stalled, self.now_s())
+
+    def set_fan_health(self, ratio: float) -> None:
+        self.plant.set_fan_health(ratio, self.now_s())
+
+    def set_tach_lost(self, lost: bool) -> None:
+        self.fan.tach_lost = lost
 
     def set_source_ohm(self, ohm: float) -> None:
-        self.plant.set_source(self.clock(), ohm=ohm)
+        self.plant.set_source(self.now_s(), ohm=ohm)
 
     def set_source_v(self, volts: float) -> None:
-        self.plant.set_source(self.clock(), volts=volts)
+        self.plant.set_source(self.now_s(), volts=volts)
 
-    def set_ambient_c(self, celsius: float) -> None:
-        self.plant.set_ambient_c(celsius, self.clock())
+    def set_ambient_c(self, celsius: float | None) -> None:
+        self.plant.set_ambient_c(self.plant.settings.ambient_c if celsius is None else celsius, self.now_s())
 
     def set_heatsink(self, resistance_factor: float) -> None:
-        self.plant.set_heatsink(resistance_factor, self.clock())
+        self.plant.set_heatsink(resistance_factor, self.now_s())
 
     def set_regulation_error_v(self, volts: float) -> None:
-        self.regulator.set_regulation_error(volts, self.clock())
+        self.regulator.set_regulation_error(volts, self.now_s())
+
+    def set_first_temperature(self, wrong: bool | None) -> None:
+        self.regulator.first_temperature_quirk = self.settings.first_temperature_quirk if wrong is None else wrong
+
+    def trip_rail(self) -> None:
+        self.advance(self.now_s())
+        self.regulator.trip(self.now_s())
+
+    def release_rail(self) -> None:
+        self.advance(self.now_s())
+        self.regulator.release(self.now_s())
+
+    def set_dead_domains(self, domains: Iterable[int]) -> None:
+        at_s = self.now_s()
+        self._with_chip(at_s, lambda: self.chip.set_dead_domains(domains, at_s))
+
+    def set_wrong_share(self, share: float) -> None:
+        at_s = self.now_s()
+        self._with_chip(at_s, lambda: self.chip.set_wrong_share(share, at_s))
+
+    def wrap_chip(self, wrap: Callable[[UartChip], UartChip]) -> None:
+        self.firmware.chip = wrap(self.firmware.chip)
+
+    def chip_is_up(self) -> bool:
+        return self.plant.rail_on and not self._reset_asserted
+
+    def restart_bridge(self) -> None:
+        at_s = self.now_s()
+        self.advance(at_s)
+        self.firmware.power_up(at_s)
 
     def power_cycle(self) -> None:
-        at_s = self.clock()
+        at_s = self.now_s()
         self.advance(at_s)
         self._power_up(at_s)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from drivers.codecs.bitaxe_raw import DeviceCodec
 from emulator.device import Burst
 from emulator.faults import Faults
+from emulator.faults.topic import UartChip
 from emulator.parts import I2cBus
 
 PACKET_BYTES: Final = 64
@@ -46,16 +47,6 @@ I2C_MIN_HZ: Final = 1_150
 I2C_MAX_HZ: Final = 1_000_000
 UART_START_BAUD: Final = 9600
 """Line coding before the host sets one: Linux cdc_acm says 9600 at probe; the USB class default is 8000."""
-
-
-class UartChip(Protocol):
-    """What hangs on the chip UART. `Bm1370` and a whole chain look alike from here."""
-
-    def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None: ...
-
-    def transmit(self, at_s: float) -> list[Burst]: ...
-
-    def wakes_at(self) -> float | None: ...
 
 
 class _Request(NamedTuple):
@@ -104,7 +95,7 @@ class BitaxeRaw:
         self.reset_released = False
         self.set_reset(True, at_s)
         self.control.power_up()
-        self.data.baud = UART_START_BAUD
+        self.data.power_up()
 
     def settle(self, at_s: float) -> None:
         """Carry out all that is due by `at_s`, as when someone looks at the board between two wake-ups."""
@@ -151,9 +142,9 @@ class ControlPort:
     def wakes_at(self) -> float | None:
         if self._answers:
             return self._packet_at_s
-        if self._firmware.faults.wedged or self._firmware.dead:
+        if self._firmware.faults.wedged or self._firmware.dead or self._done_at_s is None:
             return None
-        return self._done_at_s
+        return max(self._done_at_s, self._firmware.faults.stalled_until_s)
 
     # --- receiving: one USB packet at a time
 
@@ -228,8 +219,9 @@ class ControlPort:
         """Carry out every request that is done by `at_s`, each at the moment its bus transfer ends."""
         faults = self._firmware.faults
         while (done := self._done_at_s) is not None and done <= at_s:
-            if faults.wedged or self._firmware.dead:
+            if faults.wedged or self._firmware.dead or at_s < faults.stalled_until_s:
                 return
+            done = max(done, faults.stalled_until_s)
             request = self._queue.popleft()
             answer = request.answer if isinstance(request, _Refused) else self._carry_out(request, done)
             if answer is not None:
@@ -288,6 +280,9 @@ class ControlPort:
         if faults.lost_replies > 0:
             faults.lost_replies -= 1
             return
+        if faults.foreign_replies > 0:
+            faults.foreign_replies -= 1
+            answer = answer[:2] + bytes((_foreign(answer[2]),)) + answer[3:]
         if len(answer) > PACKET_BYTES:
             return  # the packet write fails, and nobody looks at the error
         answer, self._held = self._held + answer, b""
@@ -303,7 +298,11 @@ class DataPort:
 
     def __init__(self, firmware: BitaxeRaw) -> None:
         self._firmware = firmware
+        self.power_up()
+
+    def power_up(self) -> None:
         self.baud = UART_START_BAUD
+        self._waiting: list[tuple[Burst, int | None]] = []
 
     def line_rate_changed(self, baud: int, at_s: float) -> None:
         """At once, whatever still waits to be sent. Rate 0 halts the firmware [D]."""
@@ -316,13 +315,38 @@ class DataPort:
         if self._firmware.faults.panicked:
             return
         self._firmware.settle(at_s)
-        baud = burst.baud or self.baud
-        self._firmware.chip.receive(Burst(baud, burst.data), at_s, previous_baud)
+        burst = Burst(burst.baud or self.baud, burst.data)
+        if at_s < self._firmware.faults.stalled_until_s:
+            self._waiting.append((burst, previous_baud))
+            return
+        if self._waiting:
+            self._pass_on(at_s)
+        self._firmware.chip.receive(burst, at_s, previous_baud)
 
     def transmit(self, at_s: float) -> list[Burst]:
         self._firmware.settle(at_s)
+        if at_s < self._firmware.faults.stalled_until_s:
+            return []
+        if self._waiting:
+            self._pass_on(at_s)
         bursts = self._firmware.chip.transmit(at_s)
         return [] if self._firmware.faults.panicked else bursts
 
     def wakes_at(self) -> float | None:
-        return None if self._firmware.faults.panicked else self._firmware.chip.wakes_at()
+        faults = self._firmware.faults
+        if faults.panicked:
+            return None
+        due_s = faults.stalled_until_s if self._waiting else self._firmware.chip.wakes_at()
+        return None if due_s is None else max(due_s, faults.stalled_until_s)
+
+    def _pass_on(self, at_s: float) -> None:
+        """What came while the firmware stood still."""
+        waiting, self._waiting = self._waiting, []
+        for burst, previous_baud in waiting:
+            self._firmware.chip.receive(burst, at_s, previous_baud)
+
+
+def _foreign(ident: int) -> int:
+    """Another id, and never the one that stands for requests that could not be parsed."""
+    other = ident ^ 0x20
+    return other if other != ID_UNKNOWN else ident ^ 0x10

@@ -26,6 +26,8 @@ MAKER_ID: Final = 0x5D
 REVISION: Final = 0x01
 TACH_CLOCK: Final = 5_400_000
 TACH_STOPPED: Final = 0xFFFF
+SLOWEST_RPM: Final = 60.0
+"""Below this a revolution takes longer than the counter counts."""
 GARBAGE_S: Final = 0.5
 """The diode reads nonsense for so long after the chip leaves reset (mujina `board/bitaxe.rs`)."""
 DIODE_OPEN_CODE: Final = 0x3F8
@@ -130,6 +132,10 @@ class Emc2101:
         self._rng = random.Random(f"{seed}/emc2101")
         self.diode = "ok"
         """`ok`, `open` or `short`."""
+        self.tap: Callable[[str, float], float] | None = None
+        """Channel and what would be shown, to what is shown; None: the same. Table and limits do without it."""
+        self.tach_lost = False
+        """No pulses arrive, whatever the fan does."""
         self.duty = 0.0
         """True duty on the pin, 0 to 1."""
         self._garbage_until_s = float("-inf")
@@ -258,7 +264,7 @@ class Emc2101:
         registers = self._registers
         by_tach = registers[SPIN_UP] & 0x20 and registers[CONFIG] & _TACH_INPUT
         limit = registers[TACH_LIMIT_LOW] | registers[TACH_LIMIT_HIGH] << 8
-        turning = by_tach and around.fan_rpm > 0 and TACH_CLOCK / around.fan_rpm < limit
+        turning = by_tach and around.fan_rpm > 0 and not self.tach_lost and TACH_CLOCK / around.fan_rpm < limit
         if self._spin_until_s is not None and (turning or at_s >= self._spin_until_s):
             self._spin_until_s = None
             self._apply(self._setting, at_s)
@@ -320,16 +326,17 @@ class Emc2101:
             around = self._look(at_s)
             self._convert(at_s, around)
             if register == EXTERNAL_HIGH:
-                self._low_byte = self._code << 5 & 0xE0  # held for the read that should follow
-                return self._code >> 3 & 0xFF
+                code = self._shown_code()
+                self._low_byte = code << 5 & 0xE0  # held for the read that should follow
+                return code >> 3 & 0xFF
             if register == EXTERNAL_LOW:
                 low, self._low_byte = self._low_byte, None
-                return self._code << 5 & 0xE0 if low is None else low
+                return self._shown_code() << 5 & 0xE0 if low is None else low
             if register == INTERNAL:
                 return self._internal
             return self._read_status(around)
         if register == TACH_LOW:
-            count = self._tach(self._look(at_s))
+            count = self._tach(self._look(at_s), self.tap)
             self._tach_high = count >> 8
             return count & 0xFF
         if register == TACH_HIGH:
@@ -337,6 +344,10 @@ class Emc2101:
         if register == FAN_SETTING and self.table_active:
             return self._setting  # what the table drives at the moment [M]
         return self._registers[_MIRRORS.get(register, register)]
+
+    def _shown_code(self) -> int:
+        """What the diode reads, in eighths of a degree."""
+        return self._code if self.tap is None else round(self.tap("chip_c", self._code / 8) * 8)
 
     def _read_status(self, around: Surroundings) -> int:
         """Reading clears; what still holds is set again by the next conversion."""
@@ -350,12 +361,18 @@ class Emc2101:
             events |= 0x04
         return events
 
-    def _tach(self, around: Surroundings) -> int:
+    def _tach(self, around: Surroundings, tap: Callable[[str, float], float] | None = None) -> int:
         """Clock counts for a revolution, the mode of 4A in the lowest two bits; FFFF when the fan stands or the pin
         is the alert output."""
-        if around.fan_rpm < 60 or not self._registers[CONFIG] & _TACH_INPUT:
+        if not self._registers[CONFIG] & _TACH_INPUT:
             return TACH_STOPPED
-        rpm = around.fan_rpm * (1 + self._rng.gauss(0.0, 0.002))  # jitter [A]
+        rpm = 0.0 if self.tach_lost else around.fan_rpm
+        if rpm >= SLOWEST_RPM:
+            rpm *= 1 + self._rng.gauss(0.0, 0.002)  # jitter [A]
+        if tap is not None:
+            rpm = tap("fan_rpm", rpm)
+        if rpm < SLOWEST_RPM:
+            return TACH_STOPPED
         return min(int(TACH_CLOCK / rpm) & 0xFFFC | self._registers[FAN_CONFIG] & 0x03, TACH_STOPPED)
 
 

@@ -140,7 +140,9 @@ class Tps546:
         self._device_id = b"\x06" + DEVICE_IDS[device_id]
         # 17: the EN pin alone starts the rail when power comes, and OPERATION is ignored. Gamma 601 boards do this.
         self._on_off_reset = b"\x17" if on_at_power_up else b"\x1f"
-        self._quirk = first_temperature_quirk
+        self.first_temperature_quirk = first_temperature_quirk
+        self.tap: Callable[[str, float], float] | None = None
+        """Channel and what would be shown, to what is shown; None: the same."""
         self.enable_pin = True
         """Level of EN. No host drives it on a Gamma; it is taken to be high, as mujina's 1F works there [inf]."""
         self._regulation_error_v = 0.0
@@ -162,7 +164,7 @@ class Tps546:
         self._latched = dict.fromkeys(_STATUS, 0)
         self._on = False
         self._on_since_s = 0.0
-        self._held_off = False
+        self._held_off = self._tripped = False
         self._restart_at_s: float | None = None
         self._retries: int | None = None
         self._input_ok = False
@@ -188,6 +190,18 @@ class Tps546:
         self._regulation_error_v = volts
         if self._on:
             self._output(self.set_v, at_s, 0.0)
+
+    def trip(self, at_s: float) -> None:
+        """Fault: the output goes off with no cause to be seen, and stays off until it is commanded off and on."""
+        if self._on:
+            self._held_off = self._tripped = True
+            self._stop(at_s)
+
+    def release(self, at_s: float) -> None:
+        """What `trip` did is over."""
+        if self._tripped:
+            self._held_off = self._tripped = False
+            self.supervise(at_s, self._rail(at_s))
 
     def _recompute(self) -> None:
         """Decode the limits once, not at each look."""
@@ -236,6 +250,7 @@ class Tps546:
             self._held_off = False
             self._retries = None
         self._commanded = wanted
+        self._tripped = False
         if not wanted:
             self._held_off, self._restart_at_s = False, None
             self._stop(at_s)
@@ -244,7 +259,7 @@ class Tps546:
 
     def _start(self, at_s: float) -> None:
         self._on, self._on_since_s, self._restart_at_s = True, at_s, None
-        self._first_temperature = self._quirk
+        self._first_temperature = self.first_temperature_quirk
         self._note_clamp()
         self._output(self.set_v, at_s, self._start_s)
 
@@ -434,24 +449,29 @@ class Tps546:
         if command == STATUS_WORD:
             return self.status_word(at_s, rail).to_bytes(2, "little")
         if command == READ_VIN:
-            return _encode(rail.input_v + gauss(0.0, 0.004), -7)
+            return _encode(self._show("input_v", rail.input_v + gauss(0.0, 0.004)), -7)
         if command == READ_VOUT:
-            steps = round(rail.sense_v / 2.0**self._exponent + gauss(0.0, 0.5)) if rail.sense_v > 0 else 0
-            return min(max(steps, 0), 0xFFFF).to_bytes(2, "little")
+            step_v = 2.0**self._exponent
+            steps = rail.sense_v / step_v + gauss(0.0, 0.5) if rail.sense_v > 0 else 0.0
+            shown = round(steps) if self.tap is None else round(self.tap("core_v", steps * step_v) / step_v)
+            return min(max(shown, 0), 0xFFFF).to_bytes(2, "little")
         if command == READ_IOUT:
             # Reads about -0.5 A with no load (ESP-Miner-NerdQAxePlus issue 676); the error is gone at 5 A [A].
             offset_a = -0.5 * max(0.0, 1 - rail.load_a / 5)
-            return _encode(rail.load_a + offset_a + gauss(0.0, 0.06), -5)
+            return _encode(self._show("core_a", rail.load_a + offset_a + gauss(0.0, 0.06)), -5)
         if command == READ_TEMPERATURE_1:
             if self._first_temperature:
                 self._first_temperature = False
                 return FIRST_TEMPERATURE.to_bytes(2, "little")
-            return _encode(rail.die_c + gauss(0.0, 0.3), -3)
+            return _encode(self._show("vr_c", rail.die_c + gauss(0.0, 0.3)), -3)
         if command == STATUS_BYTE:
             return bytes((self.status_word(at_s, rail) & 0xFF,))
         if command == STATUS_INPUT:
             return bytes((self._latched[STATUS_INPUT] | (0 if self._input_ok else 0x08),))
         return bytes((self._latched[command],)) if command in self._latched else b""
+
+    def _show(self, channel: str, value: float) -> float:
+        return value if self.tap is None else self.tap(channel, value)
 
     def status_word(self, at_s: float, rail: RailState) -> int:
         """STATUS_WORD. OFF, PGOOD# and VIN_UV are live; the rest sums up what is latched."""

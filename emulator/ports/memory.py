@@ -41,6 +41,8 @@ class MemoryPort(DevicePort):
         super().__init__(device, loop, origin_s)
         self._rng = random.Random(f"{seed}/memory port")
         self._wire: Wire | None = None
+        self.new_wire: Callable[[], Wire] | None = None
+        """Where a wire for a replug comes from; None: whoever replugs brings one."""
         self._attach(wire)
 
     @property
@@ -49,33 +51,45 @@ class MemoryPort(DevicePort):
 
     def hang_up(self) -> None:
         """The port vanishes for the host. The device lives on and hears nothing."""
+        self._stay_away()
         if self._wire is not None:
             wire, self._wire = self._wire, None
             self._cancel()
             wire.hang_up("unplugged")
 
-    def replug(self, wire: Wire | None = None) -> None:
-        """The port is back, on a new wire: in memory a wire that hung up stays so. ValueError without one."""
+    def replug(self, wire: Wire | None = None, *, new_name: bool = False) -> None:
+        """The port is back, on a new wire: in memory a wire that hung up stays so. ValueError without one. A wire has
+        no name, so it cannot have a new one."""
+        self._stay_away()
         if wire is None:
-            raise ValueError("a port in memory comes back on a new wire")
+            if self._wire is not None:
+                return
+            if self.new_wire is None:
+                raise ValueError("a port in memory comes back on a new wire")
+            wire = self.new_wire()
         self._cancel()
         self._attach(wire)
+
+    def replug_later(self, after_s: float) -> None:
+        """As for every port; without `new_wire` it stays away until somebody brings one."""
+        if self.new_wire is not None:
+            super().replug_later(after_s)
 
     def _attach(self, wire: Wire) -> None:
         self._wire = wire
 
         def on_bytes(baud: int, data: bytes) -> None:
             if wire is self._wire:
-                self._device.receive(Burst(baud, data), self._now_s())
+                self.device.receive(Burst(baud, data), self._now_s())
                 self._schedule()
 
         def on_baud(baud: int) -> None:
             if wire is self._wire:
-                self._device.line_rate_changed(baud, self._now_s())
+                self.device.line_rate_changed(baud, self._now_s())
                 self._schedule()
 
         wire.attach(on_bytes, on_baud)
-        self._device.line_rate_changed(wire.baud, self._now_s())
+        self.device.line_rate_changed(wire.baud, self._now_s())
         self._schedule()
 
     def _wake(self) -> None:
@@ -83,7 +97,7 @@ class MemoryPort(DevicePort):
         wire = self._wire
         if wire is None:
             return
-        for baud, data in self._device.transmit(at_s):
+        for baud, data in self.device.transmit(at_s):
             heard = wire.baud
             wire.deliver(data if same_rate(baud, heard) else noise(self._rng, len(data), baud, heard))
         self._schedule()

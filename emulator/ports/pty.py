@@ -57,7 +57,7 @@ class PtyPort(DevicePort):
         self._link = link
         self._rng = random.Random(f"{seed}/pty port")
         self._master = self._slave = -1
-        self._slave_path = ""
+        self._slave_path = self._last_path = ""
         self._pending = bytearray()
         self._wait = cpu_wait()
         self._heard_at_s = float("-inf")
@@ -81,6 +81,7 @@ class PtyPort(DevicePort):
 
     def hang_up(self) -> None:
         """The port vanishes: the host reads end of file, and the path is gone."""
+        self._stay_away()
         if self._master < 0:
             return
         self._loop.remove_reader(self._master)
@@ -90,13 +91,15 @@ class PtyPort(DevicePort):
         os.close(self._master)
         os.close(self._slave)
         self._master = self._slave = -1
-        self._slave_path = ""
+        self._last_path, self._slave_path = self._slave_path, ""
         self._pending.clear()
 
-    def replug(self) -> None:
-        """The port comes back: a new pseudo-terminal under the same link."""
+    def replug(self, *, new_name: bool = False) -> None:
+        """The port comes back: a pseudo-terminal under the same link, which may have the number of the last one, and
+        surely another with `new_name`."""
+        self._stay_away()
         if self._master < 0:
-            self._open()
+            self._open(self._last_path if new_name else "")
 
     def close(self) -> None:
         """Hang up for good. May be called twice."""
@@ -104,8 +107,13 @@ class PtyPort(DevicePort):
 
     # --- opening
 
-    def _open(self) -> None:
+    def _open(self, other_than: str = "") -> None:
         self._master, self._slave = pty.openpty()
+        if other_than and os.ttyname(self._slave) == other_than:  # the lowest free number: take the next one
+            taken = self._master, self._slave
+            self._master, self._slave = pty.openpty()
+            for descriptor in taken:
+                os.close(descriptor)
         tty.setraw(self._slave)
         settings = termios.tcgetattr(self._slave)
         settings[2] |= termios.CLOCAL | termios.CREAD
@@ -119,7 +127,7 @@ class PtyPort(DevicePort):
         self._slave_path = os.ttyname(self._slave)
         self._baud = self._previous_baud = UART_START_BAUD
         self._changed_at_s = float("-inf")
-        self._device.line_rate_changed(self._baud, self._now_s())
+        self.device.line_rate_changed(self._baud, self._now_s())
         self._loop.add_reader(self._master, self._readable)
         if self._link is not None:
             fresh = self._link.with_name(f".{self._link.name}.{os.getpid()}")
@@ -151,7 +159,7 @@ class PtyPort(DevicePort):
             data = data[1:] if data[:1] == b"\x00" else b""
         if data:
             recent = at_s - self._changed_at_s <= GRACE_S and self._previous_baud != self._baud
-            self._device.receive(Burst(self._baud, data), at_s, self._previous_baud if recent else None)
+            self.device.receive(Burst(self._baud, data), at_s, self._previous_baud if recent else None)
         self._schedule()
         self._wait.lap_s()
 
@@ -159,7 +167,7 @@ class PtyPort(DevicePort):
         baud = line_rate(self._master)
         if baud != self._baud and baud > 0:
             self._previous_baud, self._baud, self._changed_at_s = self._baud, baud, at_s
-            self._device.line_rate_changed(baud, at_s)
+            self.device.line_rate_changed(baud, at_s)
 
     # --- device to host
 
@@ -167,7 +175,7 @@ class PtyPort(DevicePort):
         at_s = self._rang_at_s()
         if self._master < 0:
             return
-        bursts = self._device.transmit(at_s)
+        bursts = self.device.transmit(at_s)
         if bursts:
             self._notice_rate(at_s)
             for baud, data in bursts:

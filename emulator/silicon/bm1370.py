@@ -160,6 +160,11 @@ class Bm1370:
         self._cores.dead_domains = frozenset(domains)
         self._cores.plan_errors(at_s)
 
+    def set_wrong_share(self, share: float, at_s: float) -> None:
+        """Fault: of the nonces that would be right, this share is spoilt on its way out, its checksum right."""
+        self._advance(at_s)
+        self._cores.wrong_share = share
+
     # --- what it shows
 
     @property

@@ -87,8 +87,8 @@ class Cores:
         truth: Truth,
         send: Callable[[int, int, int, float], bool],
     ) -> None:
-        self._start_rng, self._search_rng, self._yield_rng, self._wrong_rng, self._count_rng = (
-            random.Random(seed_rng.getrandbits(64)) for _ in range(5)
+        self._start_rng, self._search_rng, self._yield_rng, self._wrong_rng, self._count_rng, self._fault_rng = (
+            random.Random(seed_rng.getrandbits(64)) for _ in range(6)
         )
         self._solved = solved
         self._dilution = dilution
@@ -97,6 +97,8 @@ class Cores:
         self._send = send
         self.sweep = Sweep()
         self.dead_domains: frozenset[int] = frozenset()
+        self.wrong_share = 0.0
+        """Fault: of the right nonces, this share is spoilt on its way out."""
         self.yields: tuple[float, ...] = (0.0,) * DOMAINS
         self.rate_hs = 0.0
         """Hashes per second by design, right or wrong; 0: standing still."""
@@ -258,6 +260,10 @@ class Cores:
         domain = core % DOMAINS
         if domain in self.dead_domains or self._yield_rng.random() >= self.yields[domain]:
             self._truth.answers_lost += 1
+        elif self._spoils():
+            self._truth.answers_lost += 1
+            if self._send(self._spoilt(answer.field, answer.nonce), answer.field, self._excess(answer.top), due_s):
+                self._truth.corrupted += 1
         elif self._send(answer.nonce, answer.field, self._excess(answer.top), due_s):
             self._truth.answers += 1
 
@@ -342,20 +348,24 @@ class Cores:
         domain = core % DOMAINS
         if domain in self.dead_domains or not self._answering >> core & 1 or hit.top & self._test_bits:
             return
-        if self._yield_rng.random() < self.yields[domain]:
+        if self._yield_rng.random() < self.yields[domain] and not self._spoils():
             if self._send(hit.nonce, hit.field, self._excess(hit.top), due_s):
                 self._truth.other_finds += 1
             return
-        search = self._search
-        assert search is not None
+        if self._send(self._spoilt(hit.field, hit.nonce), hit.field, self._excess(hit.top), due_s):
+            self._truth.corrupted += 1
+
+    def _spoils(self) -> bool:
+        """Whether the fault strikes this nonce."""
+        return self.wrong_share > 0.0 and self._fault_rng.random() < self.wrong_share
+
+    def _spoilt(self, version_field: int, nonce: int) -> int:
+        """A nonce of the same core that does not hash. Without a search it does so with a probability of 2^-32."""
         hard = max(1, 32 - self._dilution_bits)
-        nonce = hit.nonce
         while True:
             nonce ^= 1 << self._wrong_rng.randrange(25)
-            if search.top(hit.field, nonce) >> 64 - hard:
-                break
-        if self._send(nonce, hit.field, self._excess(hit.top), due_s):
-            self._truth.corrupted += 1
+            if self._search is None or self._search.top(version_field, nonce) >> 64 - hard:
+                return nonce
 
     # --- wrong nonces without a search
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from emulator.benches import BenchSettings
+from emulator.script import ScriptError
 from emulator.serve import SCHEMA, TRACE_SCHEMA, Served, main_async
 
 pytestmark = pytest.mark.real_time
@@ -114,11 +115,90 @@ async def test_the_trace_dates_each_move_on_the_monotonic_clock(tmp_path: Path) 
         assert [move["what"] for move in answers[1]["actuations"]] == ["rail on", "rail off", "rail on"]
     after_ns = time.monotonic_ns()
     traced = lines(trace)
-    assert [entry["what"] for entry in traced] == ["start", "rail on", "rail off", "rail on"]
+    assert [entry["what"] for entry in traced] == ["start", "rail on", "fault", "rail off", "rail on"]
+    assert {key: traced[2][key] for key in ("detail", "arguments", "by")} == {
+        "detail": "power_cycle",
+        "arguments": {},
+        "by": "plant",
+    }
     assert all(entry["schema"] == TRACE_SCHEMA for entry in traced)
     stamps = [entry["t_ns"] for entry in traced]
     assert before_ns <= min(stamps) <= max(stamps) <= after_ns
     assert stamps == sorted(stamps)
+
+
+SCRIPT = """
+schema = "hashbridge.faults/1"
+[[at]]
+s = 0.0
+do = "stall_fan"
+[[between]]
+from_s = 0.05
+to_s = 0.1
+do = "nak"
+part = "emc2101"
+[[at]]
+s = 3600
+do = "panic"
+"""
+
+
+async def test_a_script_is_played_traced_and_told_on_the_plant_socket(tmp_path: Path) -> None:
+    script, trace = tmp_path / "night.toml", tmp_path / "trace.jsonl"
+    write(script, SCRIPT)
+    async with serving(tmp_path / "run", script=script, trace=trace) as served:
+        step = 0
+        while step < 3:
+            await asyncio.sleep(0.02)
+            (answer,) = await ask(served.plant, {"get": "script"})
+            step = answer["script"]["step"]
+        assert answer["script"] == {
+            "name": "night.toml",
+            "step": 3,
+            "of": 4,
+            "next": {"s": 3600.0, "do": "panic", "entry": "at 2"},
+            "failed": [],
+        }
+    fired = [entry for entry in lines(trace) if entry["what"] == "fault"]
+    assert [(entry["detail"], entry["arguments"], entry["by"]) for entry in fired] == [
+        ("stall_fan", {}, "night.toml 1/4"),
+        ("nak", {"part": "emc2101"}, "night.toml 2/4"),
+        ("nak", {"part": "emc2101", "off": True}, "night.toml 3/4"),
+    ]
+    assert fired[1]["at_s"] - fired[0]["at_s"] >= 0.04
+
+
+async def test_ports_vanish_with_a_reboot_come_back_by_themselves_and_move_when_they_are_told_to(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as served:
+        link = tmp_path / "bitaxe-gamma-control"
+        assert await ask(served.plant, {"do": "reboot", "back_s": 0.1}) == [{"ok": True}]
+        assert not link.is_symlink()
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if link.is_symlink():
+                break
+        before = os.readlink(link)
+        moved = await ask(served.plant, {"do": "unplug_control"}, {"do": "replug_control", "new_name": True})
+        assert moved == [{"ok": True}, {"ok": True}]
+        assert os.readlink(link) != before
+        (refused,) = await ask(served.plant, {"do": "late", "by_s": -1})
+        assert refused == {"ok": False, "error": "late, by_s: -1 is not allowed; allowed: 0 to 60 s"}
+
+
+async def test_without_a_script_the_plant_socket_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        assert await ask(served.plant, {"get": "script"}) == [{"ok": True, "script": None}]
+
+
+async def test_a_script_that_is_wrong_publishes_nothing(tmp_path: Path) -> None:
+    script, directory = tmp_path / "night.toml", tmp_path / "run"
+    write(script, SCRIPT.replace("panic", "burn"))
+    with pytest.raises(ScriptError, match=r"night\.toml, at 2, do: 'burn' is not allowed"):
+        async with serving(directory, script=script):
+            pass
+    assert names(tmp_path) == ["night.toml"]
 
 
 async def test_nonsense_on_the_plant_socket_is_answered_and_changes_nothing(tmp_path: Path) -> None:

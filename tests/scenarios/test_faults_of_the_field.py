@@ -1,0 +1,147 @@
+"""What the field has seen, thrown at a rig that hashes: the cause it must name, and how soon the board must be safe.
+
+Each row is one injection with its time: the debounce of docs/safety.md 3, and one sweep of 0.2 s for the look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from controller.model import Cause, GuardState, SafeOffDone, StartWork
+from emulator.benches import BenchSettings
+from emulator.script import Script
+from tests.scenarios.gamma import NAME, Stand, stand
+
+STALE_OR_INVALID = {Cause.SENSOR_INVALID, Cause.SENSOR_STALE}
+
+
+async def hash_on(s: Stand) -> None:
+    await s.power_up()
+    await s.rig.request(NAME, StartWork(work="pattern"))
+    await asyncio.sleep(5.0)
+
+
+@pytest.mark.parametrize(
+    ("do", "arguments", "causes", "sensor", "within_s"),
+    [
+        ("misread", {"channel": "chip_c", "value": 127.0}, STALE_OR_INVALID, "chip_c", 3.0),
+        ("misread", {"channel": "chip_c", "value": 127.875}, STALE_OR_INVALID, "chip_c", 3.0),
+        ("misread", {"channel": "chip_c", "value": -1.0}, STALE_OR_INVALID, "chip_c", 3.0),
+        ("misread", {"channel": "chip_c", "value": 255.0}, STALE_OR_INVALID, "chip_c", 3.0),
+        ("misread", {"channel": "chip_c", "value": 0.0}, STALE_OR_INVALID, "chip_c", 3.0),
+        ("misread", {"channel": "vr_c", "value": 200.0}, STALE_OR_INVALID, "vr_c", 3.0),
+        ("misread", {"channel": "input_v", "value": 1600.0}, STALE_OR_INVALID, "input_v", 3.0),
+        ("misread", {"channel": "input_v", "value": -183.0}, STALE_OR_INVALID, "input_v", 3.0),
+        ("nak", {"part": "emc2101"}, {Cause.SENSOR_STALE}, "chip_c", 3.0),
+        ("stall_fan", {}, {Cause.FAN}, "fan_rpm", 8.0),
+        ("lose_tach", {}, {Cause.FAN}, "fan_rpm", 6.0),
+        ("degrade_fan", {"ratio": 0.2}, {Cause.FAN}, "fan_rpm", 10.0),
+        ("loosen_heatsink", {"factor": 8.0}, {"chip_temperature", "runaway"}, None, 30.0),
+        ("source_ohm", {"ohm": 0.4}, {Cause.INPUT_LOW}, None, 2.0),
+        ("source_ohm", {"ohm": 0.4, "over_s": 5.0}, {Cause.INPUT_LOW}, None, 7.0),
+        ("regulation_error", {"volts": 0.12}, {Cause.CORE_VOLTAGE}, "core_v", 1.0),
+        ("regulation_error", {"volts": -0.15}, {Cause.CORE_VOLTAGE, Cause.REGULATOR_FAULT}, None, 1.5),
+        ("run_away", {"v_per_s": 0.1}, {Cause.CORE_VOLTAGE}, "core_v", 2.5),
+        ("trip_rail", {}, {Cause.REGULATOR_OFF}, None, 1.0),
+        ("silence_chip", {}, {Cause.CHIP_SILENT}, None, 15.0),
+    ],
+)
+async def test_a_fault_of_the_field_is_named_and_the_board_made_safe_in_time(
+    do: str, arguments: dict[str, Any], causes: set[str], sensor: str | None, within_s: float
+) -> None:
+    async with stand() as s:
+        await hash_on(s)
+        began_s = asyncio.get_running_loop().time()
+        s.bench.faults.do(do, arguments)
+        fault = await s.fault(60.0)
+        assert fault.cause in causes
+        assert sensor is None or fault.sensor == sensor
+        assert fault.at_s - began_s <= within_s
+        assert s.bench.plant.burnt is None
+        truth = s.bench.truth(asyncio.get_running_loop().time())
+        assert truth["reset_asserted"]
+        assert not truth["rail_on"]
+        assert s.rig.snapshot().boards[0].state is GuardState.LATCHED
+
+
+async def test_a_bus_held_low_is_a_bus_fault_the_chip_is_reset_at_once_and_the_rail_cut_when_the_bus_is_free() -> None:
+    async with stand() as s:
+        await hash_on(s)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        s.bench.faults.stuck_bus()
+        fault = await s.fault()
+        assert fault.cause is Cause.SENSOR_BUS
+        assert fault.at_s - began_s <= 3.0
+        truth = s.bench.truth(loop.time())
+        assert (truth["reset_asserted"], truth["rail_on"]) == (True, True)
+        assert not s.find(SafeOffDone)[-1].report.confirmed
+        s.bench.faults.stuck_bus(off=True)
+        await asyncio.sleep(3.0)  # it tries again every 2 s
+        assert s.is_safe()
+        assert s.find(SafeOffDone)[-1].report.confirmed
+
+
+@pytest.mark.parametrize(
+    ("do", "arguments"),
+    [
+        ("garbage_once", {"channel": "vr_c", "value": 127.88}),
+        ("garbage_once", {"channel": "input_v", "value": 80.88}),
+        ("garbage_once", {"channel": "chip_c", "value": -1.0, "count": 2}),
+        ("dip", {"by_v": 0.3, "for_s": 0.02}),
+        ("nak", {"part": "tps546", "p": 0.02}),
+        ("lose_bytes", {"p": 0.0005, "port": "control"}),
+        ("flip_bits", {"p": 0.0005, "port": "data"}),
+        ("chop", {}),
+        ("late", {"by_s": 0.01}),
+        ("duplicate_storm", {}),
+        ("kill_domain", {"domain": 1}),
+        ("wrong_id", {"count": 2}),
+        ("lose_replies", {"count": 2}),
+        ("stall_bridge", {"for_s": 0.4}),
+        ("ignore_writes", {"command": "FAN_SETTING", "part": "emc2101"}),
+    ],
+)
+async def test_what_the_field_gets_over_trips_nothing(do: str, arguments: dict[str, Any]) -> None:
+    async with stand(BenchSettings(first_temperature_quirk=False)) as s:
+        await hash_on(s)
+        s.bench.faults.do(do, arguments)
+        await asyncio.sleep(30.0)
+        assert s.rig.snapshot().boards[0].state is GuardState.LIVE
+        work = s.rig.snapshot().boards[0].work
+        assert work is not None
+        assert work.answers_found
+
+
+async def test_a_script_of_a_bad_night_ends_with_the_first_of_its_faults_that_is_dangerous() -> None:
+    text = """
+schema = "hashbridge.faults/1"
+[[between]]
+from_s = 1.0
+to_s = 30.0
+do = "chop"
+[[between]]
+from_s = 2.0
+to_s = 3.0
+do = "duplicate_storm"
+[[at]]
+s = 5.0
+do = "garbage_once"
+channel = "vr_c"
+value = 127.88
+[[at]]
+s = 8.0
+do = "stall_fan"
+"""
+    async with stand() as s:
+        await hash_on(s)
+        player = Script.parse(text, s.bench.faults).play(s.bench.faults)
+        began_s = asyncio.get_running_loop().time()
+        fault = await s.fault(60.0)
+        assert fault.cause is Cause.FAN
+        assert 8.0 < fault.at_s - began_s < 16.0
+        assert s.is_safe()
+        assert (player.done, player.failed) == (5, [])
