@@ -83,7 +83,7 @@ async def test_the_file_is_on_the_disk_before_the_latch_can_be_cleared(
     monkeypatch.setattr(gamma, "sync_at_once", sync_slowly)
     async with stand(trips=tmp_path) as s:
         await trip(s)
-        s.bench.faults.stall_fan(False)
+        s.bench.faults.stall_fan(off=True)
         await asyncio.sleep(120.0)  # cool again
         clearing = asyncio.create_task(s.rig.request(NAME, ClearFault()))
         await asyncio.sleep(5.0)
@@ -106,7 +106,7 @@ async def test_a_disk_that_fails_costs_the_record_and_nothing_else(
         assert s.is_safe()
         note = await s.wait_for(Note)
         assert note.text == "no flight record of fan: [Errno 5] Input/output error"
-        s.bench.faults.stall_fan(False)
+        s.bench.faults.stall_fan(off=True)
         await asyncio.sleep(120.0)
         await s.rig.request(NAME, ClearFault())
 
@@ -122,7 +122,7 @@ async def test_a_directory_that_cannot_be_made_is_told_and_the_board_is_safe(tmp
 async def test_two_trips_are_two_files(tmp_path: Path) -> None:
     async with stand(trips=tmp_path) as s:
         await trip(s)
-        s.bench.faults.stall_fan(False)
+        s.bench.faults.stall_fan(off=True)
         await asyncio.sleep(120.0)
         await s.rig.request(NAME, ClearFault())
         await s.power_up()
