@@ -315,16 +315,22 @@ def test_a_terminal_that_is_closed_leaves_a_safe_board_behind(stage: Stage) -> N
     assert until(lambda: not stage.rigs(), PATIENCE_S)
 
 
-async def a_run_of_two_minutes(journal: Path) -> None:
+async def _run_of_two_minutes(journal: Path) -> None:
     async with stand(BenchSettings(seed=1, dilution=2**29), journal=journal) as s:
         await s.power_up()
         await s.rig.request(NAME, StartWork(work="synthetic", seed=1))
         await asyncio.sleep(108.0)
 
 
-def test_a_journal_is_played_to_its_end_and_sought_in(stage: Stage) -> None:
-    journal = stage.directory / "run.jsonl"
-    virtual_run(a_run_of_two_minutes(journal))
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two minutes of a board that is powered up and hashes."""
+    path = tmp_path_factory.mktemp("journal") / "run.jsonl"
+    virtual_run(_run_of_two_minutes(path))
+    return path
+
+
+def test_a_journal_is_played_to_its_end_and_sought_in(stage: Stage, journal: Path) -> None:
     count = len(events_of(journal))
     terminal = stage.tui("--open", str(journal))
     terminal.wait_for("RECORDING")
@@ -342,3 +348,31 @@ def test_a_journal_is_played_to_its_end_and_sought_in(stage: Stage) -> None:
     terminal.press("q")
     assert terminal.wait() == 0
     assert terminal.left_as_it_was() == []
+
+
+def test_words_with_brackets_are_searched_for_and_break_nothing(stage: Stage, journal: Path) -> None:
+    terminal = stage.tui("--open", str(journal))
+    terminal.wait_for(" STARTING ")
+    terminal.press("3")
+    terminal.wait_for("following")
+    terminal.press("/")
+    terminal.wait_for("words that a line has to have")
+    terminal.press(*"[/x]")
+    terminal.wait_for("/[/x]  following")
+    terminal.wait_for("no event passes")
+    terminal.press("escape", "q")
+    assert terminal.wait() == 0
+
+
+def test_a_screen_on_which_nothing_changes_writes_nothing(stage: Stage, journal: Path) -> None:
+    terminal = stage.tui("--open", str(journal))
+    terminal.wait_for(" STARTING ")
+    terminal.press("space")
+    terminal.wait_for("‖ ")
+    for key, title in (("1", "Readings"), ("2", "Guard rails"), ("3", "following")):
+        terminal.press(key)
+        terminal.wait_for(title)
+        time.sleep(1.0)  # what the key has begun is painted by then
+        written = len(terminal.raw)
+        time.sleep(1.5)  # three repaints, for ages that would go on
+        assert len(terminal.raw) == written, f"screen {key}"
