@@ -271,6 +271,18 @@ class Terminal(AnyTerminal):
         self._feed()
         return [line.rstrip() for line in self._shown.display]
 
+    def when(self, first: int, true: Callable[[list[str]], bool]) -> int | None:
+        """The time (CLOCK_MONOTONIC, ns) of the read from `first` on with which this became true of the screen.
+
+        None when it never did. To be asked before anything else looks at what came since `first`.
+        """
+        assert self._fed <= first, "looked at already"
+        while self._fed < len(self.chunks):
+            self._feed(self._fed + 1)
+            if self._fed > first and true(self._shown.display):
+                return self.chunks[self._fed - 1][0]
+        return None
+
     def said(self) -> str:
         """What stands on the screen that a shell would go on with."""
         self._feed()
@@ -295,9 +307,9 @@ class Terminal(AnyTerminal):
             wrong.append("keyboard protocol")
         return wrong
 
-    def _feed(self) -> None:
+    def _feed(self, upto: int | None = None) -> None:
         """Give the emulated screen what has come since. Fed when somebody looks: it costs more than reading."""
-        count = len(self.chunks)
+        count = len(self.chunks) if upto is None else upto
         text = self._rest + self._decode.decode(b"".join(data for _, data in self.chunks[self._fed : count]))
         self._fed = count
         cut = _PARTIAL.search(text)
