@@ -193,10 +193,16 @@ class Terminal(AnyTerminal):
         return self.process.pid
 
     def press(self, *keys: str) -> None:
+        """All of them at once, as from somebody who types ahead."""
+        burst = b""
         for key in keys:
-            os.write(self._master, KEYS.get(key, key.encode()))
+            burst += KEYS.get(key, key.encode())
             if key == "escape":
+                os.write(self._master, burst)
+                burst = b""
                 time.sleep(ALONE_S)
+        if burst:
+            os.write(self._master, burst)
 
     def resize(self, columns: int, rows: int) -> None:
         self._feed()

@@ -364,6 +364,23 @@ def test_words_with_brackets_are_searched_for_and_break_nothing(stage: Stage, jo
     assert terminal.wait() == 0
 
 
+@pytest.mark.parametrize("opens", ["/", "n", "e"])
+def test_what_is_typed_ahead_of_a_question_is_no_command(stage: Stage, opens: str) -> None:
+    terminal = stage.tui("--emulate", BOARD)
+    terminal.wait_for("SAFE OFF")
+    terminal.press("3")
+    terminal.wait_for("following")
+    terminal.press(opens, "a")  # which would power the board up
+    terminal.wait_for({"/": "words that a line", "n": "A line of your own", "e": "Enter stages it"}[opens])
+    terminal.press("escape")
+    terminal.press("n")
+    terminal.wait_for("A line of your own")
+    terminal.press(*"seen", "enter")
+    terminal.wait_for(re.compile(r"remark +seen"))
+    assert not terminal.shows("power up")
+    assert is_safe(stage.truth())
+
+
 def test_a_screen_on_which_nothing_changes_writes_nothing(stage: Stage, journal: Path) -> None:
     terminal = stage.tui("--open", str(journal))
     terminal.wait_for(" STARTING ")
