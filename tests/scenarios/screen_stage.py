@@ -163,11 +163,16 @@ def is_safe(truth: dict[str, Any]) -> bool:
     return bool(truth["reset_asserted"] and not truth["rail_on"] and truth["fan_duty"] == 1.0)
 
 
-def alive(pid: int) -> bool:
+def state_of(pid: int) -> str:
+    """One letter of proc_pid_stat(5); Z when there is no such process any more."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
     except FileNotFoundError:
-        return False
+        return "Z"
+
+
+def alive(pid: int) -> bool:
+    return state_of(pid) != "Z"
 
 
 def strike(pid: int, number: signal.Signals) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from drivers.transports.tap import TX, read_tap
-from tests.scenarios.screen_stage import Stage, events_of, strike, until_live
+from tests.scenarios.screen_stage import Stage, events_of, state_of, strike, until_live
 from tests.terminal import Terminal
 from tests.waiting import until
 
@@ -135,7 +135,7 @@ def misfortunes(stage: Stage) -> Outcome:
         nonlocal stopped
         strike(terminal.pid, signal.SIGSTOP)
         time.sleep(FROZEN_S)
-        stopped = _state_of(terminal.pid) == "T"
+        stopped = state_of(terminal.pid) == "T"
 
     during("frozen", frozen)
     strike(terminal.pid, signal.SIGCONT)
@@ -184,11 +184,6 @@ def _catches_up(terminal: Terminal, journal: Path) -> tuple[int, int]:
 
     until(same, 10.0)
     return seen
-
-
-def _state_of(pid: int) -> str:
-    """One letter of proc_pid_stat(5)."""
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
 
 
 def _fill(phases: Sequence[Phase], wire: Path) -> None:

@@ -24,6 +24,7 @@ from tests.scenarios.screen_stage import (
     Stage,
     events_of,
     is_safe,
+    state_of,
     strike,
     type_number,
     until_live,
@@ -33,6 +34,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.real_time
 ON_TRIAL = re.compile(r"ON TRIAL +(\d+) s")
+ENTERED = b"\x1b[?1049h"
 CONFIRMED = "safe-off confirmed by rig: reset asserted, rail off, fan full"
 
 
@@ -285,6 +287,31 @@ def test_a_live_screen_follows_its_window_down_to_20_by_5_and_back(stage: Stage)
     terminal.resize(120, 40)
     terminal.wait_for("SAFE, confirmed by read-back")
     terminal.press("escape", "q")
+    assert terminal.wait() == 0
+    assert terminal.left_as_it_was() == []
+
+
+@pytest.mark.parametrize("by", ["others", "ctrl+z"])
+def test_a_screen_that_was_stopped_and_goes_on_is_whole_and_leaves_the_terminal_as_it_was(
+    stage: Stage, by: str
+) -> None:
+    terminal = stage.tui("--emulate", BOARD)
+    terminal.wait_for("SAFE OFF")
+    for key, title in (("1", "Readings"), ("2", "Guard rails"), ("3", "following")):
+        terminal.press(key)
+        terminal.wait_for(title)
+        if by == "others":
+            strike(terminal.pid, signal.SIGSTOP)
+        else:
+            terminal.press("ctrl+z")
+        terminal.wait_until(lambda: state_of(terminal.pid) == "T", what="the stop")
+        assert stage.rigs(), "a screen that stands still is nothing to its rig"
+        entered = terminal.raw.count(ENTERED)
+        strike(terminal.pid, signal.SIGCONT)
+        terminal.wait_until(lambda before=entered: terminal.raw.count(ENTERED) > before)  # type: ignore[misc]
+        terminal.wait_for(title)
+        terminal.wait_for("^X STOP")
+    terminal.press("q")
     assert terminal.wait() == 0
     assert terminal.left_as_it_was() == []
 
