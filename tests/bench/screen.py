@@ -24,10 +24,12 @@ from tests.scenarios.gamma import NAME, stand
 from tests.scenarios.screen_stage import BOARD, Stage, until_live
 from tests.scenarios.screen_trials import misfortunes
 from tests.terminal import Terminal
+from tests.waiting import until
 
 _SAMPLES: Final = 60
 _STARTS: Final = 3
 _IDLE_S: Final = 8.0
+_PATIENCE_S: Final = 30.0
 _SETTLE_S: Final = 0.3
 """So long nobody looks: reading a screen is work, and would be measured with the rest."""
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -73,7 +75,8 @@ def _first_paint(arguments: Sequence[str], shown: str) -> dict[str, float]:
     for _ in range(_STARTS):
         with Stage() as stage:
             terminal = stage.tui(*arguments)
-            time.sleep(3.0)
+            until(lambda seen=terminal: shown.encode() in seen.raw, _PATIENCE_S)  # type: ignore[misc]
+            time.sleep(_SETTLE_S)
             seen_ns = terminal.when(0, lambda lines: shown in lines[0] and _LAST_LINE["1"] in lines[-1])
             if seen_ns is not None:
                 taken_ms.append((seen_ns - terminal.began_ns) / 1e6)

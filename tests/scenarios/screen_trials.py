@@ -90,7 +90,7 @@ class Outcome:
         return float(off_ns / 1e6 - self.killed_s * 1e3)
 
     def figures(self) -> dict[str, Any]:
-        late = {f"lateness_ms_{name}": phase.figures() for name, phase in self.phases.items()}
+        late = {f"lateness_ms_{name.replace(' ', '_')}": phase.figures() for name, phase in self.phases.items()}
         return {**late, "rail_off_ms_after_kill": round(self.rail_off_ms, 1)}
 
 
