@@ -139,18 +139,24 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
         owned = Owned(arguments, wish, stack)
         is_owner = arguments.emulate is not None or arguments.port is not None
 
+        joined: list[LiveRig] = []
+        # What is wrong with the file, or with the rig that is meant, is said before the terminal is changed.
+        recorded = None if wish.recording is None else RecordedRig.open(wish.recording)
+        if not is_owner and recorded is None:
+            choose_rig(arguments.rig, "--rig")
+
         async def recording() -> RigPort:
-            assert wish.recording is not None
-            rig = RecordedRig.open(wish.recording)
-            rig.play()
-            return rig
+            assert recorded is not None
+            recorded.play()
+            return recorded
 
         async def running() -> RigPort:
             rig = await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket)
             stack.push_async_callback(rig.aclose)
+            joined.append(rig)
             return rig
 
-        opener = owned.open if is_owner else recording if wish.recording is not None else running
+        opener = owned.open if is_owner else recording if recorded is not None else running
         app = HashbridgeApp(
             opener,
             profiles=Profiles(),
@@ -166,10 +172,20 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
             talk.warn(explain(app.error))
             return exit_for(app.error)
         if owned.rig is None:
-            return Exit.FAILED if app.return_code else Exit.OK
-        talk.say("making the board safe ...")
-        lost, record = await owned.end()
-        return _verdict(app, lost, record, talk)
+            code = _farewell(joined[-1] if joined else None, talk)
+        else:
+            talk.say("making the board safe ...")
+            lost, record = await owned.end()
+            code = _verdict(app, lost, record, talk)
+        return Exit.FAILED if app.return_code and code is Exit.OK else code  # a screen that broke down says so itself
+
+
+def _farewell(rig: LiveRig | None, talk: Talk) -> Exit:
+    """A viewer leaves. A rig that ended in order has said goodbye; one that just vanished is a link lost."""
+    if rig is None or rig.lost is None or rig.goodbye is not None:
+        return Exit.OK
+    talk.warn(f"the rig {rig.pid} was lost: {rig.lost.why}; the report of its sentinel is in {state_dir()}")
+    return Exit.LINK
 
 
 def _verdict(app: HashbridgeApp, lost: bool, record: SafeOffRecord | None, talk: Talk) -> Exit:

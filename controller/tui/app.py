@@ -39,6 +39,7 @@ from drivers.errors import HashbridgeError, UsageError
 
 _T = TypeVar("_T")
 SPEEDS: Final = (1.0, 2.0, 5.0, 10.0, 60.0)
+SWITCH_S: Final = 0.005
 
 
 class HashbridgeApp(RigClient):
@@ -84,6 +85,10 @@ class HashbridgeApp(RigClient):
         self.add_mode("tune", lambda: TuneScreen(self.desk))
         self.add_mode("log", lambda: LogScreen(self.desk))
         self.switch_mode("board")
+
+    def delay_update(self, delay: float = SWITCH_S) -> None:
+        """A screen that is switched to is painted when it has been laid out; the usual 50 ms would only be waited."""
+        super().delay_update(min(delay, SWITCH_S))
 
     @property
     def wants_verdict(self) -> bool:

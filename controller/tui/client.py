@@ -8,10 +8,12 @@ makes its boards safe.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, Protocol, runtime_checkable
 
 from textual.app import App
+from textual.driver import Driver
 from textual.theme import Theme
 
 from controller.model import (
@@ -33,6 +35,7 @@ from controller.tui.screens.base import RigScreen
 from controller.tui.store import RigStore
 from drivers.errors import HashbridgeError, UsageError
 
+WINDOWS: Final = sys.platform == "win32"
 BEAT_S: Final = 0.1
 AT_LEAST_EVERY_S: Final = 0.5
 """Ages and countdowns go on when nothing is heard."""
@@ -105,6 +108,14 @@ class RigClient(App[None]):
         self._checked_s = float("-inf")
         self._generation = 0
 
+    def get_driver_class(self) -> type[Driver]:
+        usual = super().get_driver_class()
+        if WINDOWS:
+            return usual
+        from controller.tui.driver import continued  # needs termios
+
+        return continued(usual)
+
     def _now(self) -> float:
         playback = self.desk.playback if hasattr(self, "desk") else None
         return self._clock() if playback is None else playback.position_s
@@ -114,6 +125,8 @@ class RigClient(App[None]):
     def on_mount(self) -> None:
         self.set_interval(BEAT_S, self.beat)
         self.run_worker(self._feed(), name="feed", exit_on_error=True)
+        # The terminal that is entered again is empty, and only what changes would be painted.
+        self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(), immediate=True)
 
     def beat(self) -> None:
         """Repaint when something has changed; ages go on all the same."""

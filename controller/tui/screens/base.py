@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.events import ScreenResume
 from textual.screen import Screen
 
 from controller.tui.desk import Desk
@@ -18,6 +19,7 @@ class RigScreen(Screen[None]):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        self._styled_for = ""
 
     def freshen(self) -> None:
         """Repaint what looks different by now. While paused, only what a person has to see all the same."""
@@ -25,7 +27,10 @@ class RigScreen(Screen[None]):
             if self.desk.paused_s is None or panel.id in ("heading", "keys", "stop"):
                 panel.freshen()
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        """Shown again. The style sheet is applied anew only for another theme: it takes longer than all the rest."""
+        event.refresh_styles = event.refresh_styles and self._styled_for != self.app.theme
+        self._styled_for = self.app.theme
         self.freshen()
 
     def stop_panel(self) -> StopPanel:

@@ -59,7 +59,7 @@ class LogScreen(RigScreen):
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
         search.display = True
-        search.focus()
+        self.set_focus(search)  # at once: what is typed ahead of a focus that comes later would be taken for commands
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.view.narrow(words=event.value)

@@ -59,7 +59,7 @@ class TrendPanel(Panel):
     def lines(self, width: int, height: int) -> list[Line]:
         known_s = max((trend.known_s for curve in self._curves if (trend := curve.trend()) is not None), default=0.0)
         self._span_s = next((span_s for span_s in SPANS_S if span_s >= known_s), SPANS_S[-1])
-        self.border_title = "Last minute" if self._span_s == 60.0 else f"Last {self._span_s / 60:g} minutes"
+        self.entitle("Last minute" if self._span_s == 60.0 else f"Last {self._span_s / 60:g} minutes")
         count = len(self._curves)
         rows = max(1, height // count)
         spare = height - rows * count

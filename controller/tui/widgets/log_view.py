@@ -137,7 +137,7 @@ class LogView(Panel, can_focus=True):
         if self.behind:
             parts.append(f"looking … {self.behind} to go")
         parts.append("following" if self.following else "not following")
-        self.border_title = "  ".join(parts)
+        self.entitle("  ".join(parts))
 
     # --- the mark -----------------------------------------------------------------------------------------------------
 
@@ -218,11 +218,11 @@ class Detail(Panel):
     def lines(self, width: int, height: int) -> list[Line]:
         row = self._view.marked()
         if row is None:
-            self.border_title = "Event"
+            self.entitle("Event")
             return []
         event = row.event
         rig = f"  rig {row.rig + 1}" if self._desk.store.rig > 0 else ""
-        self.border_title = f"#{event.seq}{rig}  {words.kind(event)}"
+        self.entitle(f"#{event.seq}{rig}  {words.kind(event)}")
         fields = event.model_dump(mode="json", exclude={"kind", "seq", "snapshot"}, exclude_none=True)
         lines: list[Line] = []
         for name, value in fields.items():

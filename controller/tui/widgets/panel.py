@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
@@ -52,8 +53,15 @@ class Panel(Widget):
         self._looks: dict[str, Style] = {}
         self._shown: list[Line] = []
         self._made_for = Size(0, 0)
+        self._entitled = ""
         super().__init__(id=id, classes=classes)
         self.set_class(self.FRAMED, "framed")
+
+    def entitle(self, title: str) -> None:
+        """The title in the border. Said again it costs nothing; whatever stands in it is text, never markup."""
+        if title != self._entitled:
+            self._entitled = title
+            self.border_title = Text(printable(title))
 
     def lines(self, width: int, height: int) -> list[Line]:
         """What to show in so many columns and rows; more rows are cut off, longer lines too."""
