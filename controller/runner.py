@@ -50,7 +50,9 @@ from controller.warden import RigBoard, Warden, end_tasks
 from controller.work.planning import WorkPlan, plan_work
 from controller.work.session import WorkSession
 from drivers.boards.board import (
+    BringUp,
     CoreVoltage,
+    FastLink,
     Frequency,
     RailOn,
     Step,
@@ -73,6 +75,8 @@ from drivers.units import Megahertz
 log = logging.getLogger(__name__)
 
 _COMMAND_ENDS_S: Final = 2.0
+_ONE_SWEEP_S: Final = 0.5
+_TOLD_TO_CHIPS: Final = (BringUp, Frequency, SweepWindow, FastLink, TicketDifficulty)
 THROTTLE: Final = "throttle"
 
 
@@ -336,12 +340,28 @@ class BoardRunner(Warden):
                 self.guard.applied(step, loop.time(), done=False)
                 cause = Cause.INTERNAL if isinstance(error, UsageError) else Cause.ACTUATION
                 self._command = None
+                if isinstance(step, _TOLD_TO_CHIPS):
+                    await self._let_the_sensors_speak()
+                if self.guard.fault is not None:
+                    raise Latched(self.guard.fault.cause.value, self.guard.fault.detail) from error
                 await self._trip(cause, None, f"{_describe(step)}: {error}")
                 raise
             self.guard.applied(step, loop.time())
             self._feed.add(StepApplied, self.name, step=type(step).__name__, detail=_describe(step))
             if step.settle_s > 0.0:
                 await asyncio.sleep(step.settle_s)
+
+    async def _let_the_sensors_speak(self) -> None:
+        """A chip that does not answer may have lost its rail: one whole sweep, half a second at most, names the cause.
+
+        Never for a step of the rail: there the read-back itself is the evidence, and nothing waits.
+        """
+        until_s = asyncio.get_running_loop().time() + _ONE_SWEEP_S
+        whole = self.poller.sweeps + 2  # the one under way began before
+        while self.guard.fault is None and self.poller.sweeps < whole:
+            if asyncio.get_running_loop().time() >= until_s:
+                return
+            await asyncio.sleep(0.02)
 
     async def _permitted(self, step: Step) -> None:
         """Asks until the guard agrees or its patience is over: a fan needs time to spin up, a sweep to come in."""
