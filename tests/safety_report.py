@@ -1,8 +1,8 @@
 """How soon the board is safe after each fault, against a budget: `make safety-report`. Markdown, or JSON.
 
-Each row is an emulated Gamma that hashes at a point, one fault, and what the rig does with it, in virtual time: the same
-figures on every machine. Safe is what the board did, not what the rig says: reset asserted and rail off, by the record
-of the emulated actuators. The die is the true one of the plant, not what the sensor read.
+Each row is an emulated Gamma that hashes at a point, one fault, and what the rig does with it, in virtual time: the
+same figures on every machine. Safe is what the board did, not what the rig says: reset asserted and rail off, by the
+record of the emulated actuators. The die is the true one of the plant, not what the sensor read.
 
 Rows that want processes (a killed host, an unplugged port) are in tests/scenarios/test_death_trials.py.
 """
@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from controller.model import Cause, FaultLatched, GuardState, SetOperatingPoint, StartWork
 from drivers.errors import HashbridgeError
-from emulator.benches import BenchSettings
 from emulator.virtual_time import VirtualTimeLoop
 from tests.scenarios.gamma import NAME, Stand, stand
 
@@ -42,7 +41,6 @@ class Row:
     watch_s: float = 120.0
     frequency_mhz: float = 525.0
     core_v: float = 1.150
-    settings: BenchSettings = BenchSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +91,97 @@ ROWS: Final = (
     Row("1d", "die sensor NAKs", do("nak", part="emc2101"), _SENSOR, 3.0, "the same"),
     Row("1e", "die diode open", do("open_diode"), _SENSOR, 3.0, "the same"),
     Row("1f", "die frozen at its value", do("freeze_channel", channel="chip_c"), _SENSOR, 65.0, "stuck 60 s"),
-    Row("1g", "the I2C bus is silent", do("deafen", part="tps546"), _SENSOR | {Cause.SENSOR_BUS}, 3.0, "2 s, safe 1 s"),
-    Row("2", "fan stops at full load", do("stall_fan"), frozenset({Cause.FAN}), 6.0, "3 s below a third, and its run-down",
-        frequency_mhz=625.0, core_v=1.200),
-    Row("3", "heatsink comes off (5 x)", do("loosen_heatsink", factor=5.0),
-        frozenset({Cause.RUNAWAY, Cause.CHIP_TEMPERATURE}), 5.0, "2 s of rise, 1 s at 75 C"),
-    Row("4a", "supply sags while the clock rises", move("source_ohm", _CLOCK, ohm=0.40), frozenset({Cause.INPUT_LOW}), 2.0,
-        "0.1 s below 4.60 V, never called a temperature"),
-    Row("4b", "supply sags slowly", do("source_ohm", ohm=0.40, over_s=5.0), frozenset({Cause.INPUT_LOW}), 7.0, "the same"),
-    Row("5a", "regulator ignores a new voltage", move("ignore_writes", _RISE, command="VOUT_COMMAND", count=99),
-        frozenset({Cause.ACTUATION}), 1.0, "read back after the write"),
-    Row("5b", "regulator doubles a new voltage", move("double_writes", _RISE, count=99),
-        frozenset({Cause.ACTUATION, Cause.CORE_VOLTAGE, Cause.REGULATOR_FAULT}), 1.0, "read back; its own limit at 1.40 V"),
-    Row("5c", "rail 120 mV too high", do("regulation_error", volts=0.12), frozenset({Cause.CORE_VOLTAGE}), 0.7,
-        "8 % for 0.1 s"),
-    Row("5d", "rail runs away upward", do("run_away", v_per_s=0.1), frozenset({Cause.CORE_VOLTAGE}), 2.5, "8 % for 0.1 s"),
+    Row(
+        "2",
+        "fan stops at full load",
+        do("stall_fan"),
+        frozenset({Cause.FAN}),
+        6.0,
+        "3 s below a third, and its run-down",
+        frequency_mhz=625.0,
+        core_v=1.200,
+    ),
+    Row(
+        "3",
+        "heatsink comes off (5 x)",
+        do("loosen_heatsink", factor=5.0),
+        frozenset({Cause.RUNAWAY, Cause.CHIP_TEMPERATURE}),
+        5.0,
+        "2 s of rise, 1 s at 75 C",
+    ),
+    Row(
+        "4a",
+        "supply sags while the clock rises",
+        move("source_ohm", _CLOCK, ohm=0.40),
+        frozenset({Cause.INPUT_LOW}),
+        2.0,
+        "0.1 s below 4.60 V, never called a temperature",
+    ),
+    Row(
+        "4b",
+        "supply sags slowly",
+        do("source_ohm", ohm=0.40, over_s=5.0),
+        frozenset({Cause.INPUT_LOW}),
+        7.0,
+        "the same",
+    ),
+    Row(
+        "5a",
+        "regulator ignores a new voltage",
+        move("ignore_writes", _RISE, command="VOUT_COMMAND", count=99),
+        frozenset({Cause.ACTUATION}),
+        1.0,
+        "read back after the write",
+    ),
+    Row(
+        "5b",
+        "regulator doubles a new voltage",
+        move("double_writes", _RISE, count=99),
+        frozenset({Cause.ACTUATION, Cause.CORE_VOLTAGE, Cause.REGULATOR_FAULT}),
+        1.0,
+        "read back; its own limit at 1.40 V",
+    ),
+    Row(
+        "5c",
+        "rail 120 mV too high",
+        do("regulation_error", volts=0.12),
+        frozenset({Cause.CORE_VOLTAGE}),
+        0.7,
+        "8 % for 0.1 s",
+    ),
+    Row(
+        "5d",
+        "rail runs away upward",
+        do("run_away", v_per_s=0.1),
+        frozenset({Cause.CORE_VOLTAGE}),
+        2.5,
+        "8 % for 0.1 s",
+    ),
     Row("5e", "regulator goes off without a cause", do("trip_rail"), frozenset({Cause.REGULATOR_OFF}), 0.7, "at once"),
     Row("7", "127.88 C once", do("garbage_once", channel="vr_c", value=127.88), frozenset(), None, "no trip"),
-    Row("8", "throttle at 1.08 V in a hot room", do("ambient_c", celsius=38.0), frozenset(), None,
-        "gives way, never below 1.00 V, point kept", watch_s=600.0, core_v=1.080),
-    Row("9", "chip silent at full power", do("silence_chip"), frozenset({Cause.CHIP_SILENT}), 11.0, "60 gaps, 10 s at least"),
-)  # fmt: skip
+    Row(
+        "8",
+        "throttle at 1.08 V in a hot room",
+        do("ambient_c", celsius=38.0),
+        frozenset(),
+        None,
+        "gives way, never below 1.00 V, point kept",
+        watch_s=600.0,
+        core_v=1.080,
+    ),
+    Row(
+        "9",
+        "chip silent at full power",
+        do("silence_chip"),
+        frozenset({Cause.CHIP_SILENT}),
+        11.0,
+        "60 gaps, 10 s at least",
+    ),
+)
 
 
 async def run(row: Row) -> Outcome:
-    async with stand(row.settings) as s:
+    async with stand() as s:
         await s.power_up(row.frequency_mhz, row.core_v)
         await s.rig.request(NAME, StartWork(work="pattern"))
         await asyncio.sleep(60.0)
@@ -157,7 +221,7 @@ async def run(row: Row) -> Outcome:
 
 def _safe_after(s: Stand, began_s: float) -> float | None:
     """When, after the fault, reset was asserted and the rail off, by the actuators' own record."""
-    moves = [move for move in s.bench.actuations if move.at_s > began_s]
+    moves = [move for move in s.bench.actuations if move.at_s >= began_s]
     reset = next((move.at_s for move in moves if move.what == "reset asserted"), None)
     rail = next((move.at_s for move in moves if move.what == "rail off"), None)
     return None if reset is None or rail is None else max(reset, rail) - began_s

@@ -174,8 +174,7 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
         if owned.rig is None:
             code = _farewell(joined[-1] if joined else None, talk)
         else:
-            talk.say("making the board safe ...")
-            lost, record = await owned.end()
+            lost, record = await owned.end()  # before a word: a terminal that is not read would keep us from it
             code = _verdict(app, lost, record, talk)
         return Exit.FAILED if app.return_code and code is Exit.OK else code  # a screen that broke down says so itself
 

@@ -112,9 +112,9 @@ class RigClient(App[None]):
         usual = super().get_driver_class()
         if WINDOWS:
             return usual
-        from controller.tui.driver import continued  # needs termios
+        from controller.tui.driver import patient  # needs termios
 
-        return continued(usual)
+        return patient(usual)
 
     def _now(self) -> float:
         playback = self.desk.playback if hasattr(self, "desk") else None

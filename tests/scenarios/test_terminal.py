@@ -342,6 +342,54 @@ def test_a_terminal_that_is_closed_leaves_a_safe_board_behind(stage: Stage) -> N
     assert until(lambda: not stage.rigs(), PATIENCE_S)
 
 
+FRAMEWORKS_QUEUE = 30
+
+
+def fill(terminal: Terminal) -> None:
+    """The terminal is not read, and the screen has written until it takes no more."""
+    terminal.stop_reading()
+    keys = iter("123" * 400)
+
+    def full_after_a_key() -> bool:
+        terminal.press(next(keys))
+        return terminal.is_full()
+
+    assert until(full_after_a_key, 30.0), "it never filled"
+    for _ in range(FRAMEWORKS_QUEUE + 10):  # each a whole screen: the framework queues so many before it waits
+        terminal.press(next(keys))
+        time.sleep(0.05)
+
+
+def test_the_emergency_stop_works_on_a_terminal_that_takes_no_output(stage: Stage) -> None:
+    board = stage.emulator("--dilution", "16777216")
+    terminal = stage.tui("--port", board.control, "--start")
+    until_live(terminal)
+    fill(terminal)
+    assert not is_safe(stage.truth(board.plant))
+    terminal.press("ctrl+x")
+    assert until(lambda: is_safe(stage.truth(board.plant)), 5.0), "the stop waited for the terminal"
+    terminal.read_on()
+    terminal.wait_for("SAFE, confirmed by read-back")
+    terminal.wait_for("rail off")
+    terminal.press("escape", "1")
+    terminal.wait_for("Readings")
+    terminal.wait_for("Operating point")
+    terminal.press("q")
+    assert terminal.wait() == 0
+    assert terminal.left_as_it_was() == []
+
+
+def test_sigterm_makes_safe_although_the_terminal_takes_no_output(stage: Stage) -> None:
+    board = stage.emulator("--dilution", "16777216")
+    terminal = stage.tui("--port", board.control, "--start")
+    until_live(terminal)
+    fill(terminal)
+    strike(terminal.pid, signal.SIGTERM)
+    assert until(lambda: is_safe(stage.truth(board.plant)), 10.0)
+    terminal.read_on()
+    assert terminal.wait() == 0
+
+
 async def _run_of_two_minutes(journal: Path) -> None:
     async with stand(BenchSettings(seed=1, dilution=2**29), journal=journal) as s:
         await s.power_up()
