@@ -40,9 +40,7 @@ from drivers.boards.board import (
     Board,
     Protection,
 )
-from drivers.errors import (
-    Unplugged,
-)
+from drivers.errors import HashbridgeError, Unplugged
 from drivers.traits import Transport
 
 log = logging.getLogger(__name__)
@@ -51,6 +49,8 @@ CONTROL_GRACE_S: Final = 0.4
 """After the control port has gone silent for good: whoever owns the sentinel may know better, and says so sooner."""
 RETRY_SAFE_OFF_S: Final = 2.0
 BROKEN_PAUSE_S: Final = 1.0
+LAST_SWEEPS: Final = 5
+"""Some channels have a turn in one sweep of five."""
 FIRST_SWEEPS: Final = 5
 """A sensor may blank its first samples. After so many sweeps the rig is open, with what is known by then."""
 
@@ -153,6 +153,8 @@ class Warden(ABC):
         """Safe-off, always, unless the rig only looked; then stop watching and close the ports."""
         if self._touched or not self._observe:
             await self.safe_off("the rig closes")
+            await end_tasks(self._polling)
+            await self._last_look()
         self._epoch += 1
         await self._end_command()
         if self._gone is not None:
@@ -161,6 +163,17 @@ class Warden(ABC):
         for chain in self.board.chains:
             chain.on_lost = None
         await self.board.aclose()
+
+    async def _last_look(self) -> None:
+        """What is told last of a board is how it was left, not how it was a moment before."""
+        if self._fence is not None or not self._control_ok.is_set():
+            return
+        with contextlib.suppress(
+            HashbridgeError, TimeoutError
+        ):  # it could not be looked at: the safe-off said what it was
+            for _ in range(LAST_SWEEPS):
+                await self.poller.sweep()
+                self._tell_sentinel()
 
     def protections(self) -> frozenset[Protection]:
         """What guards the board now: its own, and ours."""

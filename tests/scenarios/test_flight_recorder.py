@@ -15,12 +15,14 @@ from controller.model import (
     ClearFault,
     FaultLatched,
     FaultRecorded,
+    GuardState,
     Note,
     PowerUp,
     SafeOffDone,
     StartWork,
 )
 from controller.recording import RecordedRig
+from drivers.boards.board import Channel
 from tests.scenarios import gamma
 from tests.scenarios.gamma import NAME, Stand, stand
 
@@ -137,3 +139,13 @@ async def test_a_run_without_a_trip_leaves_no_file(tmp_path: Path) -> None:
         await s.power_up()
         await asyncio.sleep(60.0)
     assert files(tmp_path) == []
+
+
+async def test_the_last_that_a_journal_tells_of_a_board_is_how_it_was_left(tmp_path: Path) -> None:
+    async with stand(journal=tmp_path / "run") as s:
+        await s.power_up()
+        await asyncio.sleep(5.0)
+    last = read_journal(tmp_path / "run").snapshots[-1].boards[0]
+    assert last.state is GuardState.SAFE_OFF
+    assert last.channels[Channel.RESET_RELEASED].value == 0.0
+    assert last.channels[Channel.CORE_V].value == pytest.approx(0.0, abs=0.05)
