@@ -24,6 +24,8 @@ _COLDEST_DIE_C: Final = 20.0
 _JUMPED_LATELY_S: Final = 60.0
 _CLOSE_RATIO: Final = 0.15
 """Power this near to what is expected is a fair point to compare later ones with."""
+_MOVED_K: Final = 0.75
+"""A die that has moved by less bears no witness: half of what 3 W do to it at once."""
 _COMMANDED_LATELY_S: Final = 10.0
 
 Doubts = dict[Channel, Doubt]
@@ -67,10 +69,12 @@ class CrossChecks:
         doubts: Doubts = {}
         self._unchanged.look(now, self._heat_w(now), doubts)
         self._power_step.look(now, doubts)
+        die_span_c = None
         if self._disagreement is not None:
             self._disagreement.look(now, doubts)
+            die_span_c = self._disagreement.die_span_c(now)
         if self._power is not None:
-            self._power.look(now, doubts)
+            self._power.look(now, doubts, die_span_c)
         self._efficiency.look(now, doubts)
         return doubts
 
@@ -269,6 +273,14 @@ class _Disagreement:
         for channel in accused:
             doubts.setdefault(channel, Doubt("disagreement", text, now.at_s - held_s + self._limits.disagreement_s))
 
+    def die_span_c(self, now: Look) -> tuple[float, float] | None:
+        """Where the die can be, whatever its own sensor says. None: nothing is known of it."""
+        if now.vr_c is None:
+            return None
+        expected_c = self.expected_c(now.vr_c, now.core_w or 0.0)
+        around_c = self._limits.disagreement_c / 2 + self._unknown_c
+        return expected_c - around_c, expected_c + around_c
+
     def expected_c(self, vr_c: float, core_w: float) -> float:
         """What the die should read, by the regulator's thermometer and the core power."""
         model = self._model
@@ -328,7 +340,7 @@ class _Power:
         """Power and die temperature when both were last as expected."""
         self._held = _Held()
 
-    def look(self, now: Look, doubts: Doubts) -> None:
+    def look(self, now: Look, doubts: Doubts, die_span_c: tuple[float, float] | None) -> None:
         c, limits = now.commanded, self._limits
         if now.working != self._working:  # a fed chip draws more than one that is not; how much more, nobody knows
             self._working, self._own_k, self._fair = now.working, None, None
@@ -353,7 +365,8 @@ class _Power:
             return
         ratio = core_w / expected_w
         fair = low <= ratio <= high
-        any_die = low * cold_w * self._warmth(_COLDEST_DIE_C) <= core_w <= high * cold_w * self._warmth(self._hottest_c)
+        coldest_c, hottest_c = die_span_c or (_COLDEST_DIE_C, self._hottest_c)
+        any_die = low * cold_w * self._warmth(coldest_c) <= core_w <= high * cold_w * self._warmth(hottest_c)
         if not now.working and ratio < low:
             fair = True  # what a chip without work draws at least is not known
         elif die_c is None:
@@ -373,16 +386,16 @@ class _Power:
             + ("" if die_c is None else f" and chip_c {die_c:.1f} C")
         )
         since_s = now.at_s - held_s + limits.power_s
-        if die_c is not None and any_die:
-            text += "; or the die is not as warm as it reads" if ratio < low else "; or the die is warmer than it reads"
-            accused: tuple[Channel, ...] = (Channel.CORE_A, Channel.CHIP_C)
-        elif die_c is not None and self._is_real(now, core_w, expected_w):
+        accused: tuple[Channel, ...] = (Channel.CORE_A,)
+        witness = None if die_c is None else self._witness(now, core_w, expected_w)
+        if witness is Channel.CORE_W:
             if ratio < low:
                 return  # the die has cooled with it: the chips have stopped, and no sensor is to blame
-            text += f"; the die has followed, to {die_c:.1f} C: the chips draw too much"
+            text += "; the die has followed: the chips draw too much"
             accused = (Channel.CORE_W,)
-        else:
-            accused = (Channel.CORE_A,)
+        elif witness is None and die_c is not None and any_die:
+            text += f"; or the die is {'colder' if ratio < low else 'warmer'} than it reads"
+            accused = (Channel.CORE_A, Channel.CHIP_C)
         for channel in accused:
             doubts.setdefault(channel, Doubt("power", text, since_s))
 
@@ -405,14 +418,21 @@ class _Power:
             self._learned_for_s = moved_s
             self._sum, self._count = 0.0, 0
 
-    def _is_real(self, now: Look, core_w: float, expected_w: float) -> bool:
-        """Whether the die stands where the measured power puts it, rather than where the expected one does."""
+    def _witness(self, now: Look, core_w: float, expected_w: float) -> Channel | None:
+        """What the die has to say since the last fair point: CORE_W when it moved as the measured power lets expect,
+        CORE_A when it moved as the point lets expect and the current did not, None when it says nothing."""
         if self._fair is None:
-            return False
+            return None
         fair_w, fair_c = self._fair
-        half_way_k = self._limits.die_k_per_w * ((core_w + expected_w) / 2 - fair_w)
+        measured_k = self._limits.die_k_per_w * (core_w - fair_w)
+        expected_k = self._limits.die_k_per_w * (expected_w - fair_w)
         moved_k = now.trackers[Channel.CHIP_C].smooth - fair_c
-        return moved_k > half_way_k if core_w > expected_w else moved_k < half_way_k
+        if abs(moved_k) < _MOVED_K:
+            return None
+        with_measured = abs(moved_k - measured_k) < abs(moved_k - expected_k)
+        if with_measured and abs(measured_k) >= _MOVED_K:
+            return Channel.CORE_W
+        return Channel.CORE_A if not with_measured and abs(expected_k) >= _MOVED_K else None
 
 
 class _Efficiency:
