@@ -56,7 +56,7 @@ class CrossChecks:
         self._unchanged = _Unchanged(limits)
         self._power_step = _PowerStep(limits)
         model = limits.die_from_regulator
-        self._disagreement = None if model is None else _Disagreement(model, limits, float(envelope.fan_full_rpm))
+        self._disagreement = None if model is None else _Disagreement(model, limits, envelope)
         law = limits.power_law
         self._power = None if law is None else _Power(law, limits, float(envelope.chip_c_trip))
         self._efficiency = _Efficiency(limits)
@@ -246,8 +246,9 @@ class _PowerStep:
 class _Disagreement:
     """The die against what the regulator's own thermometer and the power let expect of it."""
 
-    def __init__(self, model: DieFromRegulator, limits: PlausibilityLimits, fan_full_rpm: float) -> None:
-        self._model, self._limits, self._fan_full_rpm = model, limits, fan_full_rpm
+    def __init__(self, model: DieFromRegulator, limits: PlausibilityLimits, envelope: Envelope) -> None:
+        self._model, self._limits = model, limits
+        self._fan_full_rpm, self._warm_c = float(envelope.fan_full_rpm), float(envelope.chip_c_warn)
         self._sink_k = self._regulator_k = 0.0
         self._unknown_c = model.unknown_c
         self._last_s: float | None = None
@@ -263,11 +264,13 @@ class _Disagreement:
         held_s = self._held.feed(now.at_s, abs(apart_c) > limit_c)
         if held_s < self._limits.disagreement_s:
             return
+        accused = _accused(now, doubts, (Channel.CHIP_C, Channel.VR_C))
+        if apart_c > 0.0 and now.chip_c >= self._warm_c and len(accused) > 1:
+            return  # a heatsink that came off looks like this: it counts as heat, and the levels act and name it
         text = (
             f"chip_c reads {now.chip_c:.1f} C, vr_c {now.vr_c:.1f} C with {now.core_w or 0.0:.1f} W "
             f"lets expect {expected_c:.1f} C, {abs(apart_c):.1f} C apart (limit {limit_c:.0f} C)"
         )
-        accused = _accused(now, doubts, (Channel.CHIP_C, Channel.VR_C))
         if len(accused) > 1:
             text += "; one of both is wrong, or the die has lost its heatsink"
         for channel in accused:

@@ -192,10 +192,14 @@ class Tracker:
             self.smooth += _SMOOTHING * (value - self.smooth)
             return None
         found = self._disagrees(value, at_s, rate, sensor, self._limits.agreeing)
+        text = f"rate: read {value:g} C, {value - before:+.1f} C in {age_s:.1f} s (more than {rate:g} C/s)"
         if found is None:
+            if powered and value >= self._hot_from:
+                # No heat did this, and it must not pass for heat.
+                return f"{text}, and stays at or above its trip level"
             self.jumped_s, self.smooth, self._candidate = at_s, value, None
             return None
-        return f"rate: read {value:g} C, {value - before:+.1f} C in {age_s:.1f} s (more than {rate:g} C/s)"
+        return text
 
     def _disagrees(self, value: float, at_s: float, rate: float, sensor: TemperatureSensor, needed: int) -> str | None:
         """Whether this sample is not yet one of `needed` in a row that agree with each other, and why."""

@@ -116,7 +116,7 @@ class PlausibilityLimits:
         unchanged_s=None,  # [C] whole degrees and little noise: a settled regulator repeats itself for minutes
         moves_c=0.25,  # [C] less than its noise: it has not moved at all
         moves_within_s=120.0,  # [C] its time constant is 100 s: 0.6 C in 20 s for 3 W, less than one step
-        settled_s=300.0,  # [C] in 18 h of emulated life it once stood still for 125 s while an earlier heat went
+        settled_s=300.0,  # [C] an earlier heat on its way out once held it still for 125 s, emulated
     )
     core_a_unchanged_s: float | None = 60.0
     core_v_unchanged_s: float | None = 120.0  # [C] noise of half a step

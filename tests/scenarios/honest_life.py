@@ -63,7 +63,7 @@ async def live(s: Stand, rng: random.Random, until_s: float) -> None:
         if rng.random() < 0.3:
             await s.rig.request(NAME, StopWork())
             await asyncio.sleep(rng.choice([1.0, 40.0]))
-        await s.rig.request(NAME, rng.choice([PowerDown(), SafeOff()]))
+        await s.rig.request(NAME, PowerDown() if rng.random() < 0.5 else SafeOff())
         await asyncio.sleep(rng.choice([0.3, 2.0, 30.0, 120.0, 900.0]))
         if s.bench.plant.die_c > 44.0:  # a start needs a die below 45 C
             await asyncio.sleep(300.0)

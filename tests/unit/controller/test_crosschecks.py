@@ -20,7 +20,6 @@ from tests.unit.controller.guarding import ENVELOPE
 
 LIMITS = BOARDS["bitaxe-gamma"].plausibility
 PERIOD_S = 0.2
-AMBIENT_C = 25.0
 K = 0.0175
 Spoil = Callable[[float, dict[Channel, float | None]], None]
 
@@ -31,13 +30,14 @@ class World:
     Every node takes the shortest way to where it belongs: it is no model of a board, only of one that lives.
     """
 
-    def __init__(self, limits: PlausibilityLimits = LIMITS, seed: int = 1) -> None:
+    def __init__(self, limits: PlausibilityLimits = LIMITS, seed: int = 1, ambient_c: float = 25.0) -> None:
         self.keeper = Watchkeeper(ENVELOPE, limits)
         self.rng = random.Random(seed)
         self.at_s = 1000.0
         self.commanded = Commanded()
         self.working = True
-        self.sink_c = self.vr_c = AMBIENT_C + 8.0
+        self.ambient_c = ambient_c
+        self.sink_c = self.vr_c = ambient_c + 8.0
         self.core_w = self.die_w = 0.0
         self.k = K
         self.excess_w = 0.0
@@ -84,9 +84,9 @@ class World:
         self.die_w += (self.core_w - self.die_w) * PERIOD_S
         core_a = self.core_w / core_v if core_v else 0.0
         loss_w = 0.5 + 0.006 * core_a**2 if c.rail_on else 0.0
-        sink_c = AMBIENT_C + 8.0 + 1.52 * self.core_w
+        sink_c = self.ambient_c + 8.0 + 1.52 * self.core_w
         self.sink_c += (sink_c - self.sink_c) * PERIOD_S / 91.0
-        self.vr_c += ((self.sink_c + AMBIENT_C) / 2 + 11.4 * loss_w - self.vr_c) * PERIOD_S / 100.0
+        self.vr_c += ((self.sink_c + self.ambient_c) / 2 + 11.4 * loss_w - self.vr_c) * PERIOD_S / 100.0
         volts = round((core_v + gauss(0.0, 0.001)) * 512) / 512 if core_v else 0.0
         amps = round((core_a + gauss(0.0, 0.06)) * 32) / 32
         values: dict[Channel, float | None] = {
@@ -232,18 +232,34 @@ def test_the_one_of_two_that_jumped_before_is_the_one_that_is_doubted(channel: C
     assert "one of both" not in world.evidence(channel)
 
 
-def test_a_doubted_temperature_above_its_trip_level_is_invalid_at_once() -> None:
-    world = World().point(525.0).run(400.0)
+def warmer_and_warmer(world: World, up_to_c: float) -> Spoil:
     high_by_c = 0.0
 
     def drift(at_s: float, values: dict[Channel, float | None]) -> None:
         nonlocal high_by_c
-        high_by_c = min(40.0, high_by_c + 0.4)
+        high_by_c = min(up_to_c, high_by_c + 0.4)
         values[Channel.CHIP_C] = (values[Channel.CHIP_C] or 0.0) + high_by_c
 
-    world.spoil = drift
-    world.until(Quality.INVALID, Channel.CHIP_C, 30.0)
-    assert "is at or above its trip level" in world.evidence(Channel.CHIP_C)
+    return drift
+
+
+def test_a_die_that_is_too_warm_for_its_regulator_is_doubted_below_the_warning_level_and_believed_above() -> None:
+    world = World(ambient_c=10.0).point(400.0, 1.0).run(600.0)
+    world.spoil = warmer_and_warmer(world, 24.0)
+    world.until(Quality.INVALID, Channel.CHIP_C, 40.0)
+    assert "or the die has lost its heatsink" in world.evidence(Channel.CHIP_C)
+    world = World().point(525.0).run(600.0)
+    world.spoil = warmer_and_warmer(world, 28.0)
+    assert world.run(60.0).bad == []
+    assert (world.readings[Channel.CHIP_C].value or 0.0) > ENVELOPE.chip_c_trip
+
+
+def test_a_doubted_current_above_its_trip_level_is_invalid_at_once() -> None:
+    world = World().point(525.0).run(400.0)
+    world.spoil = lambda at_s, values: values.update({Channel.CORE_A: 30.0 + 0.03 * world.rng.randrange(3)})
+    assert world.until(Quality.INVALID, Channel.CORE_A, 10.0) <= 5.0
+    assert ", and 30" in world.evidence(Channel.CORE_A)
+    assert "is at or above its trip level" in world.evidence(Channel.CORE_A)
 
 
 def test_of_two_dies_that_differ_both_are_named_and_of_three_the_odd_one() -> None:

@@ -136,6 +136,15 @@ def test_a_jump_that_persists_is_believed_at_its_third_sample() -> None:
     assert [reading.value for reading in found] == [60.0, 60.0, 60.0, 40.125, 40.0]
 
 
+def test_a_jump_above_the_trip_level_is_a_broken_sensor_and_never_believed_to_be_heat() -> None:
+    found = Sweeps().samples(60.0, 80.0, 80.0, 80.0, 80.0)
+    assert [reading.quality.value for reading in found] == ["good", "suspect", "suspect", "invalid", "invalid"]
+    assert found[3].evidence == (
+        "rate: read 80 C, +20.0 C in 0.6 s (more than 15 C/s), and stays at or above its trip level; "
+        "bad 3 times in a row, last good 0.6 s ago"
+    )
+
+
 def test_samples_that_jump_about_make_a_channel_invalid_at_the_third() -> None:
     found = Sweeps().samples(60.0, 20.0, 90.0, 45.0)
     assert [reading.quality.value for reading in found] == ["good", "suspect", "suspect", "invalid"]
