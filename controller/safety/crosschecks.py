@@ -26,6 +26,7 @@ _CLOSE_RATIO: Final = 0.15
 """Power this near to what is expected is a fair point to compare later ones with."""
 _MOVED_K: Final = 0.75
 """A die that has moved by less bears no witness: half of what 3 W do to it at once."""
+_RAIL_UP_V: Final = 0.5
 _COMMANDED_LATELY_S: Final = 10.0
 
 Doubts = dict[Channel, Doubt]
@@ -300,7 +301,8 @@ class _Disagreement:
             slower = self._fan_full_rpm / max(now.fan_rpm, 0.1 * self._fan_full_rpm)
             air_k_per_w *= max(1.0, slower) ** model.sink_exponent
         sink_k = (model.sink_fixed_k_per_w + air_k_per_w) * core_w
-        loss_w = model.loss_w + model.loss_w_per_a2 * core_a * core_a if now.commanded.rail_on else 0.0
+        up = now.commanded.rail_on if now.core_v is None else now.core_v > _RAIL_UP_V  # it may be up by itself
+        loss_w = model.loss_w + model.loss_w_per_a2 * core_a * core_a if up else 0.0
         self._sink_k += (sink_k - self._sink_k) * -math.expm1(-passed_s / model.sink_s)
         regulator_k = model.regulator_share * self._sink_k + model.regulator_k_per_w * loss_w
         keep = math.exp(-passed_s / model.regulator_s)
@@ -376,9 +378,10 @@ class _Power:
             fair = any_die
         held_s = self._held.feed(now.at_s, not fair)
         if fair:
-            self._learn(now.at_s, moved_s, core_w / (expected_w / k))
-            if die_c is not None and abs(ratio - 1.0) < _CLOSE_RATIO:
-                self._fair = (core_w, now.trackers[Channel.CHIP_C].smooth)
+            if die_c is not None:
+                self._learn(now.at_s, moved_s, k * ratio)
+                if abs(ratio - 1.0) < _CLOSE_RATIO:
+                    self._fair = (core_w, now.trackers[Channel.CHIP_C].smooth)
             return
         if held_s < limits.power_s:
             return
@@ -399,6 +402,8 @@ class _Power:
         elif witness is None and die_c is not None and any_die:
             text += f"; or the die is {'colder' if ratio < low else 'warmer'} than it reads"
             accused = (Channel.CORE_A, Channel.CHIP_C)
+        elif witness is None and ratio < low:
+            text += "; or the chips draw too little"
         for channel in accused:
             doubts.setdefault(channel, Doubt("power", text, since_s))
 

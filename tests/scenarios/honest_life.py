@@ -48,7 +48,9 @@ async def live(s: Stand, rng: random.Random, until_s: float) -> None:
     while loop.time() < until_s:
         await s.power_up(rng.choice([400.0, 450.0, 525.0, 550.0]), rng.choice([1.0, 1.05, 1.1, 1.15]))
         if rng.random() < 0.9:
-            await s.rig.request(NAME, StartWork(work=rng.choice(["pattern", "synthetic"])))
+            pattern = rng.random() < 0.2
+            rare = StartWork(work="synthetic", ticket_difficulty=256)  # a find a second: cheap to emulate
+            await s.rig.request(NAME, StartWork(work="pattern") if pattern else rare)
         for _ in range(rng.randrange(6)):
             await asyncio.sleep(rng.choice([0.5, 3.0, 10.0, 40.0, 200.0, 600.0]))
             with contextlib.suppress(Refused):

@@ -35,6 +35,8 @@ class World:
         self.rng = random.Random(seed)
         self.at_s = 1000.0
         self.commanded = Commanded()
+        self.told: Commanded | None = None
+        """What the watchkeeper is told, when it is not what was done."""
         self.working = True
         self.ambient_c = ambient_c
         self.sink_c = self.vr_c = ambient_c + 8.0
@@ -100,7 +102,7 @@ class World:
         self.spoil(self.at_s, values)
         v, a = values[Channel.CORE_V], values[Channel.CORE_A]
         values[Channel.CORE_W] = None if v is None or a is None else v * a
-        self.readings = self.keeper.take(BoardReading(self.at_s, values), c, working=self.working)
+        self.readings = self.keeper.take(BoardReading(self.at_s, values), self.told or c, working=self.working)
         self.bad += [
             (self.at_s, channel, reading.quality, reading.evidence or "")
             for channel, reading in self.readings.items()
@@ -141,6 +143,12 @@ def test_a_settled_board_raises_no_doubt_in_an_hour_even_when_its_regulator_show
     world = World().point(525.0)
     world.spoil = lambda at_s, values: values.update({Channel.VR_C: float(round(world.vr_c))})
     assert world.run(3600.0).bad == []
+
+
+def test_a_board_that_somebody_else_has_powered_raises_no_doubt_in_one_who_only_looks() -> None:
+    world = World()
+    world.told, world.working = Commanded(), False
+    assert world.point(525.0).run(900.0).bad == []
 
 
 # --- stuck ------------------------------------------------------------------------------------------------------------
