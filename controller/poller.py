@@ -39,7 +39,7 @@ class Poller:
 
     def __init__(self, board: Board, attached: Attached, guard: Guard, clock: Clock) -> None:
         self._board, self._attached, self._guard, self._clock = board, attached, guard, clock
-        self._watchkeeper = Watchkeeper(board.kind.envelope)
+        self._watchkeeper = Watchkeeper(board.kind.envelope, board.kind.plausibility)
         self.channels: Mapping[Channel, Reading] = {}
         self.work: Callable[[bool], WorkSnapshot | None] = lambda intervals: None
         self.protections: Callable[[], frozenset[Protection]] = board.protections
@@ -48,6 +48,7 @@ class Poller:
         """How late each of the last sweeps began."""
         self.sweeps = 0
         self._swept_s = float("-inf")
+        self._working = False
 
     def watched(self) -> bool:
         """The last whole sweep began so recently that nobody can have fenced us off. A process that wakes from a freeze
@@ -58,7 +59,7 @@ class Poller:
         """Reads every sensor once. Raises what `Board.read` raises, or `TimeoutError` when it is stuck."""
         async with asyncio.timeout(SWEEP_LIMIT_S):
             raw = await self._board.read()
-        self.channels = self._watchkeeper.take(raw, powered=self._guard.commanded.rail_on)
+        self.channels = self._watchkeeper.take(raw, self._guard.commanded, working=self._working)
         self.sweeps += 1
         self._swept_s = raw.at_s
 
@@ -98,7 +99,8 @@ class Poller:
     def glance(self) -> BoardSnapshot:
         """What the trips look at and no more: channels and the bare counts of the work. Nobody else is shown this."""
         at_s = asyncio.get_running_loop().time()
-        attached = self._attached
+        attached, work = self._attached, self.work(False)
+        self._working = work is not None and work.running
         return BoardSnapshot.model_construct(
             board=attached.name,
             at_s=at_s,
@@ -108,7 +110,7 @@ class Poller:
             channels=self.channels,
             point=_NO_POINT,
             chains=(),
-            work=self.work(False),
+            work=work,
             latched=self._guard.fault,
             emulated=attached.emulated,
             dilution=attached.dilution,

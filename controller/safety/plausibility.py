@@ -2,42 +2,31 @@
 
 Pure. A sample is believed, doubted or ignored; a channel changes its mind by counts, not by single samples: three bad
 samples in a row make it INVALID, two good of the last three make it GOOD again. A part that does not answer keeps its
-last value, its last time and loses its quality, so that a frozen 60 C can never look fresh. Ranges and sentinel codes:
-docs/safety.md, "Sensor plausibility".
+last value, its last time and loses its quality, so that a frozen 60 C can never look fresh. What several channels say
+of each other is looked at once a second. All limits: `drivers/boards/plausibility.py`; docs/safety.md, "Sensor
+plausibility".
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
-from controller.model import Quality, Reading
-from drivers.boards.board import BoardReading, Channel, Envelope
+from controller.model import Reading
+from controller.safety.crosschecks import CrossChecks
+from controller.safety.tracker import Tracker, reading
+from controller.safety.trips import Commanded
+from drivers.boards.board import BoardReading, Channel, Envelope, PlausibilityLimits
 
-BLANKED = "blanked"
-"""Start of a note that says: this sample was not taken, on purpose (a diode settles after reset release)."""
-
-_SENTINELS_C = (-1.0, 127.0, 127.875, 255.0)
-_SENTINEL_WIDTH_C = 0.01
-_BAD_IN_A_ROW = 3
-_GOOD, _SUSPECT, _INVALID = Quality.GOOD, Quality.SUSPECT, Quality.INVALID
-_READING_FIELDS = frozenset({"value", "at_s", "quality", "evidence"})
-
-
-_set = object.__setattr__
-
-
-def reading(value: float | None, at_s: float, quality: Quality, evidence: str | None = None) -> Reading:
-    """A `Reading` from trusted values: what `Reading.model_construct` does, at a sixth of its price.
-
-    Thirteen of them five times a second and board would otherwise cost more than the sweep itself.
-    """
-    made: Reading = Reading.__new__(Reading)
-    _set(made, "__dict__", {"value": value, "at_s": at_s, "quality": quality, "evidence": evidence})
-    _set(made, "__pydantic_fields_set__", set(_READING_FIELDS))
-    _set(made, "__pydantic_extra__", None)
-    _set(made, "__pydantic_private__", None)
-    return made
+REVIEW_S: Final = 1.0
+"""So often the rules run that compare channels: their times are seconds."""
+_DUE_S: Final = REVIEW_S - 0.05
+_SOURCES: Final[Mapping[Channel, tuple[Channel, ...]]] = {
+    Channel.CORE_W: (Channel.CORE_V, Channel.CORE_A),
+    Channel.POWER_W: (Channel.CORE_V, Channel.CORE_A),
+}
+"""What a board works out from others is worth what those are worth."""
 
 
 def plausible_ranges(envelope: Envelope) -> dict[Channel, tuple[float, float]]:
@@ -59,78 +48,87 @@ def plausible_ranges(envelope: Envelope) -> dict[Channel, tuple[float, float]]:
 class Watchkeeper:
     """Keeps the quality of every channel of one board."""
 
-    def __init__(self, envelope: Envelope) -> None:
+    def __init__(self, envelope: Envelope, limits: PlausibilityLimits | None = None) -> None:
         self._envelope = envelope
+        self._limits = limits = PlausibilityLimits() if limits is None else limits
         self._ranges = plausible_ranges(envelope)
-        self._trackers: dict[Channel, _Tracker] = {}
+        self._hot_from = {
+            Channel.CHIP_C: float(envelope.chip_c_trip),
+            Channel.VR_C: float(envelope.vr_c_trip),
+            Channel.CORE_A: float(envelope.core_a_trip),
+        }
+        self._parts = tuple(
+            tuple((Channel(name), *self._ranges.get(Channel(name), (-math.inf, math.inf))) for name in part)
+            for part in limits.parts
+        )
+        self._trackers: dict[Channel, Tracker] = {}
+        self._checks = CrossChecks(envelope, limits)
+        self._reviewed_s = -math.inf
 
-    def take(self, raw: BoardReading, *, powered: bool) -> Mapping[Channel, Reading]:
-        """One sweep. `powered`: the core rail is commanded on, so a die at exactly 0.000 C is a dead sensor."""
+    def take(self, raw: BoardReading, commanded: Commanded, *, working: bool = False) -> Mapping[Channel, Reading]:
+        """One sweep. `commanded`: what the actuators were last told, by which it is known what to expect of a sensor.
+
+        `working`: the chips are fed, so that they draw what their clock needs.
+        """
+        trackers, notes, values, at_s = self._trackers, raw.notes, raw.channels, raw.at_s
+        if at_s - self._reviewed_s >= _DUE_S:
+            self._reviewed_s = at_s
+            self._review(at_s, commanded, working)
+        powered = commanded.rail_on
+        moved_s = max(
+            commanded.rail_changed_s,
+            commanded.reset_changed_s,
+            commanded.frequency_changed_s,
+            commanded.core_v_changed_s,
+        )
+        moving = commanded.moving or at_s - moved_s < self._limits.transition_s
+        garbled = self._garbled(values)
         readings: dict[Channel, Reading] = {}
-        trackers, notes, at_s = self._trackers, raw.notes, raw.at_s
-        for channel, value in raw.channels.items():
+        for channel, value in values.items():
             tracker = trackers.get(channel)
             if tracker is None:
                 tracker = trackers[channel] = self._tracker(channel, at_s)
-            readings[channel] = tracker.take(value, notes.get(channel) if notes else None, at_s, powered)
+            if garbled and channel in garbled and value is not None:
+                readings[channel] = tracker.reject(garbled[channel], at_s)
+                continue
+            note = notes.get(channel) if value is None else None
+            readings[channel] = tracker.take(value, note, at_s, powered, moving)
         return readings
 
-    def _tracker(self, channel: Channel, at_s: float) -> _Tracker:
-        low, high = self._ranges.get(channel, (-math.inf, math.inf))
-        stale_s = self._envelope.fan_stale_bad_s if channel is Channel.FAN_RPM else self._envelope.stale_bad_s
-        return _Tracker(channel, low, high, stale_s, at_s)
+    def _garbled(self, values: Mapping[Channel, float | None]) -> Mapping[Channel, str] | None:
+        """A part with several impossible answers in one sweep says nothing at all: not even its status word counts."""
+        found: dict[Channel, str] = {}
+        for part in self._parts:
+            odd = 0
+            for channel, low, high in part:
+                value = values.get(channel)
+                if value is not None and not low <= value <= high:
+                    odd += 1
+            if odd >= self._limits.garbage:
+                text = f"garbage: {odd} of {len(part)} answers of its part are impossible"
+                for channel, low, high in part:
+                    value = values.get(channel)
+                    if value is not None:
+                        limits = f", outside {low:g} to {high:g}" if not low <= value <= high else ""
+                        found[channel] = f"{text}; read {value:g}{limits}"
+        return found or None
+
+    def _review(self, at_s: float, commanded: Commanded, working: bool) -> None:
+        doubts = self._checks.review(at_s, self._trackers, commanded, working)
+        for channel, tracker in self._trackers.items():
+            tracker.doubt = doubts.get(channel)
+
+    def _tracker(self, channel: Channel, at_s: float) -> Tracker:
+        trackers = self._trackers
+        return Tracker(
+            channel,
+            self._limits,
+            self._ranges.get(channel, (-math.inf, math.inf)),
+            self._envelope.fan_stale_bad_s if channel is Channel.FAN_RPM else self._envelope.stale_bad_s,
+            at_s,
+            hot_from=self._hot_from.get(channel, math.inf),
+            sources=[trackers[source] for source in _SOURCES.get(channel, ()) if source in trackers],
+        )
 
 
-class _Tracker:
-    __slots__ = ("_at_s", "_bad_run", "_high", "_invalid", "_low", "_recent", "_stale_s", "_temperature", "_value")
-
-    def __init__(self, channel: Channel, low: float, high: float, stale_s: float, at_s: float) -> None:
-        self._temperature = channel in (Channel.CHIP_C, Channel.VR_C)
-        self._low, self._high, self._stale_s = low, high, stale_s
-        self._value: float | None = None
-        self._at_s = at_s
-        self._bad_run = 0
-        self._invalid = False
-        self._recent: tuple[bool, bool] = (False, False)
-
-    def take(self, value: float | None, note: str | None, at_s: float, powered: bool) -> Reading:
-        if value is None:
-            if note is not None and note.startswith(BLANKED):
-                return self._kept(at_s, note, _GOOD)
-            return self._kept(at_s, note or "no answer", _SUSPECT)
-        why = self._why_bad(value, powered)
-        if why is not None:
-            self._bad_run += 1
-            self._recent = (self._recent[1], False)
-            self._invalid = self._invalid or self._bad_run >= _BAD_IN_A_ROW
-            return self._kept(at_s, why, _SUSPECT)
-        self._bad_run = 0
-        votes = self._recent[0] + self._recent[1] + 1
-        self._recent = (self._recent[1], True)
-        if self._invalid:
-            if votes < 2:
-                return self._kept(at_s, f"read {value:g} after being invalid: one good sample is not enough", _SUSPECT)
-            self._invalid = False
-        self._value, self._at_s = value, at_s
-        return reading(value, at_s, _GOOD)
-
-    def _why_bad(self, value: float, powered: bool) -> str | None:
-        if not self._low <= value <= self._high or not math.isfinite(value):
-            return f"read {value:g}, outside {self._low:g} to {self._high:g}"
-        if self._temperature:
-            for code in _SENTINELS_C:
-                if abs(value - code) < _SENTINEL_WIDTH_C:
-                    return f"read {value:g}, which is an error code"
-            if value == 0.0 and powered:
-                return "read exactly 0 on a powered board"
-        return None
-
-    def _kept(self, at_s: float, why: str, quality: Quality) -> Reading:
-        age_s = at_s - self._at_s
-        if self._value is None:
-            return reading(None, self._at_s, _INVALID, f"{why}; never measured")
-        if self._invalid:
-            return reading(self._value, self._at_s, _INVALID, f"{why}; bad {_BAD_IN_A_ROW} times in a row")
-        if age_s >= self._stale_s:
-            return reading(self._value, self._at_s, _INVALID, f"{why}; last good value is {age_s:.1f} s old")
-        return reading(self._value, self._at_s, quality, why)
+__all__ = ["REVIEW_S", "Watchkeeper", "plausible_ranges", "reading"]

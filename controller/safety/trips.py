@@ -317,6 +317,14 @@ class Trips:
             found.append((Cause.SENSOR_BUS, None, f"no sensor answers; {stale[0].value}: {stale[1]}"))
         elif stale is not None:
             found.append((Cause.SENSOR_STALE, stale[0].value, stale[1]))
+        core_w = now.channels.get(Channel.CORE_W)
+        if (
+            core_w is not None
+            and core_w.quality is Quality.INVALID
+            and now.at_s - core_w.at_s < self._envelope.stale_bad_s - _JITTER_S
+        ):
+            # Fresh and still not to be accepted: its sensors agree, it is the power that is wrong.
+            found.append((Cause.POWER, Channel.CORE_W.value, core_w.evidence or "implausible"))
 
     def _fan_speed(self, now: BoardSnapshot, commanded: Commanded, found: list[tuple[Cause, str | None, str]]) -> None:
         fan = now.channels.get(Channel.FAN_RPM)

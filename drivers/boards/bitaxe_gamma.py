@@ -19,6 +19,7 @@ from drivers.asics import ASICS
 from drivers.asics.chain import Chain
 from drivers.boards.bitaxe_safe_off import RAIL_DOWN_V, RESET_PIN, make_safe, recipe
 from drivers.boards.board import (
+    FAULTY,
     Attached,
     BoardIdentity,
     BoardKind,
@@ -26,12 +27,15 @@ from drivers.boards.board import (
     BringUp,
     Channel,
     CoreVoltage,
+    DieFromRegulator,
     Envelope,
     FanDuty,
     FanTable,
     FastLink,
     Frequency,
     LockDown,
+    PlausibilityLimits,
+    PowerLaw,
     Protection,
     RailOn,
     ReleaseReset,
@@ -75,6 +79,7 @@ _RAIL_CHANNELS: Final = (
     Channel.POWER_W,
     Channel.VR_C,
 )
+_RAIL_PART: Final = (Channel.STATUS_WORD, Channel.INPUT_V, Channel.CORE_V, Channel.CORE_A, Channel.VR_C)
 _FAN_CHANNELS: Final = (Channel.CHIP_C, Channel.FAN_RPM, Channel.FAN_RATIO)
 
 _ENVELOPE: Final = Envelope(
@@ -115,6 +120,15 @@ _REGULATOR: Final = Profile(
     ot_warn_c=Celsius(105.0),
     ot_fault_c=Celsius(125.0),
 )
+_PLAUSIBILITY: Final = PlausibilityLimits(
+    parts=(_RAIL_PART,),
+    # The only second thermometer is the regulator's, and 15 C do not hold with it: the diode is out by up to 3 C, the
+    # regulator by up to 5 C, and over three boards and all fan speeds the model is out by up to 8 C, which is 16 C.
+    disagreement_c=20.0,
+    die_from_regulator=DieFromRegulator(),
+    power_law=PowerLaw(k_w_per_v2_mhz=0.0186),
+)
+"""Thermal model and power law: public logs of BM1370 boards (ccalvop/bitaxe-lab, mtab3000/bitaxe-monitor)."""
 _DIODE: Final = Diode(ideality_raw=0x24, beta_raw=0x00)
 """For the diode of the BM1370, as ESP-Miner sets it; mujina leaves the values after power-up."""
 
@@ -122,7 +136,9 @@ _SLOW_SWEEPS: Final = 5
 """Fan, reset latch and clock are read once in so many sweeps, each in a turn of its own."""
 _CLOCK_FRESH_S: Final = 2.0
 """For so long after a clock write every sweep reads the clock back; later one in five does."""
-_DIODE_BLANK_S: Final = 0.5
+_DIODE_BLANK_S: Final = 0.5 + 2 / 16
+"""0.5 s of nonsense after reset release or rail enable, and what was converted in them: the part shows its last
+conversion, 16 a second."""
 _VR_BLANK_S: Final = 0.1
 _RESET_PULSE_S: Final = 0.1
 _RAIL_POLL_S: Final = 0.05
@@ -268,7 +284,10 @@ class BitaxeGamma:
     async def _rail_on(self) -> None:
         if not self._limits_hold:
             raise UsageError("rail", "on", "only after lock-down: the regulator's limits must hold first")
-        found = await (await self._open_rail()).on()
+        rail = await self._open_rail()
+        # Before as well: a sweep may ask between write and answer, or the write may work and its answer be lost.
+        self._drop_vr, self._enabled_at_s = True, asyncio.get_running_loop().time()
+        found = await rail.on()
         self._enabled_at_s = asyncio.get_running_loop().time()
         self._drop_vr = True
         _log.info("%s: regulator before it was switched on: %s", self.kind.name, found)
@@ -347,10 +366,12 @@ class BitaxeGamma:
         fan = fan.over(i2c)
         if self._since(self._released_at_s, sweep.at_s) < _DIODE_BLANK_S:
             sweep.leave_out(Channel.CHIP_C, "the diode settles after reset release")
+        elif self._since(self._enabled_at_s, sweep.at_s) < _DIODE_BLANK_S:
+            sweep.leave_out(Channel.CHIP_C, "the diode settles after the rail was switched on")
         else:
             diode = await sweep.ask((Channel.CHIP_C,), fan.diode_c)
             if diode is not None:
-                sweep.put(Channel.CHIP_C, diode.chip_c, diode.note)
+                sweep.put(Channel.CHIP_C, diode.chip_c, diode.note and f"{FAULTY}: {diode.note}")
         if fan_speed:
             await sweep.take(Channel.FAN_RPM, fan.rpm)
         else:
@@ -460,5 +481,6 @@ BITAXE_GAMMA: Final = BoardKind(
     chips=1,
     safe_off_recipe=recipe(),
     open=open_board,
+    plausibility=_PLAUSIBILITY,
     unswitchable=("the 5 V input", "the supply of fan and bridge"),
 )

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from drivers.boards.plausibility import DieFromRegulator as DieFromRegulator
+from drivers.boards.plausibility import PlausibilityLimits as PlausibilityLimits
+from drivers.boards.plausibility import PowerLaw as PowerLaw
+from drivers.boards.plausibility import TemperatureSensor as TemperatureSensor
 from drivers.traits import Transport
 from drivers.units import Amps, Celsius, Megahertz, Ratio, Rpm, Seconds, Volts, Watts
 
@@ -222,6 +226,9 @@ Step = (
 )
 
 
+BLANKED = "blanked"
+FAULTY = "faulty"
+
 # --- what comes back -------------------------------------------------------------------------------------------------
 
 
@@ -229,7 +236,9 @@ Step = (
 class BoardReading:
     """One sweep over the sensors. A part that did not answer reads `None`, never a number.
 
-    `notes` says why a channel is `None` or doubtful (bus error, open diode ...), by channel.
+    `notes` says why a channel is `None` or doubtful (bus error, open diode ...), by channel. A note that begins with
+    `BLANKED` says that the sample was left out on purpose, one that begins with `FAULTY` that the part itself reports a
+    broken sensor: an answer, and a bad one.
     """
 
     at_s: float
@@ -315,6 +324,8 @@ class BoardKind:
     open: Callable[[Attached], Awaitable[Board]]
     unswitchable: tuple[str, ...] = ()
     """What cannot be switched or measured through the bridge, for badges and docs."""
+    plausibility: PlausibilityLimits = field(default_factory=PlausibilityLimits)
+    """When a number from its sensors may be doubted."""
 
 
 class Board(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from drivers.boards.board import BoardReading, Channel
+from drivers.boards.board import BLANKED, BoardReading, Channel
 from drivers.errors import DeviceError, NoReply, ProtocolError, UnknownPart
 
 T = TypeVar("T")
@@ -15,8 +15,6 @@ LIMIT_S: Final = 0.55
 """A sweep ends within 0.6 s even when nothing answers."""
 SILENT_AFTER: Final = 2
 """So many unanswered requests in a row end a sweep: the bus is dead, and the next sweep will tell."""
-BLANKED: Final = "blanked"
-"""How the note of a sample begins that was left out on purpose; the value before it still stands."""
 
 
 class Sweep:

@@ -19,6 +19,7 @@ from drivers.boards.board import (
     Protection,
     RailOn,
     ReleaseReset,
+    Step,
     VerifyRail,
 )
 from drivers.errors import LimitError, Nack, NoReply, Unplugged, UsageError, VerifyError
@@ -267,16 +268,25 @@ async def test_what_a_sweep_leaves_out_says_that_it_was_left_out() -> None:
         assert reading.notes[Channel.FAN_RPM].startswith("blanked")
 
 
-async def test_the_diode_is_blanked_for_half_a_second_after_reset_release() -> None:
+@pytest.mark.parametrize("last", [RailOn(settle_s=0.0), ReleaseReset(settle_s=0.0)])
+async def test_the_diode_is_blanked_after_rail_enable_and_reset_release_until_what_was_converted_then_is_gone(
+    last: Step,
+) -> None:
     async with gamma() as on:
         await on.board.first_contact()
         await on.apply(*ENERGISED)
-        await on.board.apply(ReleaseReset())
-        reading = await on.board.read()
-        assert reading.channels[Channel.CHIP_C] is None
-        assert reading.notes[Channel.CHIP_C].startswith("blanked")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.0)
         assert (await on.board.read()).channels[Channel.CHIP_C] is not None
+        await on.board.apply(last)
+        for _ in range(3):
+            reading = await on.board.read()
+            assert reading.channels[Channel.CHIP_C] is None
+            assert reading.notes[Channel.CHIP_C].startswith("blanked")
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(0.05)
+        found = (await on.board.read()).channels[Channel.CHIP_C]
+        assert found is not None
+        assert abs(found - 25.0) < 2.0
 
 
 async def test_the_first_regulator_temperature_after_switching_on_is_dropped() -> None:

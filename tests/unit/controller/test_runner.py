@@ -35,6 +35,7 @@ from drivers.boards.board import (
     BoardIdentity,
     BoardReading,
     Frequency,
+    PlausibilityLimits,
     Protection,
     RailOn,
     SafeOffReport,
@@ -49,7 +50,13 @@ class FakeBoard:
 
     def __init__(self) -> None:
         self.kind = SimpleNamespace(
-            envelope=ENVELOPE, name="bitaxe-gamma", title="Bitaxe Gamma", chip="BM1370", chips=1, unswitchable=()
+            envelope=ENVELOPE,
+            plausibility=PlausibilityLimits(),
+            name="bitaxe-gamma",
+            title="Bitaxe Gamma",
+            chip="BM1370",
+            chips=1,
+            unswitchable=(),
         )
         chain = SimpleNamespace(
             kind=ASICS["BM1370"], chips=[], expected_chips=1, counters=Counters(), frequency_mhz=None

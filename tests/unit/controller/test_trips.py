@@ -176,6 +176,22 @@ def test_a_sensor_that_the_board_does_not_measure_at_all_is_a_fault() -> None:
     assert (fault.cause, fault.sensor) == (Cause.SENSOR_STALE, "vr_c")
 
 
+def test_a_power_that_is_fresh_and_not_to_be_accepted_is_a_fault_of_the_power_and_of_no_sensor() -> None:
+    scene = Scene().live()
+    scene.values[Channel.CORE_W] = 19.0
+    scene.quality[Channel.CORE_W] = Quality.INVALID
+    fault = scene.look()
+    assert (fault.cause, fault.sensor) == (Cause.POWER, "core_w")
+
+
+def test_a_power_that_is_unknown_because_its_sensors_are_is_no_fault_of_its_own() -> None:
+    scene = Scene().live()
+    scene.values[Channel.CORE_W] = 12.0
+    scene.quality[Channel.CORE_W] = Quality.INVALID
+    scene.taken_at_s[Channel.CORE_W] = scene.at_s - 2.0
+    assert scene.look() is None
+
+
 # --- fan --------------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,402 @@
+"""What channels say of each other: a good trace raises no doubt, a bad one is doubted in time and by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import re
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from controller.model import Quality, Reading
+from controller.safety.crosschecks import odd_dies, odd_efficiency
+from controller.safety.plausibility import Watchkeeper
+from controller.safety.trips import Commanded
+from drivers.boards import BOARDS
+from drivers.boards.board import BoardReading, Channel, PlausibilityLimits, PowerLaw
+from tests.unit.controller.guarding import ENVELOPE
+
+LIMITS = BOARDS["bitaxe-gamma"].plausibility
+PERIOD_S = 0.2
+K = 0.0175
+Spoil = Callable[[float, dict[Channel, float | None]], None]
+
+
+class World:
+    """A board that warms up and cools down, its noisy sensors, and a watchkeeper that sees it five times a second.
+
+    Every node takes the shortest way to where it belongs: it is no model of a board, only of one that lives.
+    """
+
+    def __init__(self, limits: PlausibilityLimits = LIMITS, seed: int = 1, ambient_c: float = 25.0) -> None:
+        self.keeper = Watchkeeper(ENVELOPE, limits)
+        self.rng = random.Random(seed)
+        self.at_s = 1000.0
+        self.commanded = Commanded()
+        self.told: Commanded | None = None
+        """What the watchkeeper is told, when it is not what was done."""
+        self.working = True
+        self.ambient_c = ambient_c
+        self.sink_c = self.vr_c = ambient_c + 8.0
+        self.core_w = self.die_w = 0.0
+        self.k = K
+        self.excess_w = 0.0
+        self.spoil: Spoil = lambda at_s, values: None
+        self.readings: Mapping[Channel, Reading] = {}
+        self.bad: list[tuple[float, Channel, Quality, str]] = []
+
+    @property
+    def die_c(self) -> float:
+        return self.sink_c + 0.5 * self.die_w
+
+    def point(self, frequency_mhz: float, core_v: float = 1.150) -> World:
+        c, at_s = self.commanded, self.at_s
+        if not c.rail_on:
+            c.rail_on, c.rail_changed_s, c.reset_released, c.reset_changed_s = True, at_s, True, at_s
+        c.core_v, c.core_v_changed_s = core_v, at_s
+        c.frequency_mhz, c.window_mhz, c.frequency_changed_s = frequency_mhz, frequency_mhz, at_s
+        return self
+
+    def off(self) -> World:
+        self.commanded = Commanded(rail_changed_s=self.at_s, reset_changed_s=self.at_s)
+        return self
+
+    def run(self, seconds: float) -> World:
+        for _ in range(round(seconds / PERIOD_S)):
+            self.at_s = round(self.at_s + PERIOD_S, 3)
+            self._sweep()
+        return self
+
+    def until(self, quality: Quality, channel: Channel, within_s: float) -> float:
+        """Seconds until this channel has this quality."""
+        began_s = self.at_s
+        while self.at_s - began_s < within_s:
+            self.run(PERIOD_S)
+            if self.readings[channel].quality is quality:
+                return round(self.at_s - began_s, 1)
+        raise AssertionError(f"{channel.value} is not {quality.value} within {within_s} s: {self.readings[channel]}")
+
+    def _sweep(self) -> None:
+        c, gauss = self.commanded, self.rng.gauss
+        core_v = c.core_v - 0.025 if c.rail_on and c.core_v is not None else 0.0
+        law_w = self.k * core_v**2 * (c.frequency_mhz or 0.0) * math.exp(0.010 * (self.die_c - 60.0))
+        self.core_w = max(0.0, law_w + self.excess_w) if core_v else 0.0
+        self.die_w += (self.core_w - self.die_w) * PERIOD_S
+        core_a = self.core_w / core_v if core_v else 0.0
+        loss_w = 0.5 + 0.006 * core_a**2 if c.rail_on else 0.0
+        sink_c = self.ambient_c + 8.0 + 1.52 * self.core_w
+        self.sink_c += (sink_c - self.sink_c) * PERIOD_S / 91.0
+        self.vr_c += ((self.sink_c + self.ambient_c) / 2 + 11.4 * loss_w - self.vr_c) * PERIOD_S / 100.0
+        volts = round((core_v + gauss(0.0, 0.001)) * 512) / 512 if core_v else 0.0
+        amps = round((core_a + gauss(0.0, 0.06)) * 32) / 32
+        values: dict[Channel, float | None] = {
+            Channel.CHIP_C: round((self.die_c + gauss(0.0, 0.15)) * 8) / 8,
+            Channel.VR_C: float(round(self.vr_c + gauss(0.0, 0.3))),
+            Channel.INPUT_V: round((5.1 + gauss(0.0, 0.004)) * 128) / 128,
+            Channel.CORE_V: volts,
+            Channel.CORE_A: amps,
+            Channel.FAN_RPM: 5200.0,
+        }
+        self.spoil(self.at_s, values)
+        v, a = values[Channel.CORE_V], values[Channel.CORE_A]
+        values[Channel.CORE_W] = None if v is None or a is None else v * a
+        self.readings = self.keeper.take(BoardReading(self.at_s, values), self.told or c, working=self.working)
+        self.bad += [
+            (self.at_s, channel, reading.quality, reading.evidence or "")
+            for channel, reading in self.readings.items()
+            if reading.quality is not Quality.GOOD
+        ]
+
+    def channels(self) -> set[Channel]:
+        return {channel for _, channel, _, _ in self.bad}
+
+    def evidence(self, channel: Channel) -> str:
+        return self.readings[channel].evidence or ""
+
+
+def holds(**fixed: float) -> Spoil:
+    """Channels that read one value, whatever is true."""
+
+    def spoil(at_s: float, values: dict[Channel, float | None]) -> None:
+        values.update({Channel(name): value for name, value in fixed.items()})
+
+    return spoil
+
+
+def frozen(world: World, *channels: Channel) -> Spoil:
+    """Channels that repeat what they read last."""
+    return holds(**{channel.value: world.readings[channel].value or 0.0 for channel in channels})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_board_that_lives_raises_no_doubt_through_starts_moves_rest_and_stops(seed: int) -> None:
+    world = World(seed=seed)
+    for core_v in (1.0, 1.15, 1.18):
+        world.run(20.0).point(50.0, core_v).run(2.0).point(400.0, core_v).run(40.0)
+        world.point(575.0, core_v).run(150.0).point(400.0, 1.0).run(100.0).off().run(30.0)
+    assert world.bad == []
+
+
+def test_a_settled_board_raises_no_doubt_in_an_hour_even_when_its_regulator_shows_whole_degrees() -> None:
+    world = World().point(525.0)
+    world.spoil = lambda at_s, values: values.update({Channel.VR_C: float(round(world.vr_c))})
+    assert world.run(3600.0).bad == []
+
+
+def test_a_board_that_somebody_else_has_powered_raises_no_doubt_in_one_who_only_looks() -> None:
+    world = World()
+    world.told, world.working = Commanded(), False
+    assert world.point(525.0).run(900.0).bad == []
+
+
+# --- stuck ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channel", "after_s"),
+    [(Channel.CHIP_C, 60.0), (Channel.CORE_A, 60.0), (Channel.CORE_V, 120.0), (Channel.INPUT_V, 120.0)],
+)
+def test_a_value_that_repeats_itself_while_the_board_works_is_doubted_and_then_invalid(
+    channel: Channel, after_s: float
+) -> None:
+    world = World().point(525.0).run(300.0)
+    world.spoil = frozen(world, channel)
+    assert world.until(Quality.SUSPECT, channel, 300.0) == pytest.approx(after_s, abs=2.0)
+    assert world.evidence(channel).startswith("stuck: read ")
+    assert "samples over" in world.evidence(channel)
+    assert world.until(Quality.INVALID, channel, 10.0) == pytest.approx(LIMITS.doubt_s, abs=0.3)
+    assert world.channels() <= {channel, Channel.CORE_W}
+
+
+def test_repeating_itself_is_allowed_while_the_board_is_off_or_draws_little() -> None:
+    world = World()
+    world.spoil = holds(chip_c=33.0)
+    assert world.run(200.0).bad == []
+    assert world.point(50.0).run(200.0).bad == []
+
+
+def test_a_die_that_stays_where_it_was_after_a_power_step_is_doubted_20_s_later() -> None:
+    world = World().point(400.0, 1.0).run(400.0)
+    still_c = world.readings[Channel.CHIP_C].value or 0.0
+    world.spoil = lambda at_s, values: values.update({Channel.CHIP_C: still_c + 0.125 * world.rng.randrange(2)})
+    world.run(10.0).point(575.0, 1.15)
+    assert world.until(Quality.SUSPECT, Channel.CHIP_C, 40.0) == pytest.approx(LIMITS.chip.moves_within_s, abs=6.0)
+    assert world.evidence(Channel.CHIP_C).startswith("stuck: moved by 0.")
+    assert re.search(r"after the core power went from 5\.\d to 1\d\.\d W", world.evidence(Channel.CHIP_C))
+
+
+def test_a_regulator_that_stays_where_it_was_is_doubted_only_when_it_was_settled_before() -> None:
+    for settled_s, bad in ((400.0, True), (100.0, False)):
+        world = World().point(400.0, 1.0).run(settled_s)
+        world.spoil = frozen(world, Channel.VR_C)
+        world.point(525.0, 1.1).run(140.0)
+        assert (Channel.VR_C in world.channels()) is bad
+
+
+def test_a_doubt_goes_when_the_sensor_lives_again() -> None:
+    world = World().point(525.0).run(100.0)
+    world.spoil = frozen(world, Channel.CHIP_C)
+    world.until(Quality.INVALID, Channel.CHIP_C, 100.0)
+    world.spoil = lambda at_s, values: None
+    world.run(5.0)
+    assert world.readings[Channel.CHIP_C].quality is Quality.GOOD
+
+
+# --- two thermometers -------------------------------------------------------------------------------------------------
+
+
+def test_a_die_that_reads_far_from_what_the_regulator_lets_expect_is_doubted_with_both_numbers() -> None:
+    world = World().point(525.0).run(400.0)
+    true_c = world.readings[Channel.CHIP_C].value or 0.0
+    low_by_c = 0.0
+
+    def drift(at_s: float, values: dict[Channel, float | None]) -> None:
+        nonlocal low_by_c
+        low_by_c = min(30.0, low_by_c + 0.2)
+        values[Channel.CHIP_C] = (values[Channel.CHIP_C] or 0.0) - low_by_c
+
+    world.spoil = drift
+    took_s = world.until(Quality.SUSPECT, Channel.CHIP_C, 60.0)
+    assert 20.0 < took_s < 40.0
+    assert world.readings[Channel.VR_C].quality is Quality.SUSPECT
+    evidence = world.evidence(Channel.CHIP_C)
+    assert evidence.startswith("disagreement: chip_c reads ")
+    assert ", vr_c " in evidence
+    assert "C apart (limit 20 C); one of both is wrong, or the die has lost its heatsink" in evidence
+    assert f"lets expect {true_c:.1f} C"[:14] in evidence
+
+
+@pytest.mark.parametrize(("channel", "other"), [(Channel.CHIP_C, Channel.VR_C), (Channel.VR_C, Channel.CHIP_C)])
+def test_the_one_of_two_that_jumped_before_is_the_one_that_is_doubted(channel: Channel, other: Channel) -> None:
+    world = World().point(525.0).run(400.0)
+    world.spoil = holds(**{channel.value: 20.0})
+    assert world.until(Quality.SUSPECT, channel, 1.0) == 0.2
+    assert world.run(0.4).readings[channel].quality is Quality.GOOD
+    assert world.until(Quality.SUSPECT, channel, 10.0) < 7.0
+    world.until(Quality.INVALID, channel, 7.0)
+    assert other not in world.channels()
+    assert "one of both" not in world.evidence(channel)
+
+
+def warmer_and_warmer(world: World, up_to_c: float) -> Spoil:
+    high_by_c = 0.0
+
+    def drift(at_s: float, values: dict[Channel, float | None]) -> None:
+        nonlocal high_by_c
+        high_by_c = min(up_to_c, high_by_c + 0.4)
+        values[Channel.CHIP_C] = (values[Channel.CHIP_C] or 0.0) + high_by_c
+
+    return drift
+
+
+def test_a_die_that_is_too_warm_for_its_regulator_is_doubted_below_the_warning_level_and_believed_above() -> None:
+    world = World(ambient_c=10.0).point(400.0, 1.0).run(600.0)
+    world.spoil = warmer_and_warmer(world, 24.0)
+    world.until(Quality.INVALID, Channel.CHIP_C, 40.0)
+    assert "or the die has lost its heatsink" in world.evidence(Channel.CHIP_C)
+    world = World().point(525.0).run(600.0)
+    world.spoil = warmer_and_warmer(world, 28.0)
+    assert world.run(60.0).bad == []
+    assert (world.readings[Channel.CHIP_C].value or 0.0) > ENVELOPE.chip_c_trip
+
+
+def test_a_doubted_current_above_its_trip_level_is_invalid_at_once() -> None:
+    world = World().point(525.0).run(400.0)
+    world.spoil = lambda at_s, values: values.update({Channel.CORE_A: 30.0 + 0.03 * world.rng.randrange(3)})
+    assert world.until(Quality.INVALID, Channel.CORE_A, 10.0) <= 5.0
+    assert ", and 30" in world.evidence(Channel.CORE_A)
+    assert "is at or above its trip level" in world.evidence(Channel.CORE_A)
+
+
+def test_of_two_dies_that_differ_both_are_named_and_of_three_the_odd_one() -> None:
+    assert odd_dies([55.0, 66.0, 60.0, None], 12.0) == {}
+    assert odd_dies([55.0, None], 12.0) == {}
+    assert odd_dies([50.0, 72.0], 12.0) == {}
+    assert set(odd_dies([50.0, 75.0], 12.0)) == {0, 1}
+    assert odd_dies([55.0, 57.0, 70.5], 12.0) == {
+        2: "chip 2 reads 70.5 C, +13.5 C from the median 57.0 C of 3 chips (limit 12 C)"
+    }
+
+
+# --- power ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("input_w", "core_w", "percent"),
+    [(20.0, 17.0, None), (20.0, 13.0, 65), (20.0, 19.8, 99), (0.0, 12.0, math.inf), (4.0, 0.5, None)],
+)
+def test_an_efficiency_outside_70_to_97_per_cent_is_odd_where_there_is_power_to_tell(
+    input_w: float, core_w: float, percent: float | None
+) -> None:
+    found = odd_efficiency(input_w, core_w, LIMITS)
+    if percent is None:
+        assert found is None
+    else:
+        assert found == f"core_w {core_w:.1f} W of input_w {input_w:.1f} W is {percent:.0f} %, outside 70 to 97 %"
+
+
+def test_what_never_reaches_the_regulator_is_not_held_against_it() -> None:
+    limits = dataclasses.replace(LIMITS, auxiliary_w=4.0)
+    assert odd_efficiency(14.0, 9.0, limits) is None
+    assert odd_efficiency(14.0, 9.0, LIMITS) is not None
+
+
+def test_an_input_power_that_does_not_fit_is_doubted_after_3_s_and_then_invalid() -> None:
+    world = World().point(525.0).run(100.0)
+    world.spoil = holds(input_w=40.0)
+    took_s = world.until(Quality.SUSPECT, Channel.INPUT_W, 10.0)
+    assert 3.0 <= took_s <= 5.0
+    assert world.evidence(Channel.INPUT_W).startswith("efficiency: core_w ")
+    world.until(Quality.INVALID, Channel.INPUT_W, 7.0)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.5])
+def test_a_current_that_does_not_fit_volts_clock_and_die_is_doubted_within_5_s(factor: float) -> None:
+    world = World().point(525.0).run(400.0)
+
+    def scale(at_s: float, values: dict[Channel, float | None]) -> None:
+        values[Channel.CORE_A] = (values[Channel.CORE_A] or 0.0) * factor + 0.03 * world.rng.randrange(3)
+
+    world.spoil = scale
+    assert 3.0 <= world.until(Quality.SUSPECT, Channel.CORE_A, 10.0) <= 5.0
+    assert world.evidence(Channel.CORE_A).startswith("power: core_w ")
+    assert "W of this board at 525 MHz and chip_c " in world.evidence(Channel.CORE_A)
+    world.until(Quality.INVALID, Channel.CORE_A, 7.0)
+    assert world.channels() == {Channel.CORE_A, Channel.CORE_W}
+
+
+def test_a_current_that_stays_while_the_clock_rises_is_the_sensors_fault_and_not_the_chips() -> None:
+    world = World().point(400.0).run(300.0)
+    still_a = world.readings[Channel.CORE_A].value or 0.0
+    world.spoil = lambda at_s, values: values.update({Channel.CORE_A: still_a + 0.03 * world.rng.randrange(3)})
+    world.point(625.0)
+    assert world.until(Quality.SUSPECT, Channel.CORE_A, 10.0) <= 7.0
+    assert "the die has followed" not in world.evidence(Channel.CORE_A)
+    assert world.channels() == {Channel.CORE_A, Channel.CORE_W}
+
+
+def test_a_power_that_the_die_has_followed_is_believed_and_not_blamed_on_a_sensor() -> None:
+    world = World().point(525.0).run(400.0)
+    world.excess_w = 6.0
+    world.until(Quality.INVALID, Channel.CORE_W, 15.0)
+    assert "; the die has followed: the chips draw too much" in world.evidence(Channel.CORE_W)
+    assert world.evidence(Channel.CORE_W).startswith("power: core_w ")
+    assert world.channels() == {Channel.CORE_W}
+
+
+def test_chips_that_stop_are_no_fault_of_the_current_sensor() -> None:
+    world = World().point(525.0).run(400.0)
+    world.excess_w = -11.0
+    assert world.run(20.0).bad == []
+
+
+def test_a_power_that_another_die_would_explain_names_both() -> None:
+    world = World(dataclasses.replace(LIMITS, die_from_regulator=None, power_step_w=1000.0))
+    world.spoil = lambda at_s, values: values.update({Channel.CHIP_C: 25.0 + 0.125 * world.rng.randrange(2)})
+    world.k, world.sink_c = 0.0205, 50.0
+    world.point(525.0)
+    world.until(Quality.SUSPECT, Channel.CHIP_C, 200.0)
+    assert world.readings[Channel.CORE_A].quality is Quality.SUSPECT
+    assert world.evidence(Channel.CHIP_C) == world.evidence(Channel.CORE_A)
+    assert "; or the die is warmer than it reads" in world.evidence(Channel.CHIP_C)
+
+
+def test_how_much_a_chip_without_work_draws_at_least_is_not_known_and_not_judged() -> None:
+    world = World()
+    world.working = False
+    world.point(525.0)
+    world.run(5.0)
+    world.excess_w = -8.0
+    assert world.run(120.0).bad == []
+
+
+def test_work_that_begins_starts_the_learning_anew() -> None:
+    world = World()
+    world.working = False
+    world.excess_w = -4.0
+    world.point(525.0).run(120.0)
+    world.excess_w, world.working = 0.0, True
+    assert world.run(120.0).bad == []
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("board", sorted(BOARDS))
+def test_a_persistent_jump_can_be_believed_before_it_is_invalid_on_every_board(board: str) -> None:
+    limits = BOARDS[board].plausibility
+    assert limits.agreeing <= limits.bad_in_a_row
+    for sensor in (limits.chip, limits.vr):
+        assert sensor.rate_moving_c_per_s >= sensor.rate_c_per_s > 0.0
+        jump_in_a_sweep_c = sensor.rate_moving_c_per_s * (PERIOD_S + sensor.age_s) + sensor.jitter_c
+        assert jump_in_a_sweep_c < 20.0  # bitaxeGamma issue 16
+
+
+def test_a_row_of_boards_may_override_any_limit() -> None:
+    patient = dataclasses.replace(LIMITS, doubt_s=30.0, power_law=PowerLaw(k_w_per_v2_mhz=K))
+    world = World(patient).point(525.0).run(100.0)
+    world.spoil = frozen(world, Channel.CHIP_C)
+    world.until(Quality.SUSPECT, Channel.CHIP_C, 100.0)
+    assert world.until(Quality.INVALID, Channel.CHIP_C, 40.0) == pytest.approx(30.0, abs=0.3)
