@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from controller.safety.commanded import Commanded
 from controller.safety.tracker import Doubt, Tracker
-from controller.safety.trips import Commanded
 from drivers.boards.board import Channel, DieFromRegulator, Envelope, PlausibilityLimits, PowerLaw
 
 _REFERENCE_DIE_C: Final = 60.0

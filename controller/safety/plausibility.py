@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.model import Reading
+from controller.safety.commanded import Commanded
 from controller.safety.crosschecks import CrossChecks
 from controller.safety.tracker import Tracker, reading
-from controller.safety.trips import Commanded
 from drivers.boards.board import BoardReading, Channel, Envelope, PlausibilityLimits
 
 REVIEW_S: Final = 1.0

@@ -40,6 +40,8 @@ _FAN_HELD_S: Final = 3.0
 _FAN_IDLE_RPM_RATIO: Final = 0.3
 """Speed of a fan at zero duty as a share of full speed: 0.23 to 0.43 seen on Bitaxe fans; a fit, not a datasheet."""
 _DIPS: Final = 3
+_RECOVERS_V: Final = 0.05
+"""What the input gains at least when 10 W go away: 2 A over the 0.066 to 0.15 ohm of healthy supplies are 0.13 V."""
 _SILENT_GAPS: Final = 60.0
 _SILENT_AT_LEAST_S: Final = 10.0
 _HASHES_PER_DIFFICULTY: Final = 2.0**32
@@ -132,6 +134,7 @@ class Trips:
         }
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
+        self._loaded_input_v: float | None = None
         self._runaway, self._error_rate = Runaway(), ErrorRate(e)
         self._nonces: int | None = None
         self._nonces_s = 0.0
@@ -197,6 +200,7 @@ class Trips:
         self._input_low_s = float("-inf")
         self._dip.forget()
         self._dips.clear()
+        self._loaded_input_v = None
         self._runaway.forget()
         self._error_rate.forget()
         self._nonces = None
@@ -244,6 +248,8 @@ class Trips:
             return
         word = int(status.value)
         sensor = Channel.STATUS_WORD.value
+        if not word & STATUS_OFF and supply is not None and supply.quality is Quality.GOOD:
+            self._loaded_input_v = supply.value
         for bit, name in _STATUS_FAULTS:
             if word & bit:
                 found.append((Cause.REGULATOR_FAULT, sensor, f"status {word:#06x}: {name}"))
@@ -256,9 +262,22 @@ class Trips:
             if status.at_s - self._input_low_s <= _FRESH_LOW_INPUT_S:
                 text = f"status {word:#06x}: off while commanded on, input below {low_warn:.2f} V within 1 s before"
                 found.append((Cause.INPUT_LOW, sensor, text))
+            elif (weak := self._weak_supply(supply)) is not None:
+                found.append((Cause.INPUT_LOW, sensor, f"status {word:#06x}: off while commanded on; {weak}"))
             else:
                 text = f"status {word:#06x}: off while commanded on, no cause given"
                 found.append((Cause.REGULATOR_OFF, sensor, text))
+
+    def _weak_supply(self, supply: Reading | None) -> str | None:
+        """A brown-out is over within a millisecond, and the input is back before the next sweep. But with the load gone
+        it stands higher than before, if the supply is as it was; one that does not has given way.
+        """
+        before = self._loaded_input_v
+        if supply is None or supply.quality is not Quality.GOOD or supply.value is None or before is None:
+            return None
+        if supply.value > before + _RECOVERS_V:
+            return None
+        return f"input {before:.3f} V with the load and {supply.value:.3f} V without it: the supply gives way"
 
     def _dipping(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
         """One dip costs a step of the clock, two a tenth of it (controller/safety/throttle.py); three end it."""

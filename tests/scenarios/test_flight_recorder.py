@@ -131,7 +131,7 @@ async def test_two_trips_are_two_files(tmp_path: Path) -> None:
         s.bench.faults.open_diode()
         await asyncio.sleep(10.0)
     causes = sorted(path.name.rsplit("-", 1)[1] for path in files(tmp_path))
-    assert causes == ["fan.jsonl", "sensor_stale.jsonl"]
+    assert causes == ["fan.jsonl", "sensor_invalid.jsonl"]
 
 
 async def test_a_run_without_a_trip_leaves_no_file(tmp_path: Path) -> None:

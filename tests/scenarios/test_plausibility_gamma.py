@@ -149,4 +149,5 @@ async def test_a_heatsink_that_came_off_is_heat_and_not_a_broken_sensor() -> Non
         await asyncio.sleep(300.0)
         s.bench.faults.loosen_heatsink()
         found = await s.fault()
-    assert (found.cause, found.sensor) == (Cause.CHIP_TEMPERATURE, "chip_c")
+    assert found.cause in (Cause.CHIP_TEMPERATURE, Cause.RUNAWAY)
+    assert found.sensor == "chip_c"

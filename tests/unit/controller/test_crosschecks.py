@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from controller.model import Quality, Reading
+from controller.safety.commanded import Commanded
 from controller.safety.crosschecks import odd_dies, odd_efficiency
 from controller.safety.plausibility import Watchkeeper
-from controller.safety.trips import Commanded
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardReading, Channel, PlausibilityLimits, PowerLaw
 from tests.unit.controller.guarding import ENVELOPE

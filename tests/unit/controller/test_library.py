@@ -168,6 +168,7 @@ async def test_a_latch_is_named_by_every_verb_until_a_person_clears_it() -> None
         for verb in (rig.power_up(), rig.set_point(550.0), rig.check_point(), rig.start_work("pattern"), rig.hold(5.0)):
             with pytest.raises(Latched, match="owner_lost: a test wants it so"):
                 await verb
+        await asyncio.sleep(2.0)  # until the reset line has been read again
         await rig.clear_fault()
         assert (await rig.read()).state is GuardState.SAFE_OFF
         with pytest.raises(Refused, match="nothing is latched"):

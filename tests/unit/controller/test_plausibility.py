@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.model import Quality, Reading
+from controller.safety.commanded import Commanded
 from controller.safety.plausibility import Watchkeeper, plausible_ranges
-from controller.safety.trips import Commanded
 from drivers.boards.board import FAULTY, BoardReading, Channel, PlausibilityLimits
 from tests.unit.controller.guarding import ENVELOPE
 

@@ -97,12 +97,9 @@ def test_a_stale_or_doubtful_sample_does_not_feed_a_trip() -> None:
 def test_a_fault_bit_or_an_output_that_is_off_trips_at_once(word: int, cause: Cause, text: str) -> None:
     scene = Scene().live()
     scene.look()
-    found, sensor, detail, took_s = 0, "", "", 0.0
-    scene.values[Channel.STATUS_WORD] = float(word)
-    fault = scene.look()
-    found, sensor, detail = fault.cause, fault.sensor, fault.detail
-    assert (found, sensor, took_s) == (cause, "status_word", 0.0)
-    assert text in detail
+    fault = scene.look(input_v=5.3, status_word=float(word))
+    assert (fault.cause, fault.sensor) == (cause, "status_word")
+    assert text in fault.detail
 
 
 def test_off_with_no_fault_bit_is_blamed_on_the_supply_when_the_input_sagged_within_the_last_second() -> None:
@@ -114,7 +111,16 @@ def test_off_with_no_fault_bit_is_blamed_on_the_supply_when_the_input_sagged_wit
     assert later.look(input_v=4.70) is None
     for _ in range(6):
         assert later.look(input_v=5.3) is None
-    assert later.look(status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
+    assert later.look(input_v=5.4, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
+
+
+def test_an_input_that_does_not_recover_when_the_load_is_gone_is_what_gave_way() -> None:
+    scene = Scene().live()
+    fault = scene.look(input_v=5.12, status_word=float(0x0840))
+    assert fault.cause is Cause.INPUT_LOW
+    assert "5.100 V with the load and 5.120 V without it" in fault.detail
+    healthy = Scene().live()
+    assert healthy.look(input_v=5.25, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
 
 
 def test_a_temperature_warning_bit_alone_is_left_to_the_temperature_rules() -> None:
