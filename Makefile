@@ -13,10 +13,10 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench mutation udev api clean venv
+.PHONY: help demo test check bench mutation safety-report udev api clean venv
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 # Installed once: the stamps make the second call fast. `dev` contains everything that `run` has.
 .venv/run.stamp: pyproject.toml
@@ -56,6 +56,9 @@ check: .venv/dev.stamp ## ruff, mypy and all tests
 
 bench: .venv/dev.stamp ## measures, about 3 minutes; JSON on stdout and in bench.json
 	@$(PY) -m tests.bench --out bench.json
+
+safety-report: .venv/dev.stamp ## how soon the board is safe after each fault, in virtual time; Markdown
+	@$(PY) -m tests.safety_report
 
 mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; about 15 minutes
 	@$(PY) -m tests.mutation

@@ -90,7 +90,7 @@ ROWS: Final = (
     Row("1c", "die reads 255 C", do("misread", channel="chip_c", value=255.0), _SENSOR, 3.0, "the same"),
     Row("1d", "die sensor NAKs", do("nak", part="emc2101"), _SENSOR, 3.0, "the same"),
     Row("1e", "die diode open", do("open_diode"), _SENSOR, 3.0, "the same"),
-    Row("1f", "die frozen at its value", do("freeze_channel", channel="chip_c"), _SENSOR, 65.0, "stuck 60 s"),
+    Row("1f", "die frozen", do("freeze_channel", channel="chip_c"), _SENSOR, 66.0, "60 s unchanged, 5 s of doubt, 1 s"),
     Row(
         "2",
         "fan stops at full load",

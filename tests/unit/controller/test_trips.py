@@ -96,7 +96,7 @@ def test_a_stale_or_doubtful_sample_does_not_feed_a_trip() -> None:
 )
 def test_a_fault_bit_or_an_output_that_is_off_trips_at_once(word: int, cause: Cause, text: str) -> None:
     scene = Scene().live()
-    scene.look()
+    scene.look(input_v=5.1)
     fault = scene.look(input_v=5.3, status_word=float(word))
     assert (fault.cause, fault.sensor) == (cause, "status_word")
     assert text in fault.detail
@@ -116,10 +116,12 @@ def test_off_with_no_fault_bit_is_blamed_on_the_supply_when_the_input_sagged_wit
 
 def test_an_input_that_does_not_recover_when_the_load_is_gone_is_what_gave_way() -> None:
     scene = Scene().live()
+    assert scene.look(input_v=5.1) is None
     fault = scene.look(input_v=5.12, status_word=float(0x0840))
     assert fault.cause is Cause.INPUT_LOW
     assert "5.100 V with the load and 5.120 V without it" in fault.detail
     healthy = Scene().live()
+    assert healthy.look(input_v=5.1) is None
     assert healthy.look(input_v=5.25, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
 
 
