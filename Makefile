@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench udev clean venv
+.PHONY: help demo test check bench udev pictures clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -57,6 +57,9 @@ bench: .venv/dev.stamp ## measures, about 3 minutes; JSON on stdout and in bench
 
 udev: .venv/run.stamp ## writes udev/ anew from the table of boards
 	@$(PY) -m drivers.discovery --write udev
+
+pictures: .venv/dev.stamp ## writes the pictures of docs/tour.md anew from a recorded run
+	@$(PY) -m tests.tour --write docs/pictures
 
 clean: ## removes what the other targets made
 	@rm -rf .venv build dist bench.json .mypy_cache .ruff_cache .pytest_cache .hypothesis
