@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench mutation safety-report udev api clean venv
+.PHONY: help demo test check bench mutation safety-report udev api pictures clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -68,6 +68,9 @@ udev: .venv/run.stamp ## writes udev/ anew from the table of boards
 
 api: .venv/dev.stamp ## writes docs/api.md anew from the docstrings of the library
 	@$(PY) -m tests.api_page --write docs/api.md
+
+pictures: .venv/dev.stamp ## writes the pictures of docs/tour.md anew from a recorded run
+	@$(PY) -m tests.tour --write docs/pictures
 
 clean: ## removes what the other targets made
 	@rm -rf .venv build dist bench.json .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ every character that could move a cursor, change a colour or turn the reading di
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import Final
 
@@ -28,13 +29,13 @@ def printable(text: str) -> str:
 
 
 def number(value: float | None, digits: int, unit: str = "", *, unknown: str = UNKNOWN) -> str:
-    """A number with its unit; `unknown` for None."""
-    return unknown if value is None else f"{value:.{digits}f} {unit}".rstrip()
+    """A number with its unit; `unknown` for None, and for what is not a number."""
+    return unknown if value is None or math.isnan(value) else f"{value:.{digits}f} {unit}".rstrip()
 
 
 def hashrate(value_hs: float | None, *, unknown: str = UNKNOWN) -> str:
     """Hashes per second with four digits that matter."""
-    if value_hs is None:
+    if value_hs is None or math.isnan(value_hs):
         return unknown
     for limit, unit in ((1e15, "PH/s"), (1e12, "TH/s"), (1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s")):
         if value_hs >= limit:
@@ -44,7 +45,7 @@ def hashrate(value_hs: float | None, *, unknown: str = UNKNOWN) -> str:
 
 def duration(seconds: float | None, *, unknown: str = UNKNOWN) -> str:
     """12.3 s, 4 min 05 s, 3 h 04 min."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return unknown
     if seconds < 60.0:
         return f"{seconds:.1f} s"

@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hashbridge")
     group.addoption("--hb-target", choices=("emulator", "hw"), default="emulator", help="what the hil tests run on")
     group.addoption("--hb-soak", action="store_true", help="run the long tests too")
+    group.addoption("--hb-accept", action="store_true", help="take the pictures of the screens as they are now")
     group.addoption("--hb-seed", type=int, default=1, metavar="N", help="seed of all chance in the tests (1)")
 
 

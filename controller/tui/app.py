@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
+from textual.await_complete import AwaitComplete
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.screen import Screen
 
 from controller.model import (
@@ -25,11 +26,12 @@ from controller.model import (
     StopWork,
 )
 from controller.profiles import Profile, Profiles
-from controller.text import number
+from controller.text import number, printable
 from controller.tui import words
 from controller.tui.ask import AskChoice, AskText, AskYesNo, HelpScreen
 from controller.tui.client import RigClient
-from controller.tui.desk import Answer, Verdict
+from controller.tui.desk import ABSURD, Answer, Verdict
+from controller.tui.palette import Palette
 from controller.tui.screens.board import BoardScreen
 from controller.tui.screens.log import LogScreen
 from controller.tui.screens.tune import TuneScreen
@@ -98,6 +100,10 @@ class HashbridgeApp(RigClient):
         """The palette: what can be done now, and nothing else."""
         yield from self.possible_commands()
 
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
     # --- what is possible ---------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -114,6 +120,8 @@ class HashbridgeApp(RigClient):
             case "apply":
                 if recorded:
                     return False
+                if desk.store.stop is not None:  # first look at what the stop has done, and close it
+                    return None
                 return True if desk.can(GuardState.SAFE_OFF) or (desk.can(GuardState.LIVE) and desk.differs) else None
             case "edit" | "profiles":
                 return False if recorded else (True if desk.info is not None else None)
@@ -188,7 +196,7 @@ class HashbridgeApp(RigClient):
         node: Any = focused
         while node is not None and not isinstance(node, Panel):
             node = node.parent
-        title = str(node.border_title) if isinstance(node, Panel) and node.border_title else "Keys"
+        title = node.name_shown if isinstance(node, Panel) and node.name_shown else "Keys"
         text = getattr(node, "HELP", "") or (
             "Screens show what is, not what was asked for. A change is staged, checked by the rig's guard, applied on "
             "trial, then kept or taken back. ^X stops everything, on every screen, at once."
@@ -200,7 +208,7 @@ class HashbridgeApp(RigClient):
         rows: dict[str, tuple[list[str], bool]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not type(active.node).__module__.startswith("controller.") or not binding.description:
+            if not binding.description or not _is_ours(active):
                 continue
             keys, _ = rows.setdefault(binding.description, ([], active.enabled))
             key = binding.key_display or self.get_key_display(binding)
@@ -213,7 +221,7 @@ class HashbridgeApp(RigClient):
         screen = self.screen
         if isinstance(screen, LogScreen):
             row = screen.view.marked()
-            text = "" if row is None else "".join(word for word, _ in event_line(row.event, 500))
+            text = "" if row is None else printable("".join(word for word, _ in event_line(row.event, 500)))
         else:
             board = self.desk.board
             rows = (
@@ -234,11 +242,13 @@ class HashbridgeApp(RigClient):
 
     def action_leave(self) -> None:
         desk = self.desk
-        board = desk.board
-        live = board is not None and board.state in (GuardState.LIVE, GuardState.STARTING)
-        if desk.on_trial:
+        boards = () if desk.store.snapshot is None or not desk.can_command else desk.store.snapshot.boards
+        live = any(board.state in (GuardState.LIVE, GuardState.STARTING) for board in boards)
+        if isinstance(self.screen, AskYesNo):
+            return
+        if any(board.pending is not None for board in boards):
             text = "A change is on trial. Leaving does not keep it."
-        elif desk.owner and live and desk.store.line.up:
+        elif desk.owner and live:
             text = "This program started the rig. Leaving makes its boards safe: hashing ends."
         else:
             self.exit()
@@ -250,8 +260,16 @@ class HashbridgeApp(RigClient):
 
         self.push_screen(AskYesNo("Leave?", text), leave)
 
+    async def action_quit(self) -> None:
+        """^Q, which the library binds: no way around the question."""
+        self.action_leave()
+
     def action_reconnect(self) -> None:
         self.join_again()
+
+    def pop_screen(self) -> AwaitComplete:
+        """The screens of the rig stay, whoever pops: a palette does, when Enter and a stop come at once."""
+        return super().pop_screen() if self.screen.is_modal else AwaitComplete()
 
     # --- emergency stop -----------------------------------------------------------------------------------------------
 
@@ -261,6 +279,7 @@ class HashbridgeApp(RigClient):
         self.desk.paused_s = None
         self.run_worker(self.stop_everything(), name="stop", exit_on_error=True)
         while len(self.screen_stack) > 1 and self.screen.is_modal:
+            self.workers.cancel_node(self.screen)  # a palette that still looks for commands would look for itself
             self.pop_screen()
         self.freshen()
 
@@ -275,16 +294,19 @@ class HashbridgeApp(RigClient):
         if command is None:
             self.say("nothing is staged: + and - on the tune screen stage a point", "warning")
         elif self.desk.verdict.answer is not Answer.APPLYING:
+            board, staged = self.desk.selected, self.desk.staged
+
+            def applied(why: str | None) -> None:
+                """The person may look at another board by now."""
+                if why is None:
+                    self.desk.applied(board, staged)
+                elif self.desk.selected == board:
+                    self.desk.verdict = Verdict(Answer.REFUSED, why)
+                    self.desk.store.changes += 1
+
             self.desk.verdict = Verdict(Answer.APPLYING)
             self.desk.store.changes += 1
-            self.wish(command, self._applied)
-
-    def _applied(self, why: str | None) -> None:
-        if why is None:
-            self.desk.unstage()
-        else:
-            self.desk.verdict = Verdict(Answer.REFUSED, why)
-            self.desk.store.changes += 1
+            self.wish(command, applied)
 
     def action_keep(self) -> None:
         board = self.desk.board
@@ -410,7 +432,13 @@ class HashbridgeApp(RigClient):
             self.desk.stage(_point_of(profile), preset=profile.name)
             self.switch_mode("tune")
         elif what == "delete":
-            await self._on_disk(profiles.delete, info.kind, name)
+
+            def delete() -> str:
+                profiles.delete(info.kind, name)
+                return name
+
+            if await self._on_disk(delete) is not None:
+                self.say(f"deleted {name}")
         elif what == "save":
             await self._save_profile(info, profiles, {profile.name for profile in found})
 
@@ -443,6 +471,16 @@ class HashbridgeApp(RigClient):
             return None
 
 
+def _is_ours(active: ActiveBinding) -> bool:
+    """Whether this project binds the key, not the library underneath."""
+    ours = (kind for kind in type(active.node).__mro__ if kind.__module__.startswith("controller."))
+    return any(
+        isinstance(binding, Binding) and binding.action == active.binding.action
+        for kind in ours
+        for binding in vars(kind).get("BINDINGS", ())
+    )
+
+
 def _point_of(profile: Profile) -> OperatingPoint:
     return OperatingPoint(frequency_mhz=profile.frequency_mhz, core_v=profile.core_v)
 
@@ -453,4 +491,4 @@ def _quantity(text: str) -> float | None:
         value = float(text.strip().replace(",", "."))
     except ValueError:
         return None
-    return value if 0.0 < value < 1e6 else None
+    return value if 0.0 < value < ABSURD else None

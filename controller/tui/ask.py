@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from controller.text import printable
+from controller.tui.palette import Choices
+from controller.tui.widgets.entry import Entry
 from controller.tui.widgets.panel import Panel
 
+R = TypeVar("R")
 
-class AskText(ModalScreen[str | None]):
+
+class Question(ModalScreen[R]):
+    """Answered once: a second Enter that was on its way counts no more, nor one that comes after a stop."""
+
+    def dismiss(self, result: R | None = None) -> AwaitComplete:
+        return super().dismiss(result) if self.is_active else AwaitComplete()
+
+
+class AskText(Question[str | None]):
     """One line. `check` says what is wrong with it, or None; a wrong line is not taken, and the reason stands below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave it")]
@@ -29,8 +42,8 @@ class AskText(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
-            box.border_title = self._title
-            yield Input(self._value, id="answer", max_length=500)
+            box.border_title = Content(printable(self._title))
+            yield Entry(self._value, id="answer", max_length=500)
             yield Static(self._hint, id="hint", markup=False)
 
     def on_input_changed(self) -> None:
@@ -49,7 +62,7 @@ class AskText(ModalScreen[str | None]):
         hint.set_class(wrong, "wrong")
 
 
-class AskChoice(ModalScreen[str | None]):
+class AskChoice(Question[str | None]):
     """One of several, by arrows and enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave it")]
@@ -60,10 +73,10 @@ class AskChoice(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
-            box.border_title = self._title
+            box.border_title = Content(printable(self._title))
             if not self._choices:
                 yield Static(self._empty, markup=False)
-            yield OptionList(
+            yield Choices(
                 *(Option(printable(text), id=str(at)) for at, (_, text) in enumerate(self._choices)), markup=False
             )
 
@@ -71,7 +84,7 @@ class AskChoice(ModalScreen[str | None]):
         self.dismiss(self._choices[event.option_index][0])
 
 
-class AskYesNo(ModalScreen[bool]):
+class AskYesNo(Question[bool]):
     """No is what Esc, Enter and every other way out mean."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,12 +98,12 @@ class AskYesNo(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
-            box.border_title = self._title
+            box.border_title = Content(printable(self._title))
             yield Static(printable(self._text), markup=False)
             yield Label("y yes    n no", markup=False)
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Question[None]):
     """What the focused part of the screen is, and every key that works there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,f1,q,enter", "dismiss(None)", "close")]
@@ -103,7 +116,7 @@ class HelpScreen(ModalScreen[None]):
         width = max((len(key) for key, _, _ in self._keys), default=0)
         table = "\n".join(f"{key:>{width}}  {what}{'' if now else '  (not now)'}" for key, what, now in self._keys)
         with Vertical(classes="box help") as box:
-            box.border_title = self._title
+            box.border_title = Content(printable(self._title))
             box.border_subtitle = "esc closes this"
             yield Static(self._text, classes="words", markup=False)
             yield Static(table, classes="table", markup=False)

@@ -165,6 +165,9 @@ class RigClient(App[None]):
             if first and self._start:
                 self.run_worker(self._begin(), name="start", exit_on_error=True)
             first = False
+            if store.stop is not None:  # asked for before there was a rig, or while it was lost
+                store.stop.errors.clear()
+                self.run_worker(self.stop_everything(), name="stop", exit_on_error=True)
             if isinstance(port, Playback):
                 await self._play(port, port)
                 return
@@ -230,11 +233,13 @@ class RigClient(App[None]):
     async def _begin(self) -> None:
         """Power up at stock and hash, for who asked for that on the command line."""
         for board in self.desk.store.boards.values():
+            if not self._start:  # an emergency stop came between
+                return
             e = board.envelope
             point = PowerUp(frequency_mhz=float(e.stock_frequency_mhz), core_v=float(e.stock_core_v))
             why = await self.ask(board.name, point) or await self.ask(board.name, StartWork(work="synthetic"))
             if why is not None:
-                self.say(why, "error")
+                self.say_of(board.name, why)
 
     @property
     def wants_verdict(self) -> bool:
@@ -266,12 +271,13 @@ class RigClient(App[None]):
             if then is not None:
                 then(why)
             if why is not None:
-                self.say(why, "error")
+                self.say_of(board, why)
 
         self.run_worker(send(), name=command.kind, exit_on_error=True)
 
     async def stop_everything(self) -> None:
-        """Safe-off for all boards at once; the stop panel tells what came of it."""
+        """Safe-off for all boards at once; the stop panel tells what came of it. Nothing is started any more."""
+        self._start = False
         store = self.desk.store
 
         async def one(board: str) -> None:
@@ -310,3 +316,7 @@ class RigClient(App[None]):
         """A toast. What boards say is harmless in it."""
         timeout_s = 6.0 if severity == "information" else 12.0
         self.notify(printable(text), severity=severity, markup=False, timeout=timeout_s)
+
+    def say_of(self, board: str, why: str) -> None:
+        """What went wrong, and with which board where there are several."""
+        self.say(why if len(self.desk.store.boards) < 2 else f"{board}: {why}", "error")

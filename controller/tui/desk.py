@@ -15,6 +15,8 @@ from controller.prediction import Prediction, predict
 from controller.tui.store import RigStore
 
 KEEP_WITHIN_S: Final = 10.0
+ABSURD: Final = 1e6
+"""No clock in MHz and no voltage is as large as this."""
 _MOVABLE: Final = (GuardState.LIVE, GuardState.STARTING)
 
 
@@ -35,6 +37,13 @@ class Verdict:
 
 
 NO_VERDICT: Final = Verdict(Answer.NONE)
+
+
+def _plain(point: OperatingPoint) -> OperatingPoint:
+    """Without the parts that are no quantity to step from or to reckon with."""
+    return OperatingPoint(
+        **{name: value for name, value in point if value is not None and 0.0 < value < ABSURD},
+    )
 
 
 class Desk:
@@ -87,8 +96,10 @@ class Desk:
     def base(self) -> OperatingPoint:
         """Where a wish starts from: the point asked for last; on a board that is off, the last that was kept."""
         board, info = self.board, self.info
-        if board is not None and board.state in _MOVABLE and board.point.requested.frequency_mhz is not None:
-            return board.point.requested
+        if board is not None and board.state in _MOVABLE:
+            asked_for = _plain(board.point.requested)
+            if asked_for.frequency_mhz is not None:
+                return asked_for
         view = self.store.views.get(self.selected)
         kept = view.points.kept() if view is not None else []
         if kept:
@@ -121,6 +132,15 @@ class Desk:
         self.preset = None
         self._staged.pop(self.selected, None)
         self.verdict = NO_VERDICT
+        self.store.changes += 1
+
+    def applied(self, board: str, point: OperatingPoint) -> None:
+        """The rig has done it: it is no wish any more, unless something else was staged meanwhile."""
+        if self._staged.get(board) == point:
+            del self._staged[board]
+        if self.selected == board:
+            self.preset = None
+            self.verdict = NO_VERDICT
         self.store.changes += 1
 
     def step(self, count: int) -> None:

@@ -53,17 +53,17 @@ class Points:
             case CommandAccepted(command=PowerUp() | SetOperatingPoint() as wish, point=point):
                 self._add(event, point, Fate.ASKED, wish.note)
             case PointPending(point=point):
-                self._fate(Fate.TRIAL, point)
-            case PointKept(point=point):
-                self._fate(Fate.KEPT, point)
+                for index in self._undecided()[:1]:
+                    self.changes[index] = replace(self.changes[index], fate=Fate.TRIAL, point=point)
+            case PointKept():
+                self._decide(Fate.KEPT, Fate.ENDED)
             case PointReverted(point=point, why=why):
-                self._fate(Fate.REVERTED, None)
+                self._decide(Fate.REVERTED, Fate.REVERTED)
                 self._add(event, point, Fate.KEPT, f"back: {why}")
             case StateChanged(after=GuardState.LIVE):
-                self._fate(Fate.KEPT, None)
+                self._decide(Fate.KEPT, Fate.ENDED)
             case StateChanged(after=GuardState.SAFE_OFF | GuardState.LATCHED | GuardState.UNPROTECTED):
-                if self.changes and self.changes[-1].fate in (Fate.ASKED, Fate.TRIAL):
-                    self._fate(Fate.ENDED, None)
+                self._decide(Fate.ENDED, Fate.ENDED)
             case Remark(text=text):
                 self._add(event, None, Fate.KEPT, text)
 
@@ -78,10 +78,13 @@ class Points:
     def _add(self, event: Event, point: OperatingPoint | None, fate: Fate, note: str) -> None:
         self.changes.append(Change(event.at_utc, event.seq, point, fate, note))
 
-    def _fate(self, fate: Fate, point: OperatingPoint | None) -> None:
-        for index in range(len(self.changes) - 1, -1, -1):
-            change = self.changes[index]
-            if change.point is None:
-                continue
-            self.changes[index] = replace(change, fate=fate, point=point or change.point)
-            return
+    def _undecided(self) -> list[int]:
+        """Where the changes are that may still be kept or go back, newest first."""
+        open_ones = (Fate.ASKED, Fate.TRIAL)
+        return [at for at in range(len(self.changes) - 1, -1, -1) if self.changes[at].fate in open_ones]
+
+    def _decide(self, newest: Fate, older: Fate) -> None:
+        """Of several changes on trial one after the other only the newest can be kept; all of them go back together."""
+        for index in self._undecided():
+            self.changes[index] = replace(self.changes[index], fate=newest)
+            newest = older

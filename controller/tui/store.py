@@ -6,6 +6,7 @@ painted. Nothing in here waits, and nothing here grows but the history itself.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,6 +80,13 @@ class BoardView:
     counts: deque[tuple[float, int, int]] = field(default_factory=deque)
     """Time, verified nonces and ticket difficulty of the last minute of one spell of work."""
     recent_hs: float | None = None
+    newest_s: float = -math.inf
+
+    def begin_trends(self) -> None:
+        """Times have gone back: another rig, with another clock."""
+        self.trends = {channel: Trend() for channel in TREND_CHANNELS}
+        self.rate = Trend()
+        self.counts.clear()
 
 
 class RigStore:
@@ -154,6 +162,9 @@ class RigStore:
         """`past`: only for the trends, of a recording that was opened in its middle."""
         for board in snapshot.boards:
             view = self.views.setdefault(board.board, BoardView())
+            if board.at_s < view.newest_s:
+                view.begin_trends()
+            view.newest_s = board.at_s
             for channel, trend in view.trends.items():
                 reading = board.channels.get(channel)
                 fresh = reading is not None and board.at_s - reading.at_s < SLOW_STALE_S

@@ -24,6 +24,8 @@ class Trend:
 
     def add(self, at_s: float, value: float | None) -> None:
         """`None` leaves a gap."""
+        if not math.isfinite(at_s):
+            return
         bucket = math.floor(at_s / BUCKET_S)
         newest = self._newest
         if newest is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -85,8 +86,8 @@ PROTECTIONS: Final[Mapping[Protection, str]] = {
 def reading(channel: Channel, value: float | None) -> str:
     """A value with its unit, as this channel is shown."""
     shown = CHANNELS[channel]
-    if value is None:
-        return UNKNOWN
+    if value is None or not math.isfinite(value):
+        return number(value, shown.digits, shown.unit)
     if channel is Channel.STATUS_WORD:
         return f"{int(value):#06x}"
     if channel is Channel.RESET_RELEASED:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 from textual.events import ScreenResume
 from textual.screen import Screen
 
@@ -13,6 +16,10 @@ from controller.tui.widgets.stop import StopPanel
 class RigScreen(Screen[None]):
     """`freshen` is called by the app at most ten times a second while this screen is shown."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "app.focus_next", "next panel", show=False, id="panel.next"),
+        Binding("shift+tab", "app.focus_previous", "panel before", show=False, id="panel.before"),
+    ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012
 

@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from controller.tui import words
 from controller.tui.screens.base import RigScreen
+from controller.tui.widgets.entry import Entry
 from controller.tui.widgets.heading import Heading
 from controller.tui.widgets.keybar import KeyBar
 from controller.tui.widgets.log_view import Detail, LogView
@@ -32,7 +33,7 @@ class LogScreen(RigScreen):
         yield Heading(self.desk)
         view = LogView(self.desk)
         yield view
-        yield Input(
+        yield Entry(
             id="search",
             placeholder="words that a line has to have; enter keeps them, esc lifts them",
             select_on_focus=True,
@@ -78,7 +79,11 @@ class LogScreen(RigScreen):
         self.view.show_chain()
 
     def action_everything(self) -> None:
-        """Esc: no words, no chain."""
+        """Esc: no words, no chain. But first it closes what lies over the log, as it does everywhere."""
+        if self.desk.store.stop is not None:
+            self.desk.store.dismiss_stop()
+            self.freshen()
+            return
         self.query_one("#search", Input).value = ""
         self._leave_search()
         self.view.narrow(words="")

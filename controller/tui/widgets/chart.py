@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,10 +22,12 @@ def braille(columns: Sequence[Range | None], low: float, high: float, rows: int)
     width = (len(columns) + 1) // 2
     cells = [[_BLANK] * width for _ in range(rows)]
     top, span = rows * 4 - 1, high - low
+    if not 0.0 < span < math.inf:  # nothing to scale by: all of it at the bottom
+        low, span = high, 1.0
     for index, part in enumerate(columns):
         if part is None:
             continue
-        first, last = (0 if span <= 0 else min(top, max(0, round((value - low) / span * top))) for value in part)
+        first, last = (round(min(1.0, max(0.0, (value - low) / span)) * top) for value in part)
         for dot in range(first, last + 1):
             cells[rows - 1 - dot // 4][index // 2] |= _DOTS[index % 2][dot % 4]
     return ["".join(map(chr, row)) for row in cells]

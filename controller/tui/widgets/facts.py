@@ -9,7 +9,7 @@ from controller.model import Channel, Event, Protection, WorkSnapshot
 from controller.text import UNKNOWN, duration, hashrate, number
 from controller.tui import words
 from controller.tui.desk import Desk
-from controller.tui.widgets.panel import Line, Panel, Word, fit, pad, wrap
+from controller.tui.widgets.panel import Line, Panel, Word, fit, no_more_than, pad, width_of, wrap
 
 
 class _Facts(Panel):
@@ -18,7 +18,7 @@ class _Facts(Panel):
     def __init__(self, desk: Desk, id: str, title: str) -> None:
         super().__init__(id=id)
         self._desk = desk
-        self.border_title = title
+        self.entitle(title)
 
 
 class Work(_Facts):
@@ -39,6 +39,8 @@ class Work(_Facts):
         if board is None or work is None:
             return [[("no work yet", "label")]]
         running = f"running {duration(work.elapsed_s)}" if work.running else f"ended after {duration(work.elapsed_s)}"
+        if work.running and not self._desk.store.line.up:
+            running = f"ran for {duration(work.elapsed_s)}, then unknown"
         first: Line = [(f"{work.kind} ", "value"), (running, "label" if work.running else "warn")]
         return [first, *(self._rate(work) if work.answers_due is None else self._yield(work))][:height]
 
@@ -46,23 +48,29 @@ class Work(_Facts):
         view = self._desk.store.views.get(self._desk.selected)
         interval = work.hashrate_ci95_hs
         between = UNKNOWN if interval is None else f"{hashrate(interval[0])} to {hashrate(interval[1])}"
-        share = None if work.hashrate_hs is None or not work.expected_hs else 100 * work.hashrate_hs / work.expected_hs
         lines: list[Line] = [
-            [
-                (f"{hashrate(work.hashrate_hs)} ", "value"),
-                (f"{number(share, 1, '%')} of {hashrate(work.expected_hs)}", "label"),
-            ],
+            [(f"{hashrate(work.hashrate_hs)} ", "value"), (self._share(work), "label")],
             [("95 % ", "label"), (between, "")],
-            [("60 s ", "label"), (hashrate(view.recent_hs if view is not None else None), "")],
         ]
-        board = self._desk.board
-        power = None
-        if board is not None:
-            watts = board.channels.get(Channel.POWER_W)
-            if watts is not None and watts.value is not None and work.hashrate_hs:
-                power = watts.value / (work.hashrate_hs / 1e12)
-        lines[2] = [*lines[2], ("   ", ""), (number(power, 1, "J/TH"), "")]
+        if work.running:  # of work that has ended there is no rate now, and the power of now is not its power
+            recent = hashrate(view.recent_hs if view is not None else None)
+            lines.append([("60 s ", "label"), (f"{recent}   {number(self._efficiency(work), 1, 'J/TH')}", "")])
         return lines
+
+    @staticmethod
+    def _share(work: WorkSnapshot) -> str:
+        if work.hashrate_hs is None or not work.expected_hs > 0.0:
+            return ""
+        return f"{number(100 * work.hashrate_hs / work.expected_hs, 1, '%')} of {hashrate(work.expected_hs)}"
+
+    def _efficiency(self, work: WorkSnapshot) -> float | None:
+        """Joules for a tera of hashes."""
+        board = self._desk.board
+        power = None if board is None else board.channels.get(Channel.POWER_W)
+        if power is None or power.value is None or work.hashrate_hs is None:
+            return None
+        rate_ths = work.hashrate_hs / 1e12
+        return power.value / rate_ths if rate_ths > 0.0 else None
 
     def _yield(self, work: WorkSnapshot) -> list[Line]:
         interval = work.yield_ci95
@@ -96,6 +104,8 @@ class Point(_Facts):
             ("achieved", board.point.achieved),
         ):
             look = "value" if name == "achieved" else ""
+            if not self._desk.store.line.up:
+                look = "stale"
             mhz, volts = number(part.frequency_mhz, 2, "MHz"), number(part.core_v, 3, "V")
             lines.append([(f"{name:<10}", "label"), (f"{mhz:>11}", look), (f"{volts:>10}", look)])
         for chain in board.chains:
@@ -182,25 +192,29 @@ class Protections(_Facts):
         if board is None or info is None:
             return []
         badges: list[list[Word]] = []
-        lines: list[Line]
         for protection in Protection:
             there = protection in board.protections
-            badges.append(
-                [
-                    ("✓ " if there else "✗ ", "good" if there else "bad"),
-                    (words.PROTECTIONS[protection], "" if there else "label"),
-                ]
-            )
-        if height < len(badges) and width >= 36:
-            half = (len(badges) + 1) // 2
-            lines = [
-                [*pad(badges[at], 20), *(badges[at + half] if at + half < len(badges) else [])] for at in range(half)
-            ]
+            sign: Word = ("✓ ", "good") if there else ("✗ ", "bad")
+            look = "" if there else "label"
+            if not self._desk.store.line.up:  # who is not heard of may guard nothing any more
+                sign, look = ("? ", "stale"), "stale"
+            badges.append([sign, (words.PROTECTIONS[protection], look)])
+        lines: list[Line] = [*badges] if height >= len(badges) else _flow(badges, width)
+        if height <= len(lines):
+            return no_more_than(lines, height)
+        never = [line for missing in info.unswitchable for line in wrap(f"✗ {missing}", width, "label")]
+        return [*lines, *no_more_than(never, height - len(lines))]
+
+
+def _flow(badges: list[list[Word]], width: int) -> list[Line]:
+    """Beside each other, as many as a line holds."""
+    lines: list[list[Word]] = []
+    for badge in badges:
+        if lines and width_of(lines[-1]) + 2 + width_of(badge) <= width:
+            lines[-1] += [("  ", ""), *badge]
         else:
-            lines = [*badges]
-        for missing in info.unswitchable:
-            lines += wrap(f"✗ {missing}", width, "label")
-        return lines[:height]
+            lines.append(list(badge))
+    return [*lines]
 
 
 class Latest(_Facts):
@@ -213,15 +227,16 @@ class Latest(_Facts):
 
     def lines(self, width: int, height: int) -> list[Line]:
         newest = (row.event for row in reversed(self._desk.store.log) if words.level(row.event) != "detail")
-        return [event_line(event, width) for event in reversed(list(islice(newest, height)))]
+        several = len(self._desk.store.boards) > 1
+        return [event_line(event, width, several=several) for event in reversed(list(islice(newest, height)))]
 
 
 LEVEL_LOOKS: Final = {"detail": "label", "info": "", "warn": "warn", "error": "bad"}
 LEVEL_SIGNS: Final = {"detail": "·", "info": " ", "warn": "▲", "error": "‼"}
 
 
-def event_line(event: Event, width: int) -> Line:
-    """Time, sign, kind, what happened."""
+def event_line(event: Event, width: int, *, several: bool = False) -> Line:
+    """Time, sign, kind, what happened; with `several` boards, to which."""
     level = words.level(event)
     look = LEVEL_LOOKS[level]
     head = f"{words.clock(event.at_utc)} "
@@ -230,5 +245,11 @@ def event_line(event: Event, width: int) -> Line:
         (head, "label"),
         (f"{LEVEL_SIGNS[level]} ", look),
         (kind, look or "label"),
-        (fit(f" {words.summary(event)}", max(0, width - len(head) - 2 - len(kind))), look),
+        (
+            fit(
+                f" {f'{event.board}: ' if several else ''}{words.summary(event)}",
+                max(0, width - len(head) - 2 - len(kind)),
+            ),
+            look,
+        ),
     ]

@@ -6,8 +6,10 @@ from controller.model import GuardState
 from controller.text import duration
 from controller.tui import words
 from controller.tui.desk import Desk
-from controller.tui.widgets.panel import Line, Panel, Word, crop, right
+from controller.tui.widgets.panel import Line, Panel, Word, crop, fit, right
 
+NAME_COLUMNS = 32
+"""A longer name would push the state of the board off the screen."""
 SILENT_S = 1.0
 """Without a snapshot for so long (five a second are usual), the screen says so."""
 
@@ -33,16 +35,18 @@ class Heading(Panel):
         if info is not None:
             names = list(desk.store.boards)
             which = f" {names.index(info.name) + 1}/{len(names)}" if len(names) > 1 else ""
-            left.append((f" {info.name}{which} ", "value"))
+            left.append((f" {fit(info.name, NAME_COLUMNS)}{which} ", "value"))
         if board is not None:
             text, look = words.STATES[board.state]
             if not desk.store.line.up:
                 text, look = f"({text})", "stale"
             left += [(" ", ""), (f" {text} ", look)]
-            if board.work is not None and board.work.running:
-                left.append((f"  {board.work.kind} {duration(board.work.elapsed_s)}", ""))
         if desk.playback is not None:
             left.append(("  RECORDING ", "mark"))
+        if desk.paused_s is not None:
+            left.append(("  PAUSED ", "alarm"))
+        if board is not None and board.work is not None and board.work.running:
+            left.append((f"  {board.work.kind} {duration(board.work.elapsed_s)}", ""))
         end: list[Word] = []
         if board is not None:
             if board.emulated:
@@ -72,13 +76,6 @@ class Heading(Panel):
                 (f" SILENT {duration(silence_s)} ", "alarm"),
                 (" the rig says nothing; its sentinel watches it", "bad"),
             ]
-        if desk.paused_s is not None:
-            return [
-                (f" PAUSED {duration(now_s - desk.paused_s)} ", "mark"),
-                ("  ", ""),
-                ("p", "key"),
-                (" goes on", "label"),
-            ]
         if board.state is GuardState.UNPROTECTED:
             why = board.latched.detail if board.latched is not None else ""
             return [(" UNPROTECTED ", "alarm"), (f" nobody can cut the rail: PULL THE SUPPLY. {why}", "bad")]
@@ -88,6 +85,16 @@ class Heading(Panel):
             return [(f" {fault.cause.value.upper()}{sensor} ", "alarm"), (f" {fault.detail}", "bad")]
         if board.pending is not None:
             return self._trial(width)
+        if board.limited is not None:
+            limited = board.limited
+            return [
+                (" GIVES WAY ", "alarm"),
+                (f" {words.point(limited.point)}", "value"),
+                (f" of {words.point(board.point.requested)}: {limited.sensor} {limited.detail}", "warn"),
+            ]
+        if desk.paused_s is not None:
+            since = duration(now_s - desk.paused_s)
+            return [(f" what is below stands still for {since}; ", "label"), ("p", "key"), (" goes on", "label")]
         if desk.playback is not None:
             return self._position(width)
         others = [
@@ -97,7 +104,8 @@ class Heading(Panel):
             return [(f" LATCHED: {', '.join(others)} ", "alarm"), ("  ", ""), ("] ", "key"), ("shows it", "label")]
         newest = next((row.event for row in reversed(store.log) if words.level(row.event) != "detail"), None)
         if newest is not None:
-            return [(f" {words.clock(newest.at_utc)} {words.kind(newest)}: {words.summary(newest)}", "label")]
+            look = {"warn": "warn", "error": "bad"}.get(words.level(newest), "label")
+            return [(f" {words.clock(newest.at_utc)} {words.kind(newest)}: {words.summary(newest)}", look)]
         return []
 
     def _trial(self, width: int) -> Line:
@@ -107,13 +115,15 @@ class Heading(Panel):
         left_s = self._desk.store.trial_left_s(board) or 0.0
         if board.pending.refused is not None:
             return [(" WAY BACK REFUSED ", "alarm"), (f" {board.pending.refused}", "bad")]
+        otherwise = "else back to" if width >= 100 else "else"
+        keys: list[Word] = [("k", "key"), (" keep  ", ""), ("u", "key"), (" back ", "")]
         return right(
             [
                 (f" ON TRIAL {left_s:3.0f} s ", "alarm"),
                 (f" {words.point(board.point.requested)}", "value"),
-                (f"  else back to {words.point(board.pending.revert_to)}", "label"),
+                (f"  {otherwise} {words.point(board.pending.revert_to)}", "label"),
             ],
-            [("k", "key"), (" keep  ", ""), ("u", "key"), (" back ", "")],
+            keys if self._desk.on_trial else [],
             width,
         )
 

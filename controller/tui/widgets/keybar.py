@@ -8,6 +8,8 @@ from controller.tui.desk import Desk
 from controller.tui.widgets.panel import Line, Panel, Word, right
 
 _STOP: Final = (("^X", "key"), (" STOP ", "alarm"))
+_ALWAYS: Final = ("help", "leave")
+"""Actions whose keys stand at the right, where nothing pushes them out: help tells all the others."""
 
 
 class KeyBar(Panel):
@@ -24,6 +26,7 @@ class KeyBar(Panel):
 
     def lines(self, width: int, height: int) -> list[Line]:
         keys: list[Word] = [(" ", "")]
+        always: list[Word] = [(" ", "")]
         seen: set[str] = set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
@@ -31,8 +34,10 @@ class KeyBar(Panel):
                 continue
             seen.add(binding.action)
             key = binding.key_display or self.app.get_key_display(binding)
-            keys += [
-                (key, "key" if active.enabled else "off"),
-                (f" {binding.description}  ", "" if active.enabled else "off"),
-            ]
-        return [right(keys, [(" ", ""), *_STOP], width)]
+            (always if binding.action in _ALWAYS else keys).extend(
+                [
+                    (key, "key" if active.enabled else "off"),
+                    (f" {binding.description}  ", "" if active.enabled else "off"),
+                ]
+            )
+        return [right(keys, [*always, *_STOP], width)]

@@ -16,7 +16,7 @@ from controller.tui import causes, words
 from controller.tui.desk import Desk
 from controller.tui.store import LogRow
 from controller.tui.widgets.facts import LEVEL_LOOKS, LEVEL_SIGNS
-from controller.tui.widgets.panel import Line, Panel, Word, fit
+from controller.tui.widgets.panel import Line, Panel, Word, column, fit, no_more_than, width_of, wrap
 
 PORTION: Final = 20_000
 """Events looked at in one go: about 40 ms."""
@@ -87,8 +87,8 @@ class LogView(Panel, can_focus=True):
     def take(self) -> None:
         """Look at the events that came, a portion of them at the most."""
         log = self._desk.store.log
-        if self._looked_at > len(log):  # a recording was moved
-            self.chain_of = None
+        if max(self._looked_at, 0 if self.chain_of is None else self._passed[-1] + 1) > len(log):
+            self.chain_of = None  # a recording was moved back
             self._passed.clear()
             self._looked_at = self._cursor = self._top = 0
         if self.chain_of is None:
@@ -199,10 +199,10 @@ class LogView(Panel, can_focus=True):
             (f"{LEVEL_SIGNS[level]} ", look),
         ]
         if several:
-            line.append((f"{fit(event.board, 12):<13}", "label"))
+            line.append((f"{column(event.board, 12)} ", "label"))
         line.append((f"{words.kind(event):<17} ", look or "label"))
-        used = sum(len(text) for text, _ in line)
-        line.append((fit(words.summary(event), max(0, width - used)), "value" if marked and not look else look))
+        room = width - width_of(line)
+        line.append((fit(words.summary(event), room), "value" if marked and not look else look))
         return line
 
 
@@ -224,13 +224,13 @@ class Detail(Panel):
         rig = f"  rig {row.rig + 1}" if self._desk.store.rig > 0 else ""
         self.entitle(f"#{event.seq}{rig}  {words.kind(event)}")
         fields = event.model_dump(mode="json", exclude={"kind", "seq", "snapshot"}, exclude_none=True)
+        everywhere = {name: fields.pop(name) for name in ("board", "at_utc", "at_s")}
         lines: list[Line] = []
-        for name, value in fields.items():
+        for name, value in (*fields.items(), *everywhere.items()):
             for key, text in _flat(name, value):
-                room = max(10, width - 16)
-                for at in range(0, max(1, len(text)), room):
-                    lines.append([(f"{key if at == 0 else '':<15} ", "label"), (text[at : at + room], "")])
-        return lines[:height]
+                for at, piece in enumerate(wrap(text, max(10, width - 16))):
+                    lines.append([(f"{key if at == 0 else '':<15} ", "label"), *piece])
+        return no_more_than(lines, height)
 
 
 def _flat(name: str, value: object) -> list[tuple[str, str]]:

@@ -7,12 +7,13 @@ name means in the theme of the moment. Whatever text comes in is made harmless h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
+from textual.content import Content
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
@@ -53,19 +54,20 @@ class Panel(Widget):
         self._looks: dict[str, Style] = {}
         self._shown: list[Line] = []
         self._made_for = Size(0, 0)
-        self._entitled = ""
+        self.name_shown = ""
+        """What stands in the border."""
         super().__init__(id=id, classes=classes)
         self.set_class(self.FRAMED, "framed")
-
-    def entitle(self, title: str) -> None:
-        """The title in the border. Said again it costs nothing; whatever stands in it is text, never markup."""
-        if title != self._entitled:
-            self._entitled = title
-            self.border_title = Text(printable(title))
 
     def lines(self, width: int, height: int) -> list[Line]:
         """What to show in so many columns and rows; more rows are cut off, longer lines too."""
         raise NotImplementedError
+
+    def entitle(self, text: str) -> None:
+        """Name it in its border: as plain text, whatever it contains, and without a repaint when nothing changes."""
+        if text != self.name_shown:
+            self.name_shown = text
+            self.border_title = Content(printable(text))
 
     def freshen(self) -> None:
         """Make the lines anew and repaint where they differ."""
@@ -101,9 +103,10 @@ class Panel(Widget):
         size = self.content_size
         if size != self._made_for:
             self._shown, self._made_for = self._make(size), size
-        return Strip(
-            [Segment(printable(text), self.look(name)) for text, name in self._line(self._shown, y) if text]
-        ).adjust_cell_length(size.width, self.look(""))
+        line = crop(self._line(self._shown, y), size.width)
+        return Strip([Segment(printable(text), self.look(name)) for text, name in line if text]).adjust_cell_length(
+            size.width, self.look("")
+        )
 
     def look(self, name: str) -> Style:
         """The style of a look in the present theme."""
@@ -114,13 +117,38 @@ class Panel(Widget):
         return style
 
 
+@lru_cache(maxsize=8192)
+def cells(text: str) -> int:
+    """How many columns it takes on the screen, once it is harmless: a wide character takes two."""
+    return len(text) if text.isascii() else cell_len(printable(text))
+
+
 def width_of(line: Line) -> int:
-    return sum(cell_len(text) for text, _ in line)
+    return sum(cells(text) for text, _ in line)
+
+
+def cut(text: str, width: int) -> str:
+    """As much of its beginning as fits into so many columns; never half of a wide character."""
+    width = max(0, width)
+    if text.isascii():
+        return text[:width]
+    kept = printable(text[:width])
+    while cell_len(kept) > width:
+        kept = kept[:-1]
+    return kept
 
 
 def fit(text: str, width: int) -> str:
-    """Cut to `width`, with a sign that something is missing."""
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+    """Cut to `width` columns, with a sign that something is missing."""
+    if cells(text) <= width:
+        return text
+    return cut(text, width - 1) + "…" if width > 0 else ""
+
+
+def column(text: str, width: int) -> str:
+    """Exactly `width` columns: cut, or filled with blanks."""
+    kept = fit(text, width)
+    return kept + " " * (width - cells(kept))
 
 
 def pad(line: Line, width: int) -> list[Word]:
@@ -131,7 +159,8 @@ def pad(line: Line, width: int) -> list[Word]:
 
 def right(left: Line, end: Line, width: int) -> list[Word]:
     """`left`, and `end` pinned to the right edge; `left` gives way."""
-    room = max(0, width - width_of(end))
+    end = crop(end, width)
+    room = width - width_of(end)
     return [*pad(crop(left, room), room), *end]
 
 
@@ -140,26 +169,38 @@ def crop(line: Line, width: int) -> list[Word]:
     if width_of(line) <= width:
         return list(line)
     kept: list[Word] = []
-    left = width
+    left = width - 1
     for text, name in line:
-        if len(text) >= left:
-            kept.append((text[: max(0, left - 1)] + "…" if left > 0 else "", name))
+        if cells(text) > left:
+            kept.append((cut(text, left) + "…" if width > 0 else "", name))
             break
         kept.append((text, name))
-        left -= len(text)
+        left -= cells(text)
     return kept
 
 
 def wrap(text: str, width: int, look: str = "", indent: str = "") -> list[Line]:
-    """Words over as many lines as they need."""
+    """Words over as many lines as they need, each with the indent. A word that is too long goes on in the next line."""
+    room = width - len(indent)
+    if room < 2:  # less than a wide character
+        return [[(fit(indent + text, width), look)]]
     lines: list[Line] = []
-    rest = indent
+    rest = ""
     for word in text.split():
-        if len(rest) + len(word) + (rest.strip() != "") > width and rest.strip():
-            lines.append([(rest, look)])
-            rest = indent
-        rest += (" " if rest.strip() else "") + word
-        while len(rest) > width > len(indent):
-            lines.append([(rest[:width], look)])
-            rest = indent + rest[width:]
-    return [*lines, [(rest, look)]] if rest.strip() else lines
+        if rest and cells(rest) + 1 + cells(word) > room:
+            lines.append([(indent + rest, look)])
+            rest = ""
+        rest += f" {word}" if rest else word
+        while cells(rest) > room:
+            piece = cut(rest, room)
+            lines.append([(indent + piece, look)])
+            rest = rest[len(piece) :]
+    return [*lines, [(indent + rest, look)]] if rest else lines
+
+
+def no_more_than(lines: Sequence[Line], height: int) -> list[Line]:
+    """So many lines at the most; the last one says how many are missing. For what nobody may think complete."""
+    if len(lines) <= height:
+        return list(lines)
+    kept = max(0, height - 1)
+    return [*lines[:kept], [(f"… {len(lines) - kept} more", "label")]][: max(0, height)]

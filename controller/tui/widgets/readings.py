@@ -57,7 +57,7 @@ class Readings(Panel):
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="readings")
         self._desk = desk
-        self.border_title = "Readings"
+        self.entitle("Readings")
 
     def lines(self, width: int, height: int) -> list[Line]:
         board, info = self._desk.board, self._desk.info

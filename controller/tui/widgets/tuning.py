@@ -28,7 +28,7 @@ class SetPoint(Panel, can_focus=True):
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="setpoint")
         self._desk = desk
-        self.border_title = "Set point"
+        self.entitle("Set point")
 
     def lines(self, width: int, height: int) -> list[Line]:
         desk, info = self._desk, self._desk.info
@@ -40,7 +40,9 @@ class SetPoint(Panel, can_focus=True):
             ("core", base.core_v, staged.core_v, 3, "V", e.core_v_step_v, e.core_v),
         )
         lines: list[Line] = []
-        for index, (name, now, wish, digits, unit, step, span) in enumerate(rows):
+        allowed = [f"{span.low:g} to {span.high:g}, steps of {float(step):g} {unit}" for *_, unit, step, span in rows]
+        indent = " " * max(0, min(10, width - max(map(len, allowed))))
+        for index, (name, now, wish, digits, unit, _step, _span) in enumerate(rows):
             chosen = index == desk.field
             changed = now != wish
             lines.append(
@@ -53,7 +55,7 @@ class SetPoint(Panel, can_focus=True):
                     (f" {unit}", "label"),
                 ]
             )
-            lines.append([(f"          {span.low:g} to {span.high:g}, steps of {float(step):g} {unit}", "label")])
+            lines.append([(indent + allowed[index], "label")])
         lines.append([])
         lines.append(self._what(width))
         return lines[:height]
@@ -65,7 +67,7 @@ class SetPoint(Panel, can_focus=True):
         if board.state is GuardState.SAFE_OFF:
             return [("a ", "key"), ("powers up to this point", "")]
         if board.state is GuardState.LIVE and desk.differs:
-            return [("a ", "key"), ("applies it on trial, u puts it back", "")]
+            return [("a ", "key"), ("applies it on trial, u unstages", "")]
         if board.state is GuardState.LIVE:
             return [("+ - ", "key"), ("stage a change", "label")]
         return [(f"the board is {words.STATES[board.state][0].lower()}", "label")]
@@ -85,7 +87,7 @@ class Rails(Panel):
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="rails")
         self._desk = desk
-        self.border_title = "Guard rails"
+        self.entitle("Guard rails")
 
     def lines(self, width: int, height: int) -> list[Line]:
         desk, board, info = self._desk, self._desk.board, self._desk.info
@@ -141,7 +143,7 @@ class VerdictPanel(Panel):
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="verdict")
         self._desk = desk
-        self.border_title = "Guard"
+        self.entitle("Guard")
 
     def lines(self, width: int, height: int) -> list[Line]:
         desk, board = self._desk, self._desk.board
@@ -181,6 +183,9 @@ class VerdictPanel(Panel):
                 return [[("nothing is staged", "label")]] if not desk.differs else [[(UNKNOWN, "label")]]
 
 
+_KEYS: Final[Line] = (("k", "key"), (" keep  ", ""), ("u", "key"), (" back", ""))
+
+
 class TrialPanel(Panel):
     """The countdown of a change that nobody has kept yet."""
 
@@ -193,29 +198,22 @@ class TrialPanel(Panel):
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="trial")
         self._desk = desk
-        self.border_title = "After apply"
+        self.entitle("After apply")
 
     def lines(self, width: int, height: int) -> list[Line]:
         desk, board = self._desk, self._desk.board
         if board is None or board.pending is None:
             return [[("no change on trial", "label")]]
         left_s = desk.store.trial_left_s(board) or 0.0
-        share = min(1.0, left_s / board.pending.keep_within_s)
-        filled = round(share * (width - 2))
+        whole_s = board.pending.keep_within_s
+        filled = round(min(1.0, left_s / whole_s) * (width - 2)) if left_s < whole_s else width - 2
         lines: list[Line] = [
-            [
-                ("KEEP", "alarm"),
-                (f" within {left_s:.0f} s   ", "value"),
-                ("k", "key"),
-                (" keep  ", ""),
-                ("u", "key"),
-                (" back", ""),
-            ],
+            [("KEEP", "alarm"), (f" within {left_s:.0f} s   ", "value"), *(_KEYS if desk.on_trial else ())],
             [("█" * filled, "warn"), ("░" * max(0, width - 2 - filled), "label")],
             [("else back to ", "label"), (words.point(board.pending.revert_to), "")],
         ]
         if board.pending.refused is not None:
-            lines[2:] = [[("the way back is refused:", "bad")], *wrap(board.pending.refused, width, "bad")]
+            lines[1:] = wrap(f"way back refused: {board.pending.refused}", width, "bad")
         return lines[:height]
 
 
@@ -232,8 +230,8 @@ class History(Panel, can_focus=True):
     """Every point that was asked for, what became of it, and the notes."""
 
     HELP = (
-        "Every point of this board, oldest first, with what became of it: ✓ kept, ↩ taken back, ✗ ended by a stop, ? "
-        "on trial. Up and down scroll, enter stages the marked point, n writes a line of your own."
+        "Every point of this board, oldest first, with what became of it: ✓ kept, ↩ taken back, ✗ ended by a stop or "
+        "left for another, ? on trial. Up and down scroll, enter stages the marked point, n writes a line of your own."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "up", show=False),
@@ -247,7 +245,7 @@ class History(Panel, can_focus=True):
         super().__init__(id="history")
         self._desk = desk
         self._from_end = 0
-        self.border_title = "History of points"
+        self.entitle("History of points")
 
     def lines(self, width: int, height: int) -> list[Line]:
         changes = self._desk.store.changes_of(self._desk.selected)
@@ -279,7 +277,8 @@ class History(Panel, can_focus=True):
 
     def action_stage(self) -> None:
         changes = self._desk.store.changes_of(self._desk.selected)
-        if changes and (point := changes[len(changes) - 1 - self._from_end].point) is not None:
+        at = len(changes) - 1 - self._from_end
+        if at >= 0 and (point := changes[at].point) is not None:
             self._desk.stage(OperatingPoint(frequency_mhz=point.frequency_mhz, core_v=point.core_v))
 
 

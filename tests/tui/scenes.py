@@ -1,0 +1,168 @@
+"""Moments of the recorded run, set up on a screen: for the pictures that are compared and for those of the docs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from controller.model import FaultLatched, GuardState, PointStatus, Quality, Reading
+from drivers.boards.board import Channel
+from drivers.errors import Refused
+from tests.tui.driving import NARROW, USUAL, Seat, StillClock, seat
+from tests.tui.ports import changed, safe_off_done, scripted, with_readings
+from tests.tui.recorded import Run
+
+Scene = Callable[[Run], AbstractAsyncContextManager[Seat]]
+THEMES: Final = ("hashbridge", "ansi-dark")
+MODES: Final = ("board", "tune", "log")
+
+
+def recorded(mode: str, size: tuple[int, int], theme: str) -> Scene:
+    """The recording, paused: the board after a change went back, the tune screen on trial, the log at the latch."""
+
+    @asynccontextmanager
+    async def scene(run: Run) -> AsyncIterator[Seat]:
+        place_s = {"board": run.reverted_s, "tune": run.on_trial_s, "log": run.latched_s}[mode]
+        async with seat(run.open(place_s), mode=mode, size=size, theme=theme) as s:
+            yield s
+
+    return scene
+
+
+def live(mode: str, size: tuple[int, int] = USUAL) -> Scene:
+    """A live rig that hashes at stock."""
+
+    @asynccontextmanager
+    async def scene(run: Run) -> AsyncIterator[Seat]:
+        async with seat(scripted(run, run.reverted_s), mode=mode, size=size) as s:
+            yield s
+
+    return scene
+
+
+@asynccontextmanager
+async def help_over_tune(run: Run) -> AsyncIterator[Seat]:
+    async with seat(scripted(run, run.live_s), mode="tune", size=NARROW) as s:
+        await s.press("question_mark")
+        await s.until(lambda: s.modal == "HelpScreen")
+        yield s
+
+
+@asynccontextmanager
+async def staged_and_granted(run: Run) -> AsyncIterator[Seat]:
+    async with seat(scripted(run, run.live_s), mode="tune") as s:
+        await s.press("plus", "plus", "v", "plus", "plus")
+        await s.until(lambda: "would be granted now" in s.panel("verdict"))
+        yield s
+
+
+@asynccontextmanager
+async def staged_and_refused(run: Run) -> AsyncIterator[Seat]:
+    port = scripted(run, run.live_s)
+    port.answer = lambda _board, _command: Refused("envelope", "core_v 1.4 V is outside 1 to 1.25 V")
+    async with seat(port, mode="tune", size=NARROW) as s:
+        await s.press("v", "e")
+        await s.type("1.4")
+        await s.press("enter")
+        await s.until(lambda: "refused" in s.panel("verdict"))
+        yield s
+
+
+@asynccontextmanager
+async def on_trial(run: Run) -> AsyncIterator[Seat]:
+    async with seat(scripted(run, run.on_trial_s), mode="tune") as s:
+        yield s
+
+
+@asynccontextmanager
+async def cause_chain(run: Run) -> AsyncIterator[Seat]:
+    async with seat(scripted(run, run.latched_s), mode="log") as s:
+        await s.press("up", "up", "up", "c")
+        await s.until(lambda: "cause chain" in s.app.screen.query_one("#log").name_shown)  # type: ignore[attr-defined]
+        yield s
+
+
+@asynccontextmanager
+async def stopped(run: Run) -> AsyncIterator[Seat]:
+    """Everything confirmed."""
+    hashing_s = run.position(FaultLatched) - 4.0
+    cold = with_readings(run.snapshots(run.latched_s)[-1].boards[0], fan_rpm=5217.0)  # here the fan is not the fault
+    port = scripted(run, hashing_s)
+    async with seat(port) as s:
+        await s.press("ctrl+x")
+        for snapshot in run.snapshots(run.latched_s)[len(run.snapshots(hashing_s)) + 20 :]:
+            port.show(changed(snapshot, state=GuardState.SAFE_OFF, latched=None, channels=cold))
+        port.tell(safe_off_done(run, "gamma", at=port.newest))
+        await s.until(lambda: "SAFE, confirmed" in s.panel("stop") and "SAFE OFF" in s.panel("heading"))
+        yield s
+
+
+@asynccontextmanager
+async def stopped_in_part(run: Run) -> AsyncIterator[Seat]:
+    """Of two boards one has confirmed everything, the other all but its rail."""
+    port = scripted(run, run.live_s, names=("left", "right"))
+    async with seat(port) as s:
+        await s.press("ctrl+x")
+        now = port.newest
+        port.tell(safe_off_done(run, "left", at=now), safe_off_done(run, "right", confirmed=False, at=now))
+        await s.until(lambda: "CONFIRMED" in s.panel("stop") and "SAFE, confirmed" in s.panel("stop"))
+        yield s
+
+
+@asynccontextmanager
+async def latched(run: Run) -> AsyncIterator[Seat]:
+    async with seat(scripted(run, run.latched_s)) as s:
+        yield s
+
+
+@asynccontextmanager
+async def played(run: Run) -> AsyncIterator[Seat]:
+    """The recording at its fault."""
+    async with seat(run.open(run.latched_s)) as s:
+        yield s
+
+
+@asynccontextmanager
+async def lost(run: Run) -> AsyncIterator[Seat]:
+    """The rig hung up 42 s ago."""
+    port, clock = scripted(run, run.reverted_s), StillClock()
+    async with seat(port, clock=clock) as s:
+        port.hang_up()
+        await s.until(lambda: not s.app.desk.store.line.up)
+        clock.now_s += 42.0
+        yield s
+
+
+@asynccontextmanager
+async def unknown(run: Run) -> AsyncIterator[Seat]:
+    """A regulator that does not answer, and one doubtful sample of the die."""
+    port = scripted(run, run.live_s)
+    board = port.newest.boards[0]
+    silent = Reading(value=None, at_s=board.at_s, quality=Quality.INVALID, evidence="no answer from 0x24")
+    doubtful = board.channels[Channel.CHIP_C].model_copy(
+        update={"value": 58.5, "quality": Quality.SUSPECT, "evidence": "23.1 K in 0.2 s"}
+    )
+    silenced = (Channel.CORE_V, Channel.CORE_A, Channel.CORE_W, Channel.POWER_W, Channel.VR_C, Channel.INPUT_V)
+    channels = {**board.channels, **dict.fromkeys(silenced, silent), Channel.CHIP_C: doubtful}
+    point = PointStatus(requested=board.point.requested, granted=board.point.granted)
+    port.show(changed(port.newest, channels=channels, point=point))
+    async with seat(port) as s:
+        await s.until(lambda: s.app.desk.board is not None and s.app.desk.board.point == point)
+        yield s
+
+
+SNAPSHOTS: Final[dict[str, Scene]] = {
+    **{
+        f"{mode}-{width}x{height}-{theme}": recorded(mode, (width, height), theme)
+        for mode in MODES
+        for width, height in (NARROW, USUAL)
+        for theme in THEMES
+    },
+    "help-80x24": help_over_tune,
+    "refused-80x24": staged_and_refused,
+    "stop-120x40": stopped_in_part,
+    "latched-120x40": latched,
+    "lost-120x40": lost,
+    "unknown-120x40": unknown,
+}
