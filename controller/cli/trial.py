@@ -60,9 +60,13 @@ def parse_keep_within(text: str | None) -> float | None:
     """Seconds of a trial, None for none."""
     if text is None:
         return None
-    seconds = parse_seconds(text, "--keep-within")
+    allowed = f"{KEEP_WITHIN_MIN_S:g} s to {KEEP_WITHIN_MAX_S:g} s"
+    try:
+        seconds = parse_seconds(text, "--keep-within")
+    except UsageError:
+        raise UsageError("--keep-within", text, allowed) from None
     if not KEEP_WITHIN_MIN_S <= seconds <= KEEP_WITHIN_MAX_S:
-        raise UsageError("--keep-within", text, f"{KEEP_WITHIN_MIN_S:g} to {KEEP_WITHIN_MAX_S:g} s")
+        raise UsageError("--keep-within", text, allowed)
     return seconds
 
 

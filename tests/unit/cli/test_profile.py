@@ -89,7 +89,7 @@ def test_an_edited_profile_that_cannot_be_loaded_says_so_in_the_list(capsys: pyt
         (("save", "x", "--frequency", "700", "--voltage", "1100", "--board", KIND), "400 to 625 MHz"),
         (("save", "x/y", "--frequency", "450", "--voltage", "1100", "--board", KIND), "1 to 40 letters"),
         (("save", "x", "--frequency", "450", "--voltage", "1100", "--board", KIND, "--note", "n" * 501), "500"),
-        (("load", "x", "--keep-within", "0.1"), "1 to 3600 s"),
+        (("load", "x", "--keep-within", "0.1"), "1 s to 3600 s"),
         (("delete", "x", "--board", KIND), "no profile is saved"),
     ],
 )
