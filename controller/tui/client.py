@@ -134,6 +134,8 @@ class RigClient(App[None]):
         changes, painted_s = self._painted
         if changes == self.desk.store.changes and now_s - painted_s < AT_LEAST_EVERY_S:
             return
+        if not self.screen_stack:  # the program is ending
+            return
         self._painted = (self.desk.store.changes, now_s)
         self.freshen()
         self._check_staged(now_s)

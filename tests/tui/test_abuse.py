@@ -26,9 +26,9 @@ from tests.tui.test_strange import NASTY, strange_snapshot, unpaintable
 
 pytestmark = pytest.mark.real_time
 
-EXAMPLES = 4
+EXAMPLES = 6
 """The first is the simplest there is, and does not count."""
-ACTIONS = 340
+ACTIONS = 200
 KEYS = [
     *string.ascii_lowercase.replace("q", ""),
     *"12345CDP",
@@ -122,11 +122,11 @@ def test_a_thousand_random_keys_sizes_states_and_events_break_nothing(
     abuse()
 
 
-@pytest.mark.parametrize("after", ["enter", "escape", "ctrl+x"])
+@pytest.mark.parametrize("after", ["enter", "ctrl+x"])
 async def test_a_question_is_answered_once_however_fast_the_keys_come(run: Run, tmp_path: Path, after: str) -> None:
     port = scripted(run, run.live_s)
     async with seat(port, profiles=Profiles(tmp_path), owner=True) as s:
-        for opening in ("n", "e", "P", "ctrl+p"):
+        for opening in ("n", "P", "ctrl+p"):
             for ending in ("enter", "escape"):
                 await s.press(opening)
                 await s.until(lambda: s.modal, opening)

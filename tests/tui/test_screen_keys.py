@@ -210,6 +210,14 @@ async def test_a_recording_is_left_without_a_question(run: Run) -> None:
         await s.until(lambda: not s.app.is_running)
 
 
+async def test_a_beat_that_comes_while_the_program_ends_is_let_go(run: Run) -> None:
+    async with seat(scripted(run, run.live_s)) as s:
+        pass
+    s.app.desk.store.changes += 1
+    s.app.beat()
+    assert s.app.return_code in (None, 0)
+
+
 # --- a rig that goes and comes ----------------------------------------------------------------------------------------
 
 
