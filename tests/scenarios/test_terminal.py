@@ -142,7 +142,7 @@ WRONG = {
     "a file that is no journal": (("--open", "empty.txt"), 5, ("empty.txt", "not a journal of schema")),
     "a file that is not there": (("--open", "nowhere.jsonl"), 2, ("--open", "nowhere.jsonl", "a file")),
     "a rig of nobody": (("--rig", "1"), 3, ("rig 1", "running: none")),
-    "no time to keep a change": (("--emulate", BOARD, "--keep-within", "0"), 2, ("--keep-within", "0", "1 s to 3600 s")),
+    "no time to keep": (("--emulate", BOARD, "--keep-within", "0"), 2, ("--keep-within", "0", "1 s to 3600 s")),
     "ages to keep it": (("--emulate", BOARD, "--keep-within", "2h"), 2, ("--keep-within", "2h", "1 s to 3600 s")),
     "a journal that exists": (("--emulate", BOARD, "--journal", "empty.txt"), 2, ("--journal", "empty.txt")),
     "a theme of nobody": (("--emulate", BOARD, "--theme", "mauve"), 2, ("--theme", "mauve", "ansi-dark")),

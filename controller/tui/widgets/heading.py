@@ -10,6 +10,8 @@ from controller.tui.widgets.panel import Line, Panel, Word, crop, fit, right
 
 NAME_COLUMNS = 32
 """A longer name would push the state of the board off the screen."""
+_WHOLE_FROM = 60
+"""Narrower, name and state come before clock and dilution."""
 SILENT_S = 1.0
 """Without a snapshot for so long (five a second are usual), the screen says so."""
 
@@ -55,6 +57,8 @@ class Heading(Panel):
                     text = f"EMULATED  seed {board.seed}  one hash = {words.dilution(board.dilution)}"
                 end.append((f" {text} ", "mark"))
             end.append((f" {words.clock(board.at_utc)} UTC ", "label"))
+        if width < _WHOLE_FROM:
+            end = [(" EMU ", "mark")] if board is not None and board.emulated else []
         return right(left, end, width)
 
     def _alarm(self, width: int) -> Line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.tui.desk import Desk
-from controller.tui.widgets.panel import Line, Panel, Word, right
+from controller.tui.widgets.panel import Line, Panel, Word, right, width_of
 
 _STOP: Final = (("^X", "key"), (" STOP ", "alarm"))
 _ALWAYS: Final = ("help", "leave")
@@ -40,4 +40,6 @@ class KeyBar(Panel):
                     (f" {binding.description}  ", "" if active.enabled else "off"),
                 ]
             )
+        if width < width_of(always) + width_of(_STOP):
+            always = []  # whatever has to go, STOP stays
         return [right(keys, [*always, *_STOP], width)]
