@@ -41,7 +41,7 @@ demo: .venv/run.stamp ## the screens on an emulated Bitaxe Gamma; without a term
 # Virtual time keeps two cores busy; the real clock mostly waits; the death trials measure, and want the machine alone.
 define TESTS
 	@$(PY) -m pytest -q -n 2 -m "not real_time and not soak and not hil" $(PYTEST_OPTIONS)
-	@$(PY) -m pytest -q -n 2 -m "real_time and not alone and not soak and not hil" $(PYTEST_OPTIONS)
+	@$(PY) -m pytest -q -n 4 -m "real_time and not alone and not soak and not hil" $(PYTEST_OPTIONS)
 	@$(PY) -m pytest -q -m "alone and not soak and not hil" $(PYTEST_OPTIONS)
 endef
 
