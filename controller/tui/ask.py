@@ -17,7 +17,6 @@ from textual.widgets.option_list import Option
 from controller.text import printable
 from controller.tui.palette import Choices
 from controller.tui.widgets.entry import Entry
-from controller.tui.widgets.panel import Panel
 
 R = TypeVar("R")
 
@@ -120,8 +119,3 @@ class HelpScreen(Question[None]):
             box.border_subtitle = "esc closes this"
             yield Static(self._text, classes="words", markup=False)
             yield Static(table, classes="table", markup=False)
-
-
-def help_of(panel: Panel | None) -> str:
-    """What a panel says of itself."""
-    return getattr(panel, "HELP", "")

@@ -411,8 +411,8 @@ def summary(kind: str, since: str, times: list[float]) -> str:
 
 
 def stripped(moves: list[str]) -> list[str]:
-    """The moves of a safe-off without the fan, which is full or on its way there before."""
-    return [move for move in moves if move != "fan duty"]
+    """The moves of a safe-off without the fan, which is full or on its way there before, and without what we did."""
+    return [move for move in moves if move not in ("fan duty", "fault")]
 
 
 # --- what is promised ------------------------------------------------------------------------------------------------

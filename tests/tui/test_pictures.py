@@ -38,6 +38,18 @@ async def test_a_picture_is_the_same_twice_and_fetches_nothing(run: Run) -> None
     assert links == []
 
 
+@pytest.mark.real_time
+async def test_a_theme_that_is_chosen_while_the_program_runs_looks_as_if_it_had_begun_with_it(run: Run) -> None:
+    name = "tune-120x40-{}"
+    async with SNAPSHOTS[name.format("hashbridge")](run) as s:
+        s.app.theme = "ansi-dark"
+        await s.settle()
+        changed = svg_of(s.app, "theme")
+    async with SNAPSHOTS[name.format("ansi-dark")](run) as s:
+        await s.settle()
+        assert svg_of(s.app, "theme") == changed
+
+
 def test_a_picture_that_differs_is_written_beside_and_the_message_says_how_to_accept_it(tmp_path: Path) -> None:
     baseline, beside = tmp_path / "known" / "a.svg", tmp_path / "new"
     compare("one", baseline, beside, accept=True)

@@ -9,7 +9,7 @@ from textual.events import ScreenResume
 from textual.screen import Screen
 
 from controller.tui.desk import Desk
-from controller.tui.widgets.panel import Panel
+from controller.tui.widgets.panel import LOOKS, Panel
 from controller.tui.widgets.stop import StopPanel
 
 
@@ -20,6 +20,7 @@ class RigScreen(Screen[None]):
         Binding("tab", "app.focus_next", "next panel", show=False, id="panel.next"),
         Binding("shift+tab", "app.focus_previous", "panel before", show=False, id="panel.before"),
     ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"look--{name}" for name in LOOKS}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012
 

@@ -45,7 +45,6 @@ class Panel(Widget):
 
     FRAMED: ClassVar = True
     """With a border and a title in it."""
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"look--{name}" for name in LOOKS}
     DEFAULT_CSS = """
     Panel { height: 1fr; }
     """
@@ -109,12 +108,21 @@ class Panel(Widget):
         )
 
     def look(self, name: str) -> Style:
-        """The style of a look in the present theme."""
+        """The style of a look in the present theme, on the ground of this panel."""
         style = self._looks.get(name)
         if style is None:
-            style = self.rich_style if not name else self.get_component_rich_style(f"look--{name}")
-            self._looks[name] = style
+            style = self._looks[name] = self._styled(name) if name else self.rich_style
         return style
+
+    def _styled(self, name: str) -> Style:
+        """The screen has the looks, once: a dozen of them for each panel took a third of the program's start."""
+        styles = self.screen.get_component_styles(f"look--{name}")
+        _, ground = self.background_colors
+        if styles.has_rule("background"):
+            ground += styles.background
+        colour = styles.color if styles.has_rule("color") else self.styles.color
+        colours = Style.from_color((ground + colour).rich_color, ground.rich_color if ground.a else None)
+        return self.rich_style + styles.text_style + colours
 
 
 @lru_cache(maxsize=8192)
