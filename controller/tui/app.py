@@ -120,9 +120,8 @@ class HashbridgeApp(RigClient):
             case "apply":
                 if recorded:
                     return False
-                if desk.store.stop is not None:  # first look at what the stop has done, and close it
-                    return None
-                return True if desk.can(GuardState.SAFE_OFF) or (desk.can(GuardState.LIVE) and desk.differs) else None
+                # A key that can energise a board works where the point and the guard's answer are in sight.
+                return True if self.current_mode == "tune" and self._can_apply() else None
             case "edit" | "profiles":
                 return False if recorded else (True if desk.info is not None else None)
             case "work":
@@ -143,6 +142,12 @@ class HashbridgeApp(RigClient):
                 return desk.store.stop is not None
             case _:
                 return True
+
+    def _can_apply(self) -> bool:
+        desk = self.desk
+        if desk.store.stop is not None:  # first look at what the stop has done, and close it
+            return False
+        return desk.can(GuardState.SAFE_OFF) or (desk.can(GuardState.LIVE) and desk.differs)
 
     def possible_commands(self) -> Iterable[SystemCommand]:
         """For the palette."""
@@ -165,7 +170,7 @@ class HashbridgeApp(RigClient):
         for title, text, action in rows:
             if action == "apply" and (title == "Power up") == live:
                 continue
-            if self.check_action(action, ()):
+            if self._can_apply() if action == "apply" else self.check_action(action, ()):
                 yield SystemCommand(title, text, getattr(self, f"action_{action}"))
         yield SystemCommand("Emergency stop", "reset asserted, rail off, fan full: every board, now", self.action_stop)
         for name, title in (("board", "Board"), ("tune", "Tune"), ("log", "Log")):

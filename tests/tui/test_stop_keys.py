@@ -224,7 +224,7 @@ async def test_start_powers_up_at_stock_and_hashes_and_says_what_went_wrong(run:
 
 async def test_nothing_is_powered_up_while_the_stop_panel_is_open(run: Run) -> None:
     port = scripted(run, run.off_s)
-    async with seat(port) as s:
+    async with seat(port, mode="tune") as s:
         await s.press("ctrl+x")
         await s.until(lambda: port.asked)
         await s.press("a")

@@ -415,3 +415,15 @@ async def test_the_staged_point_starts_from_the_last_kept_one_on_a_board_that_is
     port = scripted(run, run.off_s)
     async with seat(port, mode="tune") as s:
         assert s.app.desk.base == STOCK
+
+
+@pytest.mark.parametrize("mode", ["board", "log"])
+async def test_a_board_is_powered_up_by_a_key_only_where_the_point_is_in_sight(run: Run, mode: str) -> None:
+    port = scripted(run, run.off_s)
+    async with seat(port, mode=mode) as s:
+        await s.press("a")
+        await s.settle()
+        assert port.asked == []
+        await s.press("2", "a")
+        await s.until(lambda: port.asked)
+        assert isinstance(port.asked[0][1], PowerUp)
