@@ -60,7 +60,7 @@ bench: .venv/dev.stamp ## measures, about 8 minutes; JSON on stdout and in bench
 safety-report: .venv/dev.stamp ## how soon the board is safe after each fault, in virtual time; Markdown
 	@$(PY) -m tests.safety_report
 
-mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; about 15 minutes
+mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; long
 	@$(PY) -m tests.mutation
 
 udev: .venv/run.stamp ## writes udev/ anew from the table of boards

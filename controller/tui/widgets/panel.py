@@ -59,8 +59,8 @@ class Panel(Widget):
         self.set_class(self.FRAMED, "framed")
 
     def lines(self, width: int, height: int) -> list[Line]:
-        """What to show in so many columns and rows; more rows are cut off, longer lines too."""
-        raise NotImplementedError
+        """What to show in so many columns and rows; more rows are cut off, longer lines too. Nothing, if not said."""
+        return []
 
     def entitle(self, text: str) -> None:
         """Name it in its border: as plain text, whatever it contains, and without a repaint when nothing changes."""
