@@ -311,3 +311,15 @@ def test_watching_alone_does_not_latch() -> None:
     assert scene.look() is not None
     assert scene.guard.state is GuardState.LIVE
     assert scene.guard.fault is None
+
+
+@pytest.mark.parametrize(("watts", "after_s"), [(41.0, 0.2), (29.6, 2.0)])
+def test_measured_input_power_trips_as_reported_power_does(watts: float, after_s: float) -> None:
+    scene = Scene().live()
+    held_s, fault = -0.2, None
+    while fault is None and held_s < 5.0:
+        fault = scene.look(input_w=watts)
+        held_s += 0.2
+    assert fault is not None
+    assert (fault.cause, fault.sensor) == (Cause.POWER, "input_w")
+    assert held_s == pytest.approx(after_s, abs=0.01)
