@@ -122,10 +122,8 @@ async def serve(
         served = server.served(sidecar)
         _write_atomically(sidecar, json.dumps(served.as_dict(), indent=2) + "\n")
         for number in (signal.SIGTERM, signal.SIGINT):
-            # Not the main thread, or a loop without signals (Windows): whoever runs us sets `stop`.
-            with suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.add_signal_handler(number, done.set)
-                caught.append(number)
+            loop.add_signal_handler(number, done.set)
+            caught.append(number)
         if script is not None:
             server.player = script.play(bench.faults)
         if on_ready is not None:

@@ -31,6 +31,8 @@ from typing import Any, Final, Self
 
 import pyte
 
+from tests.waiting import until
+
 KEYS: Final[Mapping[str, bytes]] = {
     "enter": b"\r",
     "escape": b"\x1b",
@@ -50,9 +52,9 @@ KEYS: Final[Mapping[str, bytes]] = {
 }
 """Keys by name; every other key is the character that it types."""
 PATIENCE_S: Final = 30.0
-LOOK_S: Final = 0.02
 ALONE_S: Final = 0.2
-"""An escape followed at once by another key would be a key with Alt."""
+"""An escape followed by another key within the framework's 0.1 s would be a key with Alt; nothing tells from outside
+when it took the escape for one."""
 
 _ALTERNATE: Final = 1049
 _CURSOR: Final = 25
@@ -128,14 +130,10 @@ class AnyTerminal(ABC):
     def wait_until(
         self, true: Callable[[], bool], within_s: float = PATIENCE_S, what: str = "what was promised"
     ) -> None:
-        """Looks again and again: another process paints, and has nothing of ours to call."""
-        give_up_s = time.monotonic() + within_s
-        while not true():
-            if time.monotonic() > give_up_s:
-                code = self.ended()
-                state = "the command runs" if code is None else f"the command has ended with {code}"
-                raise NotShown(f"not within {within_s:g} s: {what}; {state}; the screen:\n{self.text}")
-            time.sleep(LOOK_S)
+        if not until(true, within_s):
+            code = self.ended()
+            state = "the command runs" if code is None else f"the command has ended with {code}"
+            raise NotShown(f"not within {within_s:g} s: {what}; {state}; the screen:\n{self.text}")
 
     def wait_gone(self, what: str, within_s: float = PATIENCE_S) -> None:
         self.wait_until(lambda: not self.shows(what), within_s, f"the end of {what!r}")
@@ -200,7 +198,7 @@ class Terminal(AnyTerminal):
             if key == "escape":
                 os.write(self._master, burst)
                 burst = b""
-                time.sleep(ALONE_S)
+                time.sleep(ALONE_S)  # what follows at once would be Alt and a key
         if burst:
             os.write(self._master, burst)
 
@@ -240,9 +238,7 @@ class Terminal(AnyTerminal):
     def wait(self, within_s: float = PATIENCE_S) -> int:
         """As of any terminal; what the command wrote last has been read then."""
         code = super().wait(within_s)
-        while self._master >= 0 and self._reading.is_set() and select.select([self._master], [], [], 0)[0]:
-            time.sleep(LOOK_S)  # the reader's turn
-        with self._turn:
+        while self._reading.is_set() and self._take():
             pass
         return code
 
@@ -259,12 +255,18 @@ class Terminal(AnyTerminal):
 
     def _read_on(self) -> None:
         while not self._closing.is_set():
-            if not self._reading.wait(0.1) or not select.select([self._master], [], [], 0.1)[0]:
-                continue
-            with self._turn:
-                if self._reading.is_set() and not self._closing.is_set():
-                    data = os.read(self._master, 65536)
-                    self.chunks.append((time.monotonic_ns(), data))
+            if self._reading.wait(0.1) and select.select([self._master], [], [], 0.1)[0]:
+                self._take()
+
+    def _take(self) -> bool:
+        """Read once, if that is wanted and there is something."""
+        with self._turn:
+            wanted = self._reading.is_set() and not self._closing.is_set()
+            if not wanted or not select.select([self._master], [], [], 0)[0]:
+                return False
+            data = os.read(self._master, 65536)
+            self.chunks.append((time.monotonic_ns(), data))
+            return True
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 
@@ -389,7 +391,7 @@ class TmuxTerminal(AnyTerminal):
             name = f"C-{key[5:]}" if key.startswith("ctrl+") else name
             self._tmux("send-keys", *(() if name != key else ("-l",)), name)
             if key == "escape":
-                time.sleep(ALONE_S)
+                time.sleep(ALONE_S)  # what follows at once would be Alt and a key
 
     def resize(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows

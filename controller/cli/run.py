@@ -9,9 +9,9 @@ import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from controller.attach import Target, Where, attach, host_config, known_board, sentinel_report
 from controller.cli.attach import KEYS, add_target_options, where_of
@@ -20,6 +20,7 @@ from controller.cli.live import event_line, snapshot_line
 from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
 from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
 from controller.cli.session import Plan, Session
+from controller.cli.signals import on_signals
 from controller.cli.talk import Talk
 from controller.files import new_file, readable_file
 from controller.model import Cause, StartWork
@@ -108,7 +109,8 @@ def _parsed(text: str | None, parse: Callable[[str], _T]) -> _T | None:
 
 async def _run(arguments: Namespace, wish: Wish) -> int:
     talk = Talk(arguments.quiet)
-    with _Interrupts() as interrupts:
+    interrupts = _Interrupts()
+    with on_signals(_Interrupts.SIGNALS, interrupts.heard):
         async with AsyncExitStack() as stack:
             target = await attach(wish.where, wish.work.work, stack, keys=KEYS)
             _announce(talk, target)
@@ -210,26 +212,13 @@ class _Interrupts:
     The rig lives in a session of its own, where no signal of our terminal reaches it. When we are gone, it makes safe.
     """
 
-    _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+    SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.seen = False
         self._tell: Callable[[], None] | None = None
 
-    def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError):  # Windows: there Ctrl+C cancels the run, and the rig makes safe
-            for name in self._SIGNALS:
-                loop.add_signal_handler(getattr(signal, name), self._heard)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError):  # none was installed there
-            for name in self._SIGNALS:
-                loop.remove_signal_handler(getattr(signal, name))
-
-    def _heard(self) -> None:
+    def heard(self) -> None:
         if self.seen:
             os._exit(Exit.INTERRUPTED)
         self.seen = True

@@ -9,7 +9,7 @@ import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from controller.attach import Target, attach, choose_rig, host_config, known_board, sentinel_report
 from controller.cli.attach import KEYS, add_target_options, where_of
 from controller.cli.exits import Exit, exit_for, explain
+from controller.cli.signals import on_signals
 from controller.cli.talk import Talk
 from controller.cli.trial import parse_keep_within
 from controller.files import new_file, readable_file
@@ -166,7 +167,8 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
             keep_within_s=wish.keep_within_s,
             theme=wish.theme,
         )
-        with _log_to_file(), _ended_by_signals(app):
+        # SIGTERM and SIGHUP leave in order: the terminal as it was, the boards safe.
+        with _log_to_file(), on_signals((signal.SIGTERM, signal.SIGHUP), app.exit):
             await app.run_async()
         if app.error is not None:
             talk.warn(explain(app.error))
@@ -218,19 +220,3 @@ def _log_to_file() -> Iterator[None]:
     finally:
         root.handlers[:] = before
         handler.close()
-
-
-@contextmanager
-def _ended_by_signals(app: HashbridgeApp) -> Iterator[None]:
-    """SIGTERM and SIGHUP leave in order: the terminal as it was, the boards safe."""
-    loop = asyncio.get_running_loop()
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    with suppress(NotImplementedError):  # Windows: there the process just ends, and the rig makes safe
-        for name in names:
-            loop.add_signal_handler(getattr(signal, name), app.exit)
-    try:
-        yield
-    finally:
-        with suppress(NotImplementedError):  # none was installed there
-            for name in names:
-                loop.remove_signal_handler(getattr(signal, name))

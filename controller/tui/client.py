@@ -8,7 +8,6 @@ makes its boards safe.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, Protocol, runtime_checkable
 
@@ -31,11 +30,11 @@ from controller.model import (
 from controller.profiles import Profiles
 from controller.text import printable
 from controller.tui.desk import KEEP_WITHIN_S, Answer, Desk, Verdict
+from controller.tui.driver import patient
 from controller.tui.screens.base import RigScreen
 from controller.tui.store import RigStore
 from drivers.errors import HashbridgeError, UsageError
 
-WINDOWS: Final = sys.platform == "win32"
 BEAT_S: Final = 0.1
 AT_LEAST_EVERY_S: Final = 0.5
 """Ages and countdowns go on when nothing is heard."""
@@ -109,12 +108,7 @@ class RigClient(App[None]):
         self._generation = 0
 
     def get_driver_class(self) -> type[Driver]:
-        usual = super().get_driver_class()
-        if WINDOWS:
-            return usual
-        from controller.tui.driver import patient  # needs termios
-
-        return patient(usual)
+        return patient(super().get_driver_class())
 
     def _now(self) -> float:
         playback = self.desk.playback if hasattr(self, "desk") else None
