@@ -508,7 +508,9 @@ class Sentinel:
                 if monotonic_s() > give_up_s:
                     publish(self.job, self.report(False, [], f"no port for {self.job.orphan_s:.0f} s: {why}"))
                     return False
-            time.sleep(REOPEN_S)  # the rig is fenced off and there is no port: nothing is left to listen to
+            # The rig is fenced off and there is no port, so there is nothing to select on; a device node that comes
+            # back wakes nobody who has only the standard library. Trying again is all that is left.
+            time.sleep(REOPEN_S)
 
     def run(self) -> int:
         try:

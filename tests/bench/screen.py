@@ -76,7 +76,7 @@ def _first_paint(arguments: Sequence[str], shown: str) -> dict[str, float]:
         with Stage() as stage:
             terminal = stage.tui(*arguments)
             until(lambda seen=terminal: shown.encode() in seen.raw, _PATIENCE_S)  # type: ignore[misc]
-            time.sleep(_SETTLE_S)
+            time.sleep(_SETTLE_S)  # nobody looks meanwhile: see _SETTLE_S
             seen_ns = terminal.when(0, lambda lines: shown in lines[0] and _LAST_LINE["1"] in lines[-1])
             if seen_ns is not None:
                 taken_ms.append((seen_ns - terminal.began_ns) / 1e6)
@@ -104,7 +104,7 @@ def _live(stage: Stage) -> dict[str, Any]:
 def _share(terminal: Terminal) -> dict[str, float]:
     """Of one core, while nobody presses anything; and what the screen writes meanwhile."""
     before_s, bytes_before = _cpu_s(terminal.pid), len(terminal.raw)
-    time.sleep(_IDLE_S)
+    time.sleep(_IDLE_S)  # the stretch that is measured; nothing of ours may run in it
     share = (_cpu_s(terminal.pid) - before_s) / _IDLE_S
     written = (len(terminal.raw) - bytes_before) / _IDLE_S
     return {"cpu_percent": round(100.0 * share, 1), "bytes_per_s": round(written)}
@@ -131,7 +131,7 @@ def _keys(
         terminal.lines()
         first, pressed_ns = len(terminal.chunks), time.monotonic_ns()
         terminal.press(key)
-        time.sleep(_SETTLE_S)
+        time.sleep(_SETTLE_S)  # nobody looks meanwhile: see _SETTLE_S
         seen_ns = terminal.when(first, done)
         if seen_ns is not None:
             taken_ms.append((seen_ns - pressed_ns) / 1e6)

@@ -109,7 +109,7 @@ def misfortunes(stage: Stage) -> Outcome:
         phases.append(Phase(name, from_s, time.monotonic()))
 
     def calm(name: str) -> None:
-        during(name, lambda: time.sleep(QUIET_S))
+        during(name, lambda: time.sleep(QUIET_S))  # the stretch whose sweeps are measured
 
     calm("before")
     full = False
@@ -122,7 +122,7 @@ def misfortunes(stage: Stage) -> Outcome:
         while time.monotonic() < until_s:
             terminal.press("123"[key % 3])
             key += 1
-            time.sleep(0.05)
+            time.sleep(0.05)  # a key of its own paint; a terminal that is not read shows nothing to wait for
         full = terminal.is_full()
 
     during("unread", unread)
@@ -134,7 +134,7 @@ def misfortunes(stage: Stage) -> Outcome:
     def frozen() -> None:
         nonlocal stopped
         strike(terminal.pid, signal.SIGSTOP)
-        time.sleep(FROZEN_S)
+        time.sleep(FROZEN_S)  # the misfortune itself
         stopped = state_of(terminal.pid) == "T"
 
     during("frozen", frozen)

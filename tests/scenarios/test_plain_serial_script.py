@@ -32,9 +32,9 @@ def ask(request, reply_bytes):
 print("release", ask("07 00 01 00 06 00 01", 4))
 print("volts", ask("0A 00 02 00 05 20 24 21 4D 02", 4))
 print("on", ask("09 00 03 00 05 20 24 01 80", 4))
-time.sleep(0.05)  # the rail rises
+time.sleep(0.05)  # the rail rises: as on a board, a plain script can only give it its time
 print("reset", ask("07 00 04 00 06 00 00", 4), "/", ask("07 00 05 00 06 00 01", 4))
-time.sleep(0.1)  # the chip comes out of reset
+time.sleep(0.1)  # the chip comes out of reset, and says nothing by itself
 data.write(bytes.fromhex("55 AA 52 05 00 00 0A"))
 print("chip", data.read(9).hex(" "))
 vout = bytes.fromhex(ask("09 00 06 00 05 40 24 8B 02", 5))
@@ -148,7 +148,7 @@ def test_an_emulator_whose_owner_died_stays_while_a_program_has_its_ports_open(t
     assert process.stdout.readline() == "ready\n"
     held = os.open(tmp_path / "bitaxe-gamma-control", os.O_RDWR | os.O_NOCTTY)
     os.close(writing)
-    time.sleep(1.5)  # more than twice the quiet after which it would leave
+    time.sleep(1.5)  # more than twice the quiet after which it would leave; that it stays can only be waited for
     assert process.poll() is None, "left although a program held a port"
     os.close(held)
     assert process.wait(timeout=10) == 0

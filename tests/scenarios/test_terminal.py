@@ -357,7 +357,7 @@ def fill(terminal: Terminal) -> None:
     assert until(full_after_a_key, 30.0), "it never filled"
     for _ in range(FRAMEWORKS_QUEUE + 10):  # each a whole screen: the framework queues so many before it waits
         terminal.press(next(keys))
-        time.sleep(0.05)
+        time.sleep(0.05)  # a key of its own paint; a terminal that is not read shows nothing to wait for
 
 
 def test_the_emergency_stop_works_on_a_terminal_that_takes_no_output(stage: Stage) -> None:
@@ -464,7 +464,7 @@ def test_a_screen_on_which_nothing_changes_writes_nothing(stage: Stage, journal:
     for key, title in (("1", "Readings"), ("2", "Guard rails"), ("3", "following")):
         terminal.press(key)
         terminal.wait_for(title)
-        time.sleep(1.0)  # what the key has begun is painted by then
+        time.sleep(1.0)  # the title is painted, the rest may not be: to wait for quiet would be the test itself
         written = len(terminal.raw)
-        time.sleep(1.5)  # three repaints, for ages that would go on
+        time.sleep(1.5)  # three repaints, for ages that would go on; that nothing comes can only be waited for
         assert len(terminal.raw) == written, f"screen {key}"
