@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from controller.bell import Bell, each
 from controller.clock import Clock
 from controller.flight import FlightRecorder, Sync, sync_in_thread
 from controller.journal import Journal, event_line, snapshot_line
@@ -43,7 +44,7 @@ class Feed:
         self._snapshot: Snapshot | None = None
         self._snapshots = 0
         self._subscribers = 0
-        self._news: asyncio.Future[None] | None = None
+        self._news = Bell()
         self._closed = False
 
     @property
@@ -63,7 +64,7 @@ class Feed:
                 self._flight.begin(event)
             elif isinstance(event, SafeOffDone):
                 self._flight.save(board)
-        self._wake()
+        self._news.ring()
         return event
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -72,7 +73,7 @@ class Feed:
         if self._journal is not None or self._flight is not None:
             board = snapshot.boards[0].board if snapshot.boards else ""
             self._keep(snapshot.at_s, snapshot_line(snapshot), board, flush=False)
-        self._wake()
+        self._news.ring()
 
     def _keep(self, at_s: float, line: str, board: str, *, flush: bool) -> None:
         """One line for both: it costs more to make than to write."""
@@ -99,17 +100,9 @@ class Feed:
             self._journal = None
             self.add(Note, board, level="error", text=f"the journal {journal.path} ends here: {journal.broken}")
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """From the first event on. Ends when the rig has closed and everything was told."""
-        index = 0
-        while True:
-            while index < len(self._events):
-                event = self._events[index]
-                index += 1
-                yield event
-            if self._closed:
-                return
-            await self._wait()
+        return each(self._events, self._news, lambda: self._closed)
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """The newest, then each newer one that the subscriber has time for."""
@@ -123,7 +116,7 @@ class Feed:
                 elif self._closed:
                     return
                 else:
-                    await self._wait()
+                    await self._news.wait()
         finally:
             self._subscribers -= 1
 
@@ -134,14 +127,4 @@ class Feed:
             self._flight.close()
         if self._journal is not None:
             self._journal.close()
-        self._wake()
-
-    async def _wait(self) -> None:
-        if self._news is None:
-            self._news = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._news)
-
-    def _wake(self) -> None:
-        news, self._news = self._news, None
-        if news is not None and not news.done():
-            news.set_result(None)
+        self._news.ring()

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from controller import paths, wire
+from controller.bell import Bell, each
 from controller.model import Command, Event, RigPort, SafeOffDone, SafeOffRecord, Snapshot
 from controller.wire import BoardConfig, BoardInfo, HostConfig
 from drivers.errors import NoReply, ProtocolError, UnexpectedReply, Unplugged
@@ -34,20 +35,6 @@ END_S = 20.0
 MESSAGES_AT_ONCE = 500
 
 
-class _Bell:
-    """Wakes all who wait, each time it is rung."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def ring(self) -> None:
-        self._event.set()
-        self._event = asyncio.Event()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-
-
 class LiveRig:
     """Made by `start` or `connect`. Ends with `aclose`, or when the rig hangs up: then iterators end, requests fail."""
 
@@ -59,7 +46,7 @@ class LiveRig:
         self._events: list[Event] = []
         self._snapshot: bytes | Snapshot | None = None
         self._snapshot_number = 0
-        self._news = _Bell()
+        self._news = Bell()
         self._requests: dict[int, asyncio.Future[None]] = {}
         self._next_id = 0
         self._reading: asyncio.Task[None] | None = None
@@ -180,17 +167,9 @@ class LiveRig:
             found = self._snapshot = wire.parse_snapshot(found)
         return found
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """All events from the rig's first on. Ends with the connection, after the last one that came."""
-        at = 0
-        while True:
-            if at < len(self._events):
-                at += 1
-                yield self._events[at - 1]
-            elif self.lost is not None:
-                return
-            else:
-                await self._news.wait()
+        return each(self._events, self._news, lambda: self.lost is not None)
 
     async def aclose(self, reason: str = "requested") -> None:
         """Leave. The owner ends the rig: orderly safe-off, whose report is then in `last_safe_off`."""

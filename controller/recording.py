@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from controller.bell import Bell
 from controller.journal import JournalError, Line, read_lines
 from controller.model import BoardInfo, Command, Event, Snapshot
 from drivers.errors import Refused, Unplugged, UsageError
@@ -61,7 +62,7 @@ class RecordedRig:
         self._speed = 1.0
         self._left_at_s = self._since_s = 0.0
         """The position when something was last changed, and the clock then."""
-        self._changed = asyncio.Event()
+        self._changed = Bell()
 
     @classmethod
     def open(cls, path: str | Path, *, now: Callable[[], float] | None = None) -> Self:
@@ -257,8 +258,7 @@ class RecordedRig:
         self._left_at_s = position_s
         self._since_s = self._clock_s() if playing else 0.0
         self._playing = playing
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed.ring()
 
     def _read(self, index: int) -> Snapshot:
         if self._file is None:

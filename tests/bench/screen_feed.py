@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller import wire
+from controller.bell import Bell, each
 from controller.model import BoardInfo, BoardSnapshot, ChainSnapshot, Command, Event, Snapshot, StartWork
 from controller.tui.app import HashbridgeApp
 from controller.tui.store import RigStore
@@ -82,7 +83,7 @@ class FedPort:
         self._events: list[Event] = []
         self._newest: Snapshot | None = None
         self._number = 0
-        self._news = asyncio.Event()
+        self._news = Bell()
 
     @property
     def info(self) -> tuple[BoardInfo, ...]:
@@ -96,8 +97,7 @@ class FedPort:
         if snapshot is not None:
             self._newest = wire.parse_snapshot(wire.encode_snapshot(snapshot))
             self._number += 1
-        self._news.set()
-        self._news = asyncio.Event()
+        self._news.ring()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
@@ -110,14 +110,8 @@ class FedPort:
             else:
                 await self._news.wait()
 
-    async def events(self) -> AsyncIterator[Event]:
-        at = 0
-        while True:
-            if at < len(self._events):
-                at += 1
-                yield self._events[at - 1]
-            else:
-                await self._news.wait()
+    def events(self) -> AsyncIterator[Event]:
+        return each(self._events, self._news, lambda: False)
 
 
 def _rss_mb() -> float:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final
 
+from controller.bell import Bell, each
 from controller.model import (
     BoardInfo,
     BoardSnapshot,
@@ -45,7 +46,7 @@ class ScriptedPort:
     ) -> None:
         self._info = tuple(info)
         self._events, self._snapshots = list(events), list(snapshots)
-        self._news = asyncio.Event()
+        self._news = Bell()
         self.lost: HashbridgeError | None = None
         self.answer: Answer = granted
         self.held: asyncio.Event | None = None
@@ -72,27 +73,14 @@ class ScriptedPort:
         if (error := self.answer(board, command)) is not None:
             raise error
 
-    async def snapshots(self) -> AsyncIterator[Snapshot]:
-        at = 0
-        while True:
-            if at < len(self._snapshots):
-                at += 1
-                yield self._snapshots[at - 1]
-            elif self.lost is not None:
-                return
-            else:
-                await self._news.wait()
+    def snapshots(self) -> AsyncIterator[Snapshot]:
+        return each(self._snapshots, self._news, self._is_over)
 
-    async def events(self) -> AsyncIterator[Event]:
-        at = 0
-        while True:
-            if at < len(self._events):
-                at += 1
-                yield self._events[at - 1]
-            elif self.lost is not None:
-                return
-            else:
-                await self._news.wait()
+    def events(self) -> AsyncIterator[Event]:
+        return each(self._events, self._news, self._is_over)
+
+    def _is_over(self) -> bool:
+        return self.lost is not None
 
     # --- the script ---------------------------------------------------------------------------------------------------
 
@@ -110,13 +98,13 @@ class ScriptedPort:
 
     def show(self, snapshot: Snapshot) -> None:
         self._snapshots.append(snapshot)
-        self._ring()
+        self._news.ring()
 
     def tell(self, *events: Event) -> None:
         """Numbered on from the newest, whatever their own numbers are."""
         for event in events:
             self._events.append(event.model_copy(update={"seq": self.seq + 1}))
-        self._ring()
+        self._news.ring()
 
     def change(self, board: str | None = None, **fields: Any) -> None:
         """Show the newest snapshot again with other fields for this board, or for all of them."""
@@ -126,11 +114,7 @@ class ScriptedPort:
         self.lost = Unplugged("rig", why)
         if self.held is not None:
             self.held.set()
-        self._ring()
-
-    def _ring(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._news.ring()
 
 
 def changed(snapshot: Snapshot, board: str | None = None, **fields: Any) -> Snapshot:
