@@ -163,7 +163,7 @@ class Terminal(AnyTerminal):
         self._shown, self._stream = self._main, pyte.Stream(self._main)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
-        self._fed = 0
+        self._fed = self._asked = 0
         self.chunks: list[tuple[int, bytes]] = []
         """What the command wrote, each read with its time (CLOCK_MONOTONIC, ns)."""
         self._master, self._slave = pty.openpty()
@@ -282,13 +282,14 @@ class Terminal(AnyTerminal):
     def when(self, first: int, true: Callable[[list[str]], bool]) -> int | None:
         """The time (CLOCK_MONOTONIC, ns) of the read from `first` on with which this became true of the screen.
 
-        None when it never did. To be asked before anything else looks at what came since `first`.
+        None while it has not: ask again. To be asked before anything else looks at what came since `first`.
         """
-        assert self._fed <= first, "looked at already"
+        assert self._fed <= max(first, self._asked), "looked at already"
         while self._fed < len(self.chunks):
             self._feed(self._fed + 1)
             if self._fed > first and true(self._shown.display):
                 return self.chunks[self._fed - 1][0]
+        self._asked = self._fed
         return None
 
     def said(self) -> str:

@@ -7,7 +7,6 @@ nonces a second. The wire is recorded for the I2C times, which costs a little of
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ from controller.emulators import EmulatorChild
 from controller.model import BoardSnapshot, PowerUp, Snapshot, StartWork, StopWork
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.transports.tap import RX, TX, read_tap
+from tests.measuring import spread
+from tests.processes import cpu_s
 
 BOARD: Final = "bitaxe-gamma"
 _DILUTION: Final = 2**24
@@ -26,7 +27,7 @@ _SETTLE_S: Final = 3.0
 _MEASURE_S: Final = 15.0
 _POLL_MS: Final = 200.0
 _READ_VIN: Final = bytes.fromhex("0005 40 24 88 02")
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_SHARES: Final = {"median": 0.5, "p99": 0.99}
 
 
 def measure() -> dict[str, Any]:
@@ -52,7 +53,7 @@ async def _boards(count: int) -> dict[str, Any]:
             await asyncio.gather(*(rig.request(name, StopWork()) for name in names))
         recordings = [Path(config.control_tap) for config in configs if config.control_tap]
         taken, late = _wire_times(recordings, began_ns, ended_ns)
-        return {**result, "poll_lateness_ms": _spread(late), "i2c_ms": _spread(taken)}
+        return {**result, "poll_lateness_ms": spread(late, _SHARES, 3), "i2c_ms": spread(taken, _SHARES, 3)}
 
 
 async def _emulator(index: int, directory: str) -> EmulatorChild:
@@ -78,7 +79,7 @@ def _config(emulator: EmulatorChild, directory: Path) -> BoardConfig:
 
 async def _observe(rig: LiveRig, emulator_pids: Sequence[int]) -> dict[str, Any]:
     rig_pids = [rig.pid, *_children(rig.pid)]
-    before = (_cpu_s(rig_pids[:1]), _cpu_s(rig_pids[1:]), _cpu_s(emulator_pids))
+    before = (cpu_s(*rig_pids[:1]), cpu_s(*rig_pids[1:]), cpu_s(*emulator_pids))
     seen: list[Snapshot] = []
 
     async def watch() -> None:
@@ -88,7 +89,7 @@ async def _observe(rig: LiveRig, emulator_pids: Sequence[int]) -> dict[str, Any]
     watcher = asyncio.create_task(watch())
     await asyncio.sleep(_MEASURE_S)
     watcher.cancel()
-    after = (_cpu_s(rig_pids[:1]), _cpu_s(rig_pids[1:]), _cpu_s(emulator_pids))
+    after = (cpu_s(*rig_pids[:1]), cpu_s(*rig_pids[1:]), cpu_s(*emulator_pids))
     rig_share, sentinel_share, emulator_share = ((b - a) / _MEASURE_S for a, b in zip(before, after, strict=True))
     return {
         "rig_cpu_percent": round(100 * rig_share, 2),
@@ -136,24 +137,6 @@ def _wire_times(recordings: Sequence[Path], from_ns: int, to_ns: int) -> tuple[l
             elif record.direction == RX:
                 heard_ns = record.t_ns
     return taken, late
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    if not ordered:
-        return {}
-    pick = {"median": 0.5, "p99": 0.99}
-    found = {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) for name, share in pick.items()}
-    return {**found, "max": round(ordered[-1], 3), "count": len(ordered)}
-
-
-def _cpu_s(pids: Sequence[int]) -> float:
-    """User and system time so far."""
-    total = 0.0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-    return total
 
 
 def _children(pid: int) -> list[int]:

@@ -7,7 +7,6 @@ from the start of the process, or the write of a key, to the read that brought t
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,11 +19,12 @@ from controller.emulators import child_environment
 from controller.model import StartWork
 from emulator.benches import BenchSettings
 from emulator.virtual_time import virtual_run
+from tests.measuring import spread
+from tests.processes import cpu_s
 from tests.scenarios.gamma import NAME, stand
 from tests.scenarios.screen_stage import BOARD, Stage, until_live
 from tests.scenarios.screen_trials import misfortunes
-from tests.terminal import Terminal
-from tests.waiting import until
+from tests.terminal import NotShown, Terminal
 
 _SAMPLES: Final = 60
 _STARTS: Final = 3
@@ -32,7 +32,7 @@ _IDLE_S: Final = 8.0
 _PATIENCE_S: Final = 30.0
 _SETTLE_S: Final = 0.3
 """So long nobody looks: reading a screen is work, and would be measured with the rest."""
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_SHARES: Final = {"p50": 0.5, "p95": 0.95}
 _LAST_LINE: Final = {"1": " 1 board", "2": " + step up", "3": " / search"}
 """How the key bar begins, which is painted last."""
 _TITLES: Final = {"1": "Readings", "2": "Guard rails", "3": "Log "}
@@ -75,14 +75,11 @@ def _first_paint(arguments: Sequence[str], shown: str) -> dict[str, float]:
     for _ in range(_STARTS):
         with Stage() as stage:
             terminal = stage.tui(*arguments)
-            until(lambda seen=terminal: shown.encode() in seen.raw, _PATIENCE_S)  # type: ignore[misc]
-            time.sleep(_SETTLE_S)  # nobody looks meanwhile: see _SETTLE_S
-            seen_ns = terminal.when(0, lambda lines: shown in lines[0] and _LAST_LINE["1"] in lines[-1])
-            if seen_ns is not None:
-                taken_ms.append((seen_ns - terminal.began_ns) / 1e6)
+            seen_ns = _when(terminal, 0, lambda lines: shown in lines[0] and _LAST_LINE["1"] in lines[-1])
+            taken_ms.append((seen_ns - terminal.began_ns) / 1e6)
             terminal.press("q")
             terminal.wait()
-    return _spread(taken_ms)
+    return spread(taken_ms, _SHARES, 1)
 
 
 def _live(stage: Stage) -> dict[str, Any]:
@@ -103,9 +100,9 @@ def _live(stage: Stage) -> dict[str, Any]:
 
 def _share(terminal: Terminal) -> dict[str, float]:
     """Of one core, while nobody presses anything; and what the screen writes meanwhile."""
-    before_s, bytes_before = _cpu_s(terminal.pid), len(terminal.raw)
+    before_s, bytes_before = cpu_s(terminal.pid), len(terminal.raw)
     time.sleep(_IDLE_S)  # the stretch that is measured; nothing of ours may run in it
-    share = (_cpu_s(terminal.pid) - before_s) / _IDLE_S
+    share = (cpu_s(terminal.pid) - before_s) / _IDLE_S
     written = (len(terminal.raw) - bytes_before) / _IDLE_S
     return {"cpu_percent": round(100.0 * share, 1), "bytes_per_s": round(written)}
 
@@ -131,25 +128,15 @@ def _keys(
         terminal.lines()
         first, pressed_ns = len(terminal.chunks), time.monotonic_ns()
         terminal.press(key)
+        taken_ms.append((_when(terminal, first, done) - pressed_ns) / 1e6)
+    return spread(taken_ms, _SHARES, 1)
+
+
+def _when(terminal: Terminal, first: int, done: Callable[[list[str]], bool]) -> int:
+    """When this was on the screen; a slow one counts like any other, and one that never comes ends the measurement."""
+    give_up_s = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < give_up_s:
         time.sleep(_SETTLE_S)  # nobody looks meanwhile: see _SETTLE_S
-        seen_ns = terminal.when(first, done)
-        if seen_ns is not None:
-            taken_ms.append((seen_ns - pressed_ns) / 1e6)
-    return _spread(taken_ms)
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    if not ordered:
-        return {"count": 0}
-    shares = {"p50": 0.5, "p95": 0.95}
-    found = {
-        name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) for name, share in shares.items()
-    }
-    return {**found, "max": round(ordered[-1], 1), "count": len(ordered)}
-
-
-def _cpu_s(pid: int) -> float:
-    """User and system time so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        if (seen_ns := terminal.when(first, done)) is not None:
+            return seen_ns
+    raise NotShown(f"not within {_PATIENCE_S:g} s; the screen:\n{terminal.text}")

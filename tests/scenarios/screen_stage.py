@@ -6,20 +6,18 @@ What an emulated board did is asked of its plant socket or read from its trace, 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from controller.emulators import child_command, child_environment
+from tests.processes import alive
 from tests.terminal import AnyTerminal, Terminal, TmuxTerminal
 from tests.waiting import until
 
@@ -161,26 +159,6 @@ def ask_plant(path: str, **asked: object) -> dict[str, Any]:
 
 def is_safe(truth: dict[str, Any]) -> bool:
     return bool(truth["reset_asserted"] and not truth["rail_on"] and truth["fan_duty"] == 1.0)
-
-
-def state_of(pid: int) -> str:
-    """One letter of proc_pid_stat(5); Z when there is no such process any more."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
-    except FileNotFoundError:
-        return "Z"
-
-
-def alive(pid: int) -> bool:
-    return state_of(pid) != "Z"
-
-
-def strike(pid: int, number: signal.Signals) -> float:
-    """When it was struck, CLOCK_MONOTONIC."""
-    struck_s = time.monotonic()
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-    return struck_s
 
 
 def events_of(journal: Path) -> list[dict[str, Any]]:

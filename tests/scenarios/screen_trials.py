@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from drivers.transports.tap import TX, read_tap
-from tests.scenarios.screen_stage import Stage, events_of, state_of, strike, until_live
+from tests.measuring import spread
+from tests.processes import state_of, strike
+from tests.scenarios.screen_stage import Stage, events_of, until_live
 from tests.terminal import Terminal
 from tests.waiting import until
 
@@ -50,12 +52,8 @@ class Phase:
         return [max(0.0, gap_s - SWEEP_S) * 1000.0 for gap_s in self.gaps_s]
 
     def figures(self) -> dict[str, float]:
-        ordered = sorted(self.lateness_ms)
-        at = {"median": 0.5, "p99": 0.99, "max": 1.0}
-        spread = {
-            name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2) for name, share in at.items()
-        }
-        return {**spread, "sweeps": len(ordered), "seconds": round(self.to_s - self.from_s, 2)}
+        late = spread(self.lateness_ms, {"median": 0.5, "p99": 0.99}, 2)
+        return {**late, "seconds": round(self.to_s - self.from_s, 2)}
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ import pytest
 from controller.model import Cause, FaultLatched, GuardState, Note, SafeOffDone, StateChanged
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.errors import HashbridgeError
+from tests.processes import alive, strike
 from tests.scenarios.death_client import hash_on
 from tests.scenarios.death_emulator import DILUTION
 
@@ -208,12 +209,6 @@ def spawn(module: str, *arguments: str, give: str = "") -> subprocess.Popen[byte
     return process
 
 
-def strike(pid: int, number: signal.Signals) -> float:
-    struck_s = time.monotonic()
-    os.kill(pid, number)
-    return struck_s
-
-
 # --- the trials ------------------------------------------------------------------------------------------------------
 
 
@@ -274,13 +269,6 @@ async def client_stopped_then_killed(place: Field) -> Trial:
         client.wait()
         client.stdout.close()
     return trial
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def sentinels_struck(place: Field) -> dict[str, list[Trial]]:

@@ -16,6 +16,7 @@ from controller.emulators import child_command
 from controller.model import StartWork
 from emulator.benches import BenchSettings
 from emulator.virtual_time import virtual_run
+from tests.processes import state_of, strike
 from tests.scenarios.gamma import NAME, stand
 from tests.scenarios.screen_stage import (
     BOARD,
@@ -24,8 +25,6 @@ from tests.scenarios.screen_stage import (
     Stage,
     events_of,
     is_safe,
-    state_of,
-    strike,
     type_number,
     until_live,
 )
