@@ -52,9 +52,9 @@ class HashbridgeApp(RigClient):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+x", "stop", "STOP", show=False, priority=True, id="stop"),
-        Binding("1", "screen('board')", "board", id="screen.board"),
-        Binding("2", "screen('tune')", "tune", id="screen.tune"),
-        Binding("3", "screen('log')", "log", id="screen.log"),
+        Binding("1", "switch_mode('board')", "board", id="screen.board"),
+        Binding("2", "switch_mode('tune')", "tune", id="screen.tune"),
+        Binding("3", "switch_mode('log')", "log", id="screen.log"),
         Binding("k", "keep", "keep", id="tune.keep"),
         Binding("u", "undo", "undo", id="tune.undo"),
         Binding("a", "apply", "apply", id="tune.apply"),
@@ -96,12 +96,9 @@ class HashbridgeApp(RigClient):
     def wants_verdict(self) -> bool:
         return isinstance(self.screen, TuneScreen)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette: what can be done now, and nothing else."""
-        yield from self.possible_commands()
-
     def action_command_palette(self) -> None:
-        if not isinstance(self.screen, Palette):
+        """There is one, though a question that was asked meanwhile may lie over it."""
+        if not any(isinstance(screen, Palette) for screen in self.screen_stack):
             self.push_screen(Palette(id="--command-palette"))
 
     # --- what is possible ---------------------------------------------------------------------------------------------
@@ -149,8 +146,8 @@ class HashbridgeApp(RigClient):
             return False
         return desk.can(GuardState.SAFE_OFF) or (desk.can(GuardState.LIVE) and desk.differs)
 
-    def possible_commands(self) -> Iterable[SystemCommand]:
-        """For the palette."""
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: what can be done now, and nothing else."""
         rows: list[tuple[str, str, str]] = [
             ("Power up", "from safe-off to the staged point", "apply"),
             ("Apply the staged point", f"on trial for {self.keep_within_s:g} s", "apply"),
@@ -182,9 +179,6 @@ class HashbridgeApp(RigClient):
         yield SystemCommand("Quit", "leave this screen", self.action_leave)
 
     # --- screens ------------------------------------------------------------------------------------------------------
-
-    def action_screen(self, name: str) -> None:
-        self.switch_mode(name)
 
     def action_board(self, by: int) -> None:
         self.desk.choose(by)

@@ -62,3 +62,17 @@ async def test_a_command_that_is_chosen_in_the_palette_is_carried_out(run: Run) 
         await s.press("enter")
         await s.until(lambda: not s.modal and port.asked)
         assert isinstance(port.asked[0][1], KeepPoint)
+
+
+async def test_a_question_over_the_palette_is_no_reason_for_a_second_palette(run: Run, tmp_path: Path) -> None:
+    async with seat(scripted(run, run.live_s), profiles=Profiles(tmp_path)) as s:
+        await s.press("ctrl+p")
+        await s.until(lambda: s.modal == "Palette")
+        s.app.action_profiles()  # as when a command of the palette is carried out before the palette has gone
+        await s.until(lambda: s.modal == "AskChoice")
+        s.app.action_command_palette()
+        await s.settle()
+        assert s.modal == "AskChoice"
+        await s.press("escape")
+        await s.until(lambda: s.modal == "Palette")
+        assert s.app.is_running
