@@ -33,7 +33,6 @@ from controller.model import (
     PointStatus,
     PowerDown,
     PowerUp,
-    Quality,
     RevertPoint,
     RigPort,
     SafeOff,
@@ -43,6 +42,7 @@ from controller.model import (
     StartWork,
     StopWork,
     WorkSnapshot,
+    good_value,
 )
 from controller.profiles import Profiles, command_for
 from controller.text import printable
@@ -84,8 +84,7 @@ class Held:
 
 def good(snapshot: BoardSnapshot, channel: Channel) -> float | None:
     """What a channel reads, in the unit of its name; None when it is unknown, old or doubtful."""
-    reading = snapshot.channels.get(channel)
-    return reading.value if reading is not None and reading.quality is Quality.GOOD else None
+    return good_value(snapshot.channels.get(channel))
 
 
 OnProgress = Callable[[Progress], object]

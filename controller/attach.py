@@ -21,9 +21,9 @@ from controller.model import SafeOffRecord
 from controller.paths import RunningRig, list_rigs, state_dir
 from controller.port import BoardConfig, HostConfig
 from controller.safety.sentinel_client import record_of
-from drivers.boards import BOARDS
+from drivers.boards import BOARDS, known_board
 from drivers.discovery import discover
-from drivers.errors import PortMissing, UnexpectedReply, UnknownPart, UsageError
+from drivers.errors import PortMissing, UnexpectedReply, UsageError
 
 SYNTHETIC_DILUTION: Final = 2**24
 """A Gamma's 250 nonces a second then cost 64,000 hashes a second: the emulator takes about 15 % of a core."""
@@ -58,13 +58,6 @@ class Target:
 
     config: BoardConfig
     child: EmulatorChild | None = None
-
-
-def known_board(name: str, key: str) -> str:
-    """The name itself. `UnknownPart` lists the names that there are."""
-    if name not in BOARDS:
-        raise UnknownPart(key, name, f"one of {', '.join(sorted(BOARDS))}")
-    return name
 
 
 async def attach(where: Where, work: str, stack: AsyncExitStack, *, keys: str = "") -> Target:

@@ -84,6 +84,11 @@ class Reading(Model):
     evidence: str | None = None
 
 
+def good_value(reading: Reading | None) -> float | None:
+    """What is read, in the unit of the channel; None when it is unknown, old or doubtful."""
+    return reading.value if reading is not None and reading.quality is Quality.GOOD else None
+
+
 class OperatingPoint(Model):
     """A frequency and a core voltage. Unknown parts are None."""
 
@@ -198,6 +203,10 @@ class Snapshot(Model):
     boards: tuple[BoardSnapshot, ...]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="null")
+
+    def of(self, board: str) -> BoardSnapshot | None:
+        """This board, by its name."""
+        return next((found for found in self.boards if found.board == board), None)
 
 
 class BoardInfo(Model):

@@ -15,9 +15,9 @@ from controller.model import (
     OperatingPoint,
     PendingPoint,
     PointStatus,
-    Quality,
     Reading,
     WorkSnapshot,
+    good_value,
 )
 from controller.safety.guard import Guard
 from controller.safety.plausibility import Watchkeeper
@@ -65,7 +65,7 @@ class Poller:
 
     def knows(self, channels: Iterable[Channel]) -> bool:
         """Each of them has had a good sample."""
-        return all(_good(self.channels.get(channel)) is not None for channel in channels)
+        return all(good_value(self.channels.get(channel)) is not None for channel in channels)
 
     def snapshot(self, *, full: bool) -> BoardSnapshot:
         """The board as it is known now. Without `full` the intervals and per-core counts of the work are left out."""
@@ -82,8 +82,8 @@ class Poller:
                 requested=guard.requested,
                 granted=guard.granted,
                 achieved=OperatingPoint.model_construct(
-                    frequency_mhz=_good(channels.get(Channel.FREQUENCY_MHZ)),
-                    core_v=_good(channels.get(Channel.CORE_V)),
+                    frequency_mhz=good_value(channels.get(Channel.FREQUENCY_MHZ)),
+                    core_v=good_value(channels.get(Channel.CORE_V)),
                 ),
             ),
             chains=tuple(_chain(chain) for chain in self._board.chains),
@@ -130,10 +130,6 @@ class Poller:
         await asyncio.sleep(due_s - now_s)
         self.lateness_s.append(max(0.0, loop.time() - due_s))
         return due_s
-
-
-def _good(sample: Reading | None) -> float | None:
-    return sample.value if sample is not None and sample.quality is Quality.GOOD else None
 
 
 def _chain(chain: Chain) -> ChainSnapshot:

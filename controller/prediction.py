@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from controller.model import Channel, Envelope, OperatingPoint, Quality, Reading
+from controller.model import Channel, Envelope, OperatingPoint, Reading, good_value
 
 ALPHA_PER_K: Final = 0.010
 DIE_TO_AIR_K_PER_W: Final = 2.0
@@ -52,7 +52,7 @@ def predict(
 
     `slopes_c_per_s`: how fast the temperatures rise now; one that is missing counts as settled.
     """
-    core_w = _good(channels, Channel.CORE_W)
+    core_w = good_value(channels.get(Channel.CORE_W))
     if core_w is None or core_w < 1.0:
         return None
     points = (present.core_v, present.frequency_mhz, staged.core_v, staged.frequency_mhz)
@@ -67,14 +67,14 @@ def predict(
         to_w = core_w * ratio * math.exp(ALPHA_PER_K * min(rise_k, _RUNAWAY_C))
         rise_k = pending_k + DIE_TO_AIR_K_PER_W * (to_w - settled_w)
     found: dict[Channel, float] = {Channel.CORE_W: to_w}
-    core_v, power_w = _good(channels, Channel.CORE_V), _good(channels, Channel.POWER_W)
+    core_v, power_w = good_value(channels.get(Channel.CORE_V)), good_value(channels.get(Channel.POWER_W))
     if core_v is not None:
         found[Channel.CORE_V] = core_v + to_v - from_v
         found[Channel.CORE_A] = to_w / found[Channel.CORE_V] if found[Channel.CORE_V] > 0.0 else math.inf
     if power_w is not None:
         found[Channel.POWER_W] = power_w + to_w - core_w
     for channel, k_per_w in ((Channel.CHIP_C, DIE_TO_AIR_K_PER_W), (Channel.VR_C, REGULATOR_K_PER_W)):
-        value = _good(channels, channel)
+        value = good_value(channels.get(channel))
         if value is not None:
             found[channel] = value + _pending_k(slopes_c_per_s, channel) + k_per_w * (to_w - settled_w)
     return Prediction(found, first_limit(envelope, found), rough=abs(pending_k) > _ROUGH_FROM_K)
@@ -109,8 +109,3 @@ def _pending_k(slopes_c_per_s: Mapping[Channel, float], channel: Channel) -> flo
     """What a temperature has still to go at the present point."""
     slope = slopes_c_per_s.get(channel, 0.0)
     return SINK_S * max(-_SLOPE_MAX_C_PER_S, min(_SLOPE_MAX_C_PER_S, slope))
-
-
-def _good(channels: Mapping[Channel, Reading], channel: Channel) -> float | None:
-    reading = channels.get(channel)
-    return reading.value if reading is not None and reading.quality is Quality.GOOD else None

@@ -31,10 +31,8 @@ from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Comment, Item, Null, Table, Whitespace
 
-from controller import paths
+from controller import arguments, paths
 from controller.model import (
-    KEEP_WITHIN_MAX_S,
-    KEEP_WITHIN_MIN_S,
     NOTE_CHARACTERS,
     Command,
     GuardState,
@@ -44,8 +42,8 @@ from controller.model import (
 )
 from controller.text import printable
 from drivers.asics import ASICS, pll
-from drivers.boards import BOARDS
-from drivers.errors import Refused, UnknownPart, UsageError
+from drivers.boards import BOARDS, known_board
+from drivers.errors import Refused, UsageError
 
 SCHEMA: Final = "hashbridge.profiles/1"
 
@@ -95,7 +93,7 @@ class Profile(Model):
 
 def check_point(kind: str, profile: Profile, where: str = "") -> None:
     """Raises `UsageError` for a point that a board of this kind can never be given: outside its range or its PLL."""
-    board = BOARDS[known_kind(kind)]
+    board = BOARDS[known_board(kind)]
     e = board.envelope
     for key, value, span, hard, unit in (
         ("frequency_mhz", profile.frequency_mhz, e.frequency_mhz, e.frequency_hard_mhz, "MHz"),
@@ -110,21 +108,13 @@ def check_point(kind: str, profile: Profile, where: str = "") -> None:
         raise UsageError(f"{where}frequency_mhz", profile.frequency_mhz, f"{error.allowed}: {board.chip}") from None
 
 
-def known_kind(kind: str) -> str:
-    """The kind itself. Raises `UnknownPart` with the names that there are."""
-    if kind not in BOARDS:
-        raise UnknownPart("board", kind, f"one of {', '.join(sorted(BOARDS))}")
-    return kind
-
-
 def command_for(profile: Profile, state: GuardState, keep_within_s: float | None = None) -> Command:
     """What applies a profile to a board in this state; the guard has the last word.
 
     A live board moves, on trial for `keep_within_s` (1 to 3600 s) unless that is None. A board that is safe off powers
     up; that has no trial, for there is no point to go back to. Raises `Refused` for any other state.
     """
-    if keep_within_s is not None and not KEEP_WITHIN_MIN_S <= keep_within_s <= KEEP_WITHIN_MAX_S:
-        raise UsageError("keep_within_s", keep_within_s, f"{KEEP_WITHIN_MIN_S:g} to {KEEP_WITHIN_MAX_S:g} s")
+    keep_within_s = arguments.keep_within_s(keep_within_s)
     frequency_mhz, core_v, note = profile.frequency_mhz, profile.core_v, f"profile {profile.name}"
     match state:
         case GuardState.SAFE_OFF:
@@ -153,7 +143,7 @@ class Profiles:
         """The file of a kind, which need not exist."""
         directory = self._directory or paths.config_dir() / "profiles"
         # Resolved, so that a link stays one when its file is written anew.
-        return (directory / f"{known_kind(kind)}.toml").resolve()
+        return (directory / f"{known_board(kind)}.toml").resolve()
 
     def list(self, kind: str) -> tuple[Profile, ...]:
         """In the order of the file. They are not held against the range of the board: `check_point` does that."""

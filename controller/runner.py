@@ -16,6 +16,7 @@ from controller.feed import Feed
 from controller.keeper import RETRY_S, Keeper
 from controller.model import (
     AddRemark,
+    BoardSnapshot,
     Cause,
     ClearFault,
     Command,
@@ -103,10 +104,9 @@ class BoardRunner(Warden):
     def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
         return None if self._session is None else self._session.snapshot(intervals=intervals)
 
-    async def _look(self) -> None:
-        await super()._look()
-        self._keeper.look(self.poller.channels, self._work_snapshot(False))
-        give = self.guard.give_way(self.poller.glance())
+    def _looked(self, snapshot: BoardSnapshot) -> None:
+        self._keeper.look(snapshot.channels, snapshot.work)
+        give = self.guard.give_way(snapshot)
         if give is not None:
             self._spawn(self._give_way(give), "gives way")
         self._tell_limit()
@@ -410,7 +410,7 @@ class BoardRunner(Warden):
             log.info("%s: %s", self.name, error)  # a way up that is not allowed yet; it is tried again
             return
         finally:
-            self.guard.gave()
+            self.guard.stopped_short()
         self._limited_by = give.cause
         self._feed.add(
             PointLimited,

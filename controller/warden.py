@@ -21,6 +21,7 @@ from controller.model import (
     BoardAttached,
     BoardInfo,
     BoardLost,
+    BoardSnapshot,
     Cause,
     FaultLatched,
     FaultRecord,
@@ -193,6 +194,10 @@ class Warden(ABC):
         """Stops feeding the chips; without `abort` the last window may end."""
 
     @abstractmethod
+    def _looked(self, snapshot: BoardSnapshot) -> None:
+        """After each sweep, when the trips have had their say. Its `work` has no intervals."""
+
+    @abstractmethod
     def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None: ...
 
     # --- watching -----------------------------------------------------------------------------------------------------
@@ -233,6 +238,7 @@ class Warden(ABC):
             await self._latch(fault)
         elif self._unconfirmed and snapshot.at_s >= self._retry_at_s:
             await self.safe_off("the last one was not confirmed")
+        self._looked(snapshot)
 
     def _tell_sentinel(self) -> None:
         if self._beat is not None and self._sentinel:

@@ -11,15 +11,15 @@ from controller.attach import choose_rig
 from controller.cli.exits import Exit
 from controller.cli.live import add_rig_option, choose_board
 from controller.cli.quantities import parse_frequency, parse_voltage
-from controller.cli.set import exit_of
-from controller.cli.status import newest
+from controller.cli.set import exit_of, where_it_is
+from controller.cli.status import found_in, newest
 from controller.cli.talk import Talk, number, table
 from controller.cli.trial import add_trial_option, move, parse_keep_within, point_text
 from controller.model import BoardSnapshot, GuardState, OperatingPoint, SetOperatingPoint
 from controller.port import LiveRig, RigPort
-from controller.profiles import SCHEMA, Profile, Profiles, check_point, command_for, known_kind
+from controller.profiles import SCHEMA, Profile, Profiles, check_point, command_for
 from controller.text import UNKNOWN, printable
-from drivers.boards import BOARDS
+from drivers.boards import BOARDS, known_board
 from drivers.errors import Refused, UsageError
 
 _KIND_HELP: Final = f"kind of board: {', '.join(sorted(BOARDS))}"
@@ -77,7 +77,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace) -> int:
-    kinds = sorted(BOARDS) if arguments.board is None else [known_kind(arguments.board)]
+    kinds = sorted(BOARDS) if arguments.board is None else [known_board(arguments.board)]
     found = [(kind, profile) for kind in kinds for profile in Profiles().list(kind)]
     if arguments.json:
         objects = [
@@ -136,14 +136,13 @@ def _given(arguments: Namespace) -> tuple[str, float, float]:
     for option in ("frequency", "voltage", "board"):
         if getattr(arguments, option) is None:
             raise UsageError(f"--{option}", None, "a point is given by --frequency, --voltage and --board together")
-    return known_kind(arguments.board), parse_frequency(arguments.frequency), parse_voltage(arguments.voltage)
+    return known_board(arguments.board), parse_frequency(arguments.frequency), parse_voltage(arguments.voltage)
 
 
 async def _requested(arguments: Namespace) -> tuple[str, float, float]:
     async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
         board = choose_board(rig, arguments.board)
-        snapshot = await newest(rig)
-        return kind_of(rig, board), *requested(snapshot_of(snapshot.boards, board))
+        return kind_of(rig, board), *requested(found_in(await newest(rig), board))
 
 
 def requested(board: BoardSnapshot) -> tuple[float, float]:
@@ -158,7 +157,7 @@ async def _load(arguments: Namespace, keep_within_s: float | None) -> int:
     talk = Talk(arguments.quiet)
     async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
         board = choose_board(rig, arguments.board)
-        state = snapshot_of((await newest(rig)).boards, board).state
+        state = found_in(await newest(rig), board).state
         profile = Profiles().load(kind_of(rig, board), arguments.name)
         return await apply(rig, board, state, profile, keep_within_s, talk)
 
@@ -174,14 +173,9 @@ async def apply(
         )
     moved = await move(port, board, command, talk)
     if moved.after is not None:
-        point = moved.after.point
-        print(f"{board}: requested {point_text(point.requested)}, achieved {point_text(point.achieved)}")
+        print(where_it_is(board, moved.after.point))
     return exit_of(moved, talk)
 
 
 def kind_of(port: RigPort, board: str) -> str:
     return next(info.kind for info in port.info if info.name == board)
-
-
-def snapshot_of(boards: tuple[BoardSnapshot, ...], board: str) -> BoardSnapshot:
-    return next(found for found in boards if found.board == board)

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from controller.attach import Target, Where, attach, host_config, known_board, sentinel_report
+from controller.attach import Target, Where, attach, host_config, sentinel_report
 from controller.cli.attach import KEYS, add_target_options, where_of
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.live import event_line, snapshot_line
@@ -26,6 +26,7 @@ from controller.files import new_file, readable_file
 from controller.model import Cause, StartWork
 from controller.port import LiveRig
 from controller.work.sources import load_headers
+from drivers.boards import known_board
 from drivers.errors import UsageError
 
 _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})

@@ -11,7 +11,7 @@ from controller.attach import choose_rig
 from controller.cli.exits import Exit
 from controller.cli.live import add_rig_option, choose_board
 from controller.cli.quantities import parse_frequency, parse_voltage
-from controller.cli.status import newest
+from controller.cli.status import found_in, newest
 from controller.cli.talk import Talk
 from controller.cli.trial import Moved, add_trial_option, checked_note, move, parse_keep_within, point_text
 from controller.model import PointStatus, SetOperatingPoint
@@ -56,8 +56,7 @@ async def _run(arguments: Namespace, command: SetOperatingPoint) -> int:
         before = await newest(rig)
         if command.dry_run:
             await rig.request(board, command)
-            point = next(found.point for found in before.boards if found.board == board)
-            _tell(arguments, board, point, None)
+            _tell(arguments, board, found_in(before, board).point, None)
             return Exit.OK
         moved = await move(rig, board, command, talk)
     if moved.after is not None:
@@ -82,4 +81,8 @@ def _tell(arguments: Namespace, board: str, point: PointStatus, kept: bool | Non
     elif arguments.dry_run:
         print(f"{board}: the guard allows it; nothing was changed, requested is {point_text(point.requested)}")
     else:
-        print(f"{board}: requested {point_text(point.requested)}, achieved {point_text(point.achieved)}")
+        print(where_it_is(board, point))
+
+
+def where_it_is(board: str, point: PointStatus) -> str:
+    return f"{board}: requested {point_text(point.requested)}, achieved {point_text(point.achieved)}"

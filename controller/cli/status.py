@@ -43,6 +43,13 @@ async def _run(arguments: Namespace) -> int:
     return Exit.OK
 
 
+def found_in(snapshot: Snapshot, board: str) -> BoardSnapshot:
+    """A board that the rig says it has."""
+    found = snapshot.of(board)
+    assert found is not None, board
+    return found
+
+
 async def newest(rig: LiveRig) -> Snapshot:
     """The first snapshot that comes: the rig sends its newest at once."""
     try:

@@ -118,7 +118,7 @@ async def read_back(port: RigPort, board: str) -> BoardSnapshot | None:
                 if stale:
                     stale = False
                     continue
-                return next((found for found in snapshot.boards if found.board == board), None)
+                return snapshot.of(board)
     return None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from controller.attach import Target, attach, choose_rig, host_config, known_board, sentinel_report
+from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report
 from controller.cli.attach import KEYS, add_target_options, where_of
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.signals import on_signals
@@ -28,6 +28,7 @@ from controller.profiles import Profiles
 from controller.recording import RecordedRig
 from controller.tui.app import HashbridgeApp
 from controller.tui.desk import KEEP_WITHIN_S
+from drivers.boards import known_board
 from drivers.errors import UsageError
 
 _COLOURS_16: Final = ("ansi-dark", "ansi-light")
@@ -60,6 +61,7 @@ def run(arguments: Namespace) -> int:
 class Wish:
     """The command line, understood before a port is touched or the terminal changed."""
 
+    where: Where
     keep_within_s: float
     theme: str
     recording: Path | None
@@ -79,6 +81,7 @@ def understand(arguments: Namespace) -> Wish:
     if arguments.theme not in (None, *_THEMES):
         raise UsageError("--theme", arguments.theme, f"one of {', '.join(_THEMES)}")
     return Wish(
+        where=where_of(arguments),
         keep_within_s=KEEP_WITHIN_S if keep_within_s is None else keep_within_s,
         theme=arguments.theme or _usual_theme(),
         recording=None if arguments.open is None else readable_file(arguments.open, "--open"),
@@ -97,7 +100,6 @@ def _usual_theme() -> str:
 class Owned:
     """The rig of this screen: started when the screen asks for it, again when it was lost and a person wants it."""
 
-    arguments: Namespace
     wish: Wish
     stack: AsyncExitStack
     target: Target | None = None
@@ -106,7 +108,7 @@ class Owned:
 
     async def open(self) -> RigPort:
         if self.target is None:
-            self.target = await attach(where_of(self.arguments), "synthetic", self.stack, keys=KEYS)
+            self.target = await attach(self.wish.where, "synthetic", self.stack, keys=KEYS)
         if self.rig is not None:
             await self.rig.aclose()
         self.starts += 1
@@ -137,7 +139,7 @@ class Owned:
 async def _run(arguments: Namespace, wish: Wish) -> int:
     talk = Talk(arguments.quiet)
     async with AsyncExitStack() as stack:
-        owned = Owned(arguments, wish, stack)
+        owned = Owned(wish, stack)
         is_owner = arguments.emulate is not None or arguments.port is not None
 
         joined: list[LiveRig] = []

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
 from controller.safety.commanded import Commanded
+from controller.safety.levels import Held
 from controller.safety.tracker import Doubt, Tracker
 from drivers.boards.board import Channel, DieFromRegulator, Envelope, PlausibilityLimits, PowerLaw
 
@@ -109,24 +109,6 @@ def _look(at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded
     )
 
 
-class _Held:
-    """Since when a condition holds, in the time of the looks."""
-
-    __slots__ = ("since_s",)
-
-    def __init__(self) -> None:
-        self.since_s: float | None = None
-
-    def feed(self, at_s: float, holds: bool) -> float:
-        """For how long it has held; negative when it does not."""
-        if not holds:
-            self.since_s = None
-            return -1.0
-        if self.since_s is None:
-            self.since_s = at_s
-        return at_s - self.since_s
-
-
 # --- one sensor that does not live ------------------------------------------------------------------------------------
 
 
@@ -146,7 +128,7 @@ class _Unchanged:
             )
             if unchanged_s is not None
         )
-        self._hot = _Held()
+        self._hot = Held()
         self._since: dict[Channel, float] = {}
 
     def look(self, now: Look, heat_w: float, doubts: Doubts) -> None:
@@ -253,7 +235,7 @@ class _Disagreement:
         self._sink_k = self._regulator_k = 0.0
         self._unknown_c = model.unknown_c
         self._last_s: float | None = None
-        self._held = _Held()
+        self._held = Held()
 
     def look(self, now: Look, doubts: Doubts) -> None:
         self._follow(now)
@@ -310,23 +292,6 @@ class _Disagreement:
         self._unknown_c *= keep
 
 
-def odd_dies(chips_c: Sequence[float | None], spread_c: float) -> Mapping[int, str]:
-    """Of the dies of one board at equal power, by index, those that stand too far from the median, and the numbers.
-
-    With two dies the median lies half way: neither can be told from the other, and both are named. None: unknown.
-    """
-    known = [celsius for celsius in chips_c if celsius is not None]
-    if len(known) < 2:
-        return {}
-    middle_c = median(known)
-    return {
-        index: f"chip {index} reads {celsius:.1f} C, {celsius - middle_c:+.1f} C from the median {middle_c:.1f} C "
-        f"of {len(known)} chips (limit {spread_c:g} C)"
-        for index, celsius in enumerate(chips_c)
-        if celsius is not None and abs(celsius - middle_c) > spread_c
-    }
-
-
 # --- power ------------------------------------------------------------------------------------------------------------
 
 
@@ -343,7 +308,7 @@ class _Power:
         self._working = False
         self._fair: tuple[float, float] | None = None
         """Power and die temperature when both were last as expected."""
-        self._held = _Held()
+        self._held = Held()
 
     def look(self, now: Look, doubts: Doubts, die_span_c: tuple[float, float] | None) -> None:
         c, limits = now.commanded, self._limits
@@ -448,7 +413,7 @@ class _Efficiency:
 
     def __init__(self, limits: PlausibilityLimits) -> None:
         self._limits = limits
-        self._held = _Held()
+        self._held = Held()
 
     def look(self, now: Look, doubts: Doubts) -> None:
         limits = self._limits
@@ -488,4 +453,4 @@ def _accused(now: Look, doubts: Doubts, channels: tuple[Channel, Channel]) -> tu
     return with_more if len(with_more) == 1 else channels
 
 
-__all__ = ["CrossChecks", "Look", "odd_dies", "odd_efficiency"]
+__all__ = ["CrossChecks", "Look", "odd_efficiency"]

@@ -162,10 +162,6 @@ class Guard:
         to_mhz = Megahertz(min(to.frequency_mhz, wish.frequency_mhz or to.frequency_mhz))
         return tuple(ordering.move(self.envelope, Volts(c.core_v), Megahertz(c.frequency_mhz), to_v, to_mhz))
 
-    def gave(self) -> None:
-        """The move was made, or ended early: granted is what holds now."""
-        self.granted = OperatingPoint(frequency_mhz=self.commanded.frequency_mhz, core_v=self.commanded.core_v)
-
     def _judge_power_up(self, command: PowerUp, now: BoardSnapshot) -> tuple[Step, ...]:
         self._no_latch()
         if self.state is not GuardState.SAFE_OFF:

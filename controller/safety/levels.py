@@ -1,4 +1,4 @@
-"""A level of one channel, with the time it has to hold and the hysteresis by which it is left. Pure.
+"""How long a condition has held; a level of one channel, with its hold time and the hysteresis it is left by. Pure.
 
 Only GOOD samples count, each once.
 """
@@ -16,13 +16,42 @@ DIPS_WITHIN_S: Final = 60.0
 _JITTER_S: Final = 0.01
 
 
+class Held:
+    """How long a condition has held, over samples that are each counted once."""
+
+    __slots__ = ("_last_s", "_since_s", "count")
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._last_s = float("-inf")
+        self.count = 0
+
+    def feed(self, sample_s: float, bad: bool) -> float:
+        """Seconds from the first bad sample to this one; negative when this one is good, or was seen before."""
+        if sample_s <= self._last_s:
+            return -1.0
+        self._last_s = sample_s
+        if not bad:
+            self._since_s = None
+            self.count = 0
+            return -1.0
+        self.count += 1
+        if self._since_s is None:
+            self._since_s = sample_s
+        return sample_s - self._since_s
+
+    def forget(self) -> None:
+        self._since_s = None
+        self.count = 0
+
+
 class Gate:
     """A level with a time to hold and a hysteresis. `active` from the moment it was passed until it is left."""
 
     def __init__(self, channel: Channel, limit: float, hysteresis: float, hold_s: float, *, above: bool = True) -> None:
         self.channel, self.limit, self.hold_s, self.above = channel, limit, hold_s, above
         self._leave = limit - hysteresis if above else limit + hysteresis
-        self._since_s: float | None = None
+        self._held = Held()
         self._last_s = float("-inf")
         self.active = False
         self.value = 0.0
@@ -37,20 +66,16 @@ class Gate:
         self._last_s, self.value = sample.at_s, sample.value
         beyond = sample.value > self.limit if self.above else sample.value < self.limit
         self.calm = sample.value < self._leave if self.above else sample.value > self._leave
+        held_s = self._held.feed(sample.at_s, beyond and not self.active)
         if self.active:
             self.active = not self.calm
-            self._since_s = None
             return False
-        if not beyond:
-            self._since_s = None
-            return False
-        if self._since_s is None:
-            self._since_s = sample.at_s
-        self.active = sample.at_s - self._since_s >= self.hold_s - _JITTER_S
+        self.active = beyond and held_s >= self.hold_s - _JITTER_S
         return self.active
 
     def forget(self) -> None:
-        self._since_s, self.active, self.calm = None, False, False
+        self._held.forget()
+        self.active = self.calm = False
 
 
 def input_warning(envelope: Envelope) -> Gate:

@@ -12,7 +12,7 @@ from typing import Final
 from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
 from controller.safety.commanded import Commanded
 from controller.safety.dynamics import ErrorRate, Runaway
-from controller.safety.levels import DIPS_WITHIN_S, input_warning
+from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
 from drivers.boards.board import Channel, Envelope
 
 SENSORS: Final = (
@@ -59,35 +59,6 @@ def expected_rpm(envelope: Envelope, duty: float) -> float:
     return float(envelope.fan_full_rpm) * (_FAN_IDLE_RPM_RATIO + (1 - _FAN_IDLE_RPM_RATIO) * duty)
 
 
-class _Held:
-    """How long a condition has held, over samples that are each counted once."""
-
-    __slots__ = ("_last_s", "_since_s", "count")
-
-    def __init__(self) -> None:
-        self._since_s: float | None = None
-        self._last_s = float("-inf")
-        self.count = 0
-
-    def feed(self, sample_s: float, bad: bool) -> float:
-        """Seconds from the first bad sample to this one; negative when this one is good, or was seen before."""
-        if sample_s <= self._last_s:
-            return -1.0
-        self._last_s = sample_s
-        if not bad:
-            self._since_s = None
-            self.count = 0
-            return -1.0
-        self.count += 1
-        if self._since_s is None:
-            self._since_s = sample_s
-        return sample_s - self._since_s
-
-    def forget(self) -> None:
-        self._since_s = None
-        self.count = 0
-
-
 @dataclass(frozen=True, slots=True)
 class _Level:
     cause: Cause
@@ -96,7 +67,7 @@ class _Level:
     limit: float
     above: bool
     hold_s: float
-    held: _Held
+    held: Held
 
 
 class Trips:
@@ -107,10 +78,10 @@ class Trips:
         e = envelope
 
         def over(cause: Cause, channel: Channel, unit: str, limit: float, hold_s: float) -> _Level:
-            return _Level(cause, channel, unit, limit, True, hold_s, _Held())
+            return _Level(cause, channel, unit, limit, True, hold_s, Held())
 
         self._electrical = (
-            _Level(Cause.INPUT_LOW, Channel.INPUT_V, "V", e.input_v_low_trip, False, 0.1, _Held()),
+            _Level(Cause.INPUT_LOW, Channel.INPUT_V, "V", e.input_v_low_trip, False, 0.1, Held()),
             over(Cause.INPUT_HIGH, Channel.INPUT_V, "V", e.input_v_high_trip, 0.1),
             over(Cause.CORE_VOLTAGE, Channel.CORE_V, "V", e.core_v_hard + 0.050, 0.0),
             over(Cause.CURRENT, Channel.CORE_A, "A", e.core_a_trip, 0.5),
@@ -125,11 +96,11 @@ class Trips:
             over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_emergency, 0.0),
             over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_trip, 1.0),
         )
-        self._core_high, self._core_low, self._core_off_band = _Held(), _Held(), _Held()
-        self._core_present = _Held()
-        self._fan = _Held()
+        self._core_high, self._core_low, self._core_off_band = Held(), Held(), Held()
+        self._core_present = Held()
+        self._fan = Held()
         self._mismatch = {
-            channel: _Held()
+            channel: Held()
             for channel in (Channel.CORE_V, Channel.FREQUENCY_MHZ, Channel.RESET_RELEASED, Channel.FAN_RATIO)
         }
         self._input_low_s = float("-inf")

@@ -66,15 +66,13 @@ class AskChoice(Question[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave it")]
 
-    def __init__(self, title: str, choices: Sequence[tuple[str, str]], empty: str = "nothing to choose from") -> None:
+    def __init__(self, title: str, choices: Sequence[tuple[str, str]]) -> None:
         super().__init__(classes="ask")
-        self._title, self._choices, self._empty = title, choices, empty
+        self._title, self._choices = title, choices
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
             box.border_title = Content(printable(self._title))
-            if not self._choices:
-                yield Static(self._empty, markup=False)
             yield Choices(
                 *(Option(printable(text), id=str(at)) for at, (_, text) in enumerate(self._choices)), markup=False
             )

@@ -1,8 +1,8 @@
 """What led to what, read from the order of events. Pure.
 
-A command, a fault, a lost port or a first contact begins something; what the rig tells of the same board afterwards,
-until the next beginning, followed from it. Two beginnings belong together where the second only carries out the first:
-a fault after a lost port, a way back after the change that was on trial.
+A command, a fault, a lost port, a first contact or a remark begins something; what the rig tells of the same board
+afterwards, until the next beginning, followed from it. Two beginnings belong together where the second only carries out
+the first: a fault after a lost port, a way back after the change that was on trial.
 """
 
 from __future__ import annotations
@@ -38,10 +38,7 @@ def chain(log: Sequence[LogRow], index: int) -> list[int]:
     while before is not None and len(roots) < 8:
         roots.insert(0, before)
         before = _led_to(log, before)
-    found: list[int] = []
-    for one in roots:
-        found += [place for place in _followed(log, one) if place not in found]
-    return sorted(found)[:AT_MOST]
+    return [place for one in roots for place in _followed(log, one)][:AT_MOST]
 
 
 def _root(log: Sequence[LogRow], index: int) -> int:

@@ -33,6 +33,7 @@ from controller.tui.desk import KEEP_WITHIN_S, Answer, Desk, Verdict
 from controller.tui.driver import patient
 from controller.tui.screens.base import RigScreen
 from controller.tui.store import RigStore
+from controller.tui.trend import SPAN_S
 from drivers.errors import HashbridgeError, UsageError
 
 BEAT_S: Final = 0.1
@@ -40,7 +41,6 @@ AT_LEAST_EVERY_S: Final = 0.5
 """Ages and countdowns go on when nothing is heard."""
 REOPEN_S: Final = 1.0
 RECHECK_S: Final = 1.0
-TREND_SPAN_S: Final = 600.0
 TREND_SNAPSHOTS: Final = 600
 EVENTS_AT_ONCE: Final = 500
 """So many events are taken before keys and the screen get their turn."""
@@ -212,7 +212,7 @@ class RigClient(App[None]):
         while True:
             store.rewind()
             store.joined(port.info)
-            for snapshot in playback.past(TREND_SPAN_S, TREND_SNAPSHOTS):
+            for snapshot in playback.past(SPAN_S, TREND_SNAPSHOTS):
                 store.take_snapshot(snapshot, past=True)
             await self._listen(port)
 

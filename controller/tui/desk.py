@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from controller.model import BoardInfo, BoardSnapshot, Channel, GuardState, OperatingPoint, Playback
@@ -101,9 +102,9 @@ class Desk:
             if asked_for.frequency_mhz is not None:
                 return asked_for
         view = self.store.views.get(self.selected)
-        kept = view.points.kept() if view is not None else []
-        if kept:
-            return kept[-1]
+        kept = None if view is None else next(view.points.kept(), None)
+        if kept is not None:
+            return kept
         if info is None:
             return OperatingPoint()
         return OperatingPoint(
@@ -112,7 +113,8 @@ class Desk:
 
     @property
     def staged(self) -> OperatingPoint:
-        return self._staged.get(self.selected, self.base)
+        staged = self._staged.get(self.selected)
+        return self.base if staged is None else staged
 
     @property
     def differs(self) -> bool:
@@ -192,5 +194,4 @@ class Desk:
     def undo_point(self) -> OperatingPoint | None:
         """The kept point before the present one; None when there is none."""
         view = self.store.views.get(self.selected)
-        kept = view.points.kept() if view is not None else []
-        return kept[-2] if len(kept) > 1 else None
+        return None if view is None else next(islice(view.points.kept(), 1, None), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -36,7 +37,6 @@ class Change:
     """One line of the history. A remark of a person has no point of its own."""
 
     at_utc: datetime
-    seq: int
     point: OperatingPoint | None
     fate: Fate
     note: str = ""
@@ -47,6 +47,8 @@ class Points:
     """Of one board, oldest first."""
 
     changes: list[Change] = field(default_factory=list)
+    _open_from: int = 0
+    """The changes before this place are decided."""
 
     def take(self, event: Event) -> None:
         match event:
@@ -67,24 +69,26 @@ class Points:
             case Remark(text=text):
                 self._add(event, None, Fate.KEPT, text)
 
-    def kept(self) -> list[OperatingPoint]:
-        """The points that stood, oldest first, each once in a row."""
-        found: list[OperatingPoint] = []
-        for change in self.changes:
-            if change.point is not None and change.fate is Fate.KEPT and (not found or found[-1] != change.point):
-                found.append(change.point)
-        return found
+    def kept(self) -> Iterator[OperatingPoint]:
+        """The points that stood, newest first, each once in a row."""
+        after: OperatingPoint | None = None
+        for change in reversed(self.changes):
+            if change.point is not None and change.fate is Fate.KEPT and change.point != after:
+                after = change.point
+                yield after
 
     def _add(self, event: Event, point: OperatingPoint | None, fate: Fate, note: str) -> None:
-        self.changes.append(Change(event.at_utc, event.seq, point, fate, note))
+        self.changes.append(Change(event.at_utc, point, fate, note))
 
     def _undecided(self) -> list[int]:
         """Where the changes are that may still be kept or go back, newest first."""
         open_ones = (Fate.ASKED, Fate.TRIAL)
-        return [at for at in range(len(self.changes) - 1, -1, -1) if self.changes[at].fate in open_ones]
+        newest = len(self.changes) - 1
+        return [at for at in range(newest, self._open_from - 1, -1) if self.changes[at].fate in open_ones]
 
     def _decide(self, newest: Fate, older: Fate) -> None:
         """Of several changes on trial one after the other only the newest can be kept; all of them go back together."""
         for index in self._undecided():
             self.changes[index] = replace(self.changes[index], fate=newest)
             newest = older
+        self._open_from = len(self.changes)

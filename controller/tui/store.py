@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,6 @@ from controller.model import (
     BoardSnapshot,
     Channel,
     Event,
-    FaultLatched,
     Reading,
     SafeOffDone,
     Snapshot,
@@ -34,11 +33,7 @@ TREND_CHANNELS: Final = (
     Channel.CHIP_C,
     Channel.VR_C,
     Channel.POWER_W,
-    Channel.CORE_W,
     Channel.INPUT_V,
-    Channel.CORE_V,
-    Channel.CORE_A,
-    Channel.FAN_RPM,
 )
 
 
@@ -105,8 +100,10 @@ class RigStore:
         self.stop: Stop | None = None
         self.rig = -1
         self._seq = 0
-        self._replayed: int | None = None
-        self._first: list[Event | None] = []
+        self._joining = False
+        """The next event is the first of a connection."""
+        self._first: Event | None = None
+        """The first of this rig."""
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
@@ -116,7 +113,7 @@ class RigStore:
         for name in self.boards:
             self.views.setdefault(name, BoardView())
         self.line = Line(up=True, since_s=self.now())
-        self._replayed = 0
+        self._joining = True
         self.changes += 1
 
     def lost(self, why: str) -> None:
@@ -129,7 +126,7 @@ class RigStore:
         self.log.clear()
         self.snapshot = None
         self.rig, self._seq = -1, 0
-        self._first.clear()
+        self._first = None
         self.stop = None
         self.views = {name: BoardView() for name in self.boards}
         self.changes += 1
@@ -137,9 +134,9 @@ class RigStore:
     # --- what comes in ------------------------------------------------------------------------------------------------
 
     def take_event(self, event: Event) -> None:
-        if self._replayed == 0:
+        if self._joining:
+            self._joining = False
             self._begin(event)
-        self._replayed = None
         if event.seq <= self._seq:
             return
         self._seq = event.seq
@@ -152,10 +149,10 @@ class RigStore:
 
     def _begin(self, event: Event) -> None:
         """The first event of a connection: the same as the last rig's first means that it is the same rig."""
-        if self.rig >= 0 and self._first[self.rig] == event:
+        if self._first == event:
             return
         self.rig += 1
-        self._first.append(event)
+        self._first = event
         self._seq = 0
 
     def take_snapshot(self, snapshot: Snapshot, *, past: bool = False) -> None:
@@ -180,7 +177,7 @@ class RigStore:
         """The newest of this board."""
         if self.snapshot is None:
             return None
-        return next((board for board in self.snapshot.boards if board.board == name), None)
+        return self.snapshot.of(name)
 
     def rig_s(self) -> float | None:
         """The rig's time now, as far as this screen can tell: its clock goes on while nothing is heard."""
@@ -204,17 +201,10 @@ class RigStore:
         rig_s = self.rig_s()
         return None if board.pending is None or rig_s is None else max(0.0, board.pending.until_s - rig_s)
 
-    def fault(self, name: str) -> FaultLatched | None:
-        """The newest fault of this board."""
-        for row in reversed(self.log):
-            if row.event.board == name and isinstance(row.event, FaultLatched):
-                return row.event
-        return None
-
-    def changes_of(self, name: str) -> tuple[Change, ...]:
+    def changes_of(self, name: str) -> Sequence[Change]:
         """The history of points, oldest first."""
         view = self.views.get(name)
-        return () if view is None else tuple(view.points.changes)
+        return () if view is None else view.points.changes
 
     # --- emergency stop -----------------------------------------------------------------------------------------------
 

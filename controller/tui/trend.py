@@ -9,6 +9,7 @@ from typing import Final
 
 BUCKET_S: Final = 1.0
 SPAN_S: Final = 600.0
+SLOPE_S: Final = 30.0
 _BUCKETS: Final = int(SPAN_S / BUCKET_S)
 Range = tuple[float, float]
 
@@ -52,17 +53,17 @@ class Trend:
             return 0.0
         return min(SPAN_S, (self._newest - self._oldest + 1) * BUCKET_S)
 
-    def slope_per_s(self, window_s: float = 30.0) -> float | None:
+    def slope_per_s(self) -> float | None:
         """How fast it rises, by least squares over the last seconds; None when less than half of them are known."""
         if self._newest is None:
             return None
-        buckets = round(window_s / BUCKET_S)
+        buckets = round(SLOPE_S / BUCKET_S)
         known = [
             (offset * BUCKET_S, (self._low[slot] + self._high[slot]) / 2)
             for offset in range(buckets)
             if not math.isnan(self._low[slot := (self._newest - buckets + 1 + offset) % _BUCKETS])
         ]
-        if len(known) < buckets // 2 or len(known) < 3:
+        if len(known) < buckets // 2:
             return None
         at_s = sum(at for at, _ in known) / len(known)
         level = sum(value for _, value in known) / len(known)

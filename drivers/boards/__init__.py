@@ -6,7 +6,16 @@ from typing import Final
 
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.board import BoardKind
+from drivers.errors import UnknownPart
 
 BOARDS: Final[dict[str, BoardKind]] = {BITAXE_GAMMA.name: BITAXE_GAMMA}
 
-__all__ = ["BOARDS", "BoardKind"]
+
+def known_board(name: str, key: str = "board") -> str:
+    """The name itself. `UnknownPart` lists the names that there are."""
+    if name not in BOARDS:
+        raise UnknownPart(key, name, f"one of {', '.join(sorted(BOARDS))}")
+    return name
+
+
+__all__ = ["BOARDS", "BoardKind", "known_board"]

@@ -134,8 +134,6 @@ class PlausibilityLimits:
     """Die to sink, by which the die follows the power within seconds [A], 15 % from unit to unit."""
     die_from_regulator: DieFromRegulator | None = None
     """None: no second thermometer bounds the die."""
-    spread_c: float = 12.0
-    """Chips of one board at equal power stand at most so far from their median [S]."""
     efficiency_low: float = 0.70
     efficiency_high: float = 0.97
     efficiency_s: float = 3.0

@@ -183,7 +183,7 @@ class GuardMachine(RuleBasedStateMachine):
             if not self.attempt(step):
                 assert give.up, "a way down was refused"
                 break
-        guard.gave()
+        guard.stopped_short()
         assert guard.requested == wish
 
     def latch(self, fault: FaultRecord) -> None:

@@ -48,12 +48,12 @@ def test_a_power_up_is_asked_and_kept_once_the_board_is_live() -> None:
     tell.accepted(PowerUp(note="first light"), STOCK)
     asked = points_of(tell)
     assert fates(asked) == [(STOCK, Fate.ASKED)]
-    assert asked.kept() == []
+    assert [*asked.kept()] == []
     tell.state(GuardState.STARTING, GuardState.LIVE)
     points = points_of(tell)
     assert fates(points) == [(STOCK, Fate.KEPT)]
-    assert points.kept() == [STOCK]
-    assert (points.changes[0].note, points.changes[0].seq) == ("first light", 1)
+    assert [*points.kept()] == [STOCK]
+    assert points.changes[0].note == "first light"
 
 
 def test_a_change_on_trial_is_none_of_the_kept_points_until_it_is_kept(tell: Teller) -> None:
@@ -61,11 +61,11 @@ def test_a_change_on_trial_is_none_of_the_kept_points_until_it_is_kept(tell: Tel
     tell.pending(MORE, STOCK)
     points = points_of(tell)
     assert fates(points) == [(STOCK, Fate.KEPT), (MORE, Fate.TRIAL)]
-    assert points.kept() == [STOCK]
+    assert [*points.kept()] == [STOCK]
     tell(PointKept, point=MORE, why="kept")
     points = points_of(tell)
     assert fates(points) == [(STOCK, Fate.KEPT), (MORE, Fate.KEPT)]
-    assert points.kept() == [STOCK, MORE]
+    assert [*points.kept()] == [MORE, STOCK]
 
 
 def test_a_change_that_goes_back_leaves_the_point_it_went_back_to(tell: Teller) -> None:
@@ -75,7 +75,7 @@ def test_a_change_that_goes_back_leaves_the_point_it_went_back_to(tell: Teller) 
     points = points_of(tell)
     assert fates(points) == [(STOCK, Fate.KEPT), (MORE, Fate.REVERTED), (STOCK, Fate.KEPT)]
     assert points.changes[-1].note == "back: not kept within 10 s"
-    assert points.kept() == [STOCK]
+    assert [*points.kept()] == [STOCK]
 
 
 @pytest.mark.parametrize("after", [GuardState.SAFE_OFF, GuardState.LATCHED, GuardState.UNPROTECTED])
@@ -119,7 +119,7 @@ def test_the_same_point_kept_twice_is_one_of_the_kept_points(tell: Teller) -> No
     for point in (STOCK, MORE, MORE, MOST):
         tell.accepted(SET, point)
         tell(PointKept, point=point, why="made to stay")
-    assert points_of(tell).kept() == [STOCK, MORE, MOST]
+    assert [*points_of(tell).kept()] == [MOST, MORE, STOCK]
 
 
 def test_what_moves_no_point_is_no_change(tell: Teller) -> None:
@@ -135,7 +135,7 @@ def test_the_recorded_run_keeps_two_points_and_takes_one_back(run: Run) -> None:
         points.take(event)
     stock = OperatingPoint(frequency_mhz=525.0, core_v=1.150)
     kept = OperatingPoint(frequency_mhz=550.0, core_v=1.170)
-    assert points.kept() == [stock, kept]
+    assert [*points.kept()] == [kept, stock]
     assert [change.fate for change in points.changes] == [
         Fate.KEPT,  # power-up
         Fate.KEPT,  # the remark

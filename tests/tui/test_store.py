@@ -123,19 +123,6 @@ def test_another_rig_begins_a_new_count_and_the_old_events_stay(store: RigStore,
     assert [(row.rig, row.event.seq) for row in store.log] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
 
 
-def test_the_newest_fault_of_a_board_is_found_and_that_of_another_is_not(store: RigStore) -> None:
-    tell = Teller()
-    tell.fault(detail="old")
-    tell.fault(detail="new")
-    tell.fault(board="other", detail="of the other")
-    for event in tell.told:
-        store.take_event(event)
-    fault = store.fault("gamma")
-    assert fault is not None
-    assert fault.detail == "new"
-    assert store.fault("nobody") is None
-
-
 def test_a_loss_counts_from_the_first_time_it_is_told(store: RigStore, clock: StillClock) -> None:
     clock.now_s = 110.0
     store.lost("gone")

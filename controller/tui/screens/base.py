@@ -10,7 +10,6 @@ from textual.screen import Screen
 
 from controller.tui.desk import Desk
 from controller.tui.widgets.panel import LOOKS, Panel
-from controller.tui.widgets.stop import StopPanel
 
 
 class RigScreen(Screen[None]):
@@ -40,6 +39,3 @@ class RigScreen(Screen[None]):
         event.refresh_styles = event.refresh_styles and self._styled_for != self.app.theme
         self._styled_for = self.app.theme
         self.freshen()
-
-    def stop_panel(self) -> StopPanel:
-        return self.query_one(StopPanel)

@@ -6,7 +6,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from controller.model import Channel
-from controller.tui.desk import Desk
 from controller.tui.screens.base import RigScreen
 from controller.tui.trend import Trend
 from controller.tui.widgets.chart import Curve, TrendPanel
@@ -19,9 +18,6 @@ from controller.tui.widgets.stop import StopPanel
 
 class BoardScreen(RigScreen):
     """Readings, work, point, trends, counters, protections, events."""
-
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
 
     def compose(self) -> ComposeResult:
         yield Heading(self.desk)

@@ -57,25 +57,25 @@ class TrendPanel(Panel):
 
     def __init__(self, curves: Sequence[Curve], *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._curves, self._span_s = tuple(curves), SPANS_S[0]
+        self._curves = tuple(curves)
 
     def lines(self, width: int, height: int) -> list[Line]:
         known_s = max((trend.known_s for curve in self._curves if (trend := curve.trend()) is not None), default=0.0)
-        self._span_s = next((span_s for span_s in SPANS_S if span_s >= known_s), SPANS_S[-1])
-        self.entitle("Last minute" if self._span_s == 60.0 else f"Last {self._span_s / 60:g} minutes")
+        span_s = next((one_s for one_s in SPANS_S if one_s >= known_s), SPANS_S[-1])
+        self.entitle("Last minute" if span_s == 60.0 else f"Last {span_s / 60:g} minutes")
         count = len(self._curves)
         rows = max(1, height // count)
         spare = height - rows * count
         lines: list[Line] = []
         for index, curve in enumerate(self._curves):
-            lines += self._curve(curve, width, rows + (1 if index < spare else 0))
+            lines += self._curve(curve, span_s, width, rows + (1 if index < spare else 0))
         return lines
 
-    def _curve(self, curve: Curve, width: int, rows: int) -> list[Line]:
+    def _curve(self, curve: Curve, span_s: float, width: int, rows: int) -> list[Line]:
         label_width, scale_width = 12, 12
         inner = max(4, width - label_width - scale_width)
         trend = curve.trend()
-        columns = [] if trend is None else trend.columns(inner * 2, self._span_s)
+        columns = [] if trend is None else trend.columns(inner * 2, span_s)
         columns = [None if part is None else (part[0] * curve.scale, part[1] * curve.scale) for part in columns]
         span = span_of(columns)
         if span is None:

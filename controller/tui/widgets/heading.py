@@ -6,6 +6,7 @@ from controller.model import GuardState
 from controller.text import duration
 from controller.tui import words
 from controller.tui.desk import Desk
+from controller.tui.widgets.facts import LEVEL_LOOKS
 from controller.tui.widgets.panel import Line, Panel, Word, crop, fit, right
 
 NAME_COLUMNS = 32
@@ -108,7 +109,7 @@ class Heading(Panel):
             return [(f" LATCHED: {', '.join(others)} ", "alarm"), ("  ", ""), ("] ", "key"), ("shows it", "label")]
         newest = next((row.event for row in reversed(store.log) if words.level(row.event) != "detail"), None)
         if newest is not None:
-            look = {"warn": "warn", "error": "bad"}.get(words.level(newest), "label")
+            look = LEVEL_LOOKS[words.level(newest)] or "label"
             return [(f" {words.clock(newest.at_utc)} {words.kind(newest)}: {words.summary(newest)}", look)]
         return []
 

@@ -49,6 +49,7 @@ class LogView(Panel, can_focus=True):
         self.following = True
         self.level = "info"
         self.words = ""
+        self._wanted: list[str] = []
         self.chain_of: int | None = None
         """The place in the log whose causes and effects are shown; None for everything."""
         self._passed: list[int] = []
@@ -65,6 +66,7 @@ class LogView(Panel, can_focus=True):
             self.level = level
         if words is not None:
             self.words = words
+            self._wanted = words.casefold().split()
         self.chain_of = None
         self._begin()
 
@@ -83,9 +85,11 @@ class LogView(Panel, can_focus=True):
             self._passed = causes.chain(self._desk.store.log, self.chain_of)
             self._find_mark()
         self.take()
+        self.freshen()
+        self.post_message(self.Moved())
 
     def take(self) -> None:
-        """Look at the events that came, a portion of them at the most."""
+        """Look at the events that came, a portion of them at the most. Paints nothing."""
         log = self._desk.store.log
         if max(self._looked_at, 0 if self.chain_of is None else self._passed[-1] + 1) > len(log):
             self.chain_of = None  # a recording was moved back
@@ -99,9 +103,9 @@ class LogView(Panel, can_focus=True):
                 self._cursor = max(0, len(self._passed) - 1)
             else:
                 self._find_mark()
+                if not self.behind:
+                    self._mark = None  # it has not passed
         self._update_title()
-        self.freshen()
-        self.post_message(self.Moved())
 
     def _find_mark(self) -> None:
         """After a filter changed: back to the event that was marked, once it has passed."""
@@ -117,9 +121,9 @@ class LogView(Panel, can_focus=True):
         event = row.event
         if self.level != "all" and _RANKS[words.level(event)] < _RANKS[self.level]:
             return False
-        if self.words:
+        if self._wanted:
             text = f"{words.kind(event)} {event.board} {words.summary(event)}".casefold()
-            return all(word in text for word in self.words.casefold().split())
+            return all(word in text for word in self._wanted)
         return True
 
     @property

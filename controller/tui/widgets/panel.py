@@ -49,13 +49,13 @@ class Panel(Widget):
     Panel { height: 1fr; }
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None) -> None:
         self._looks: dict[str, Style] = {}
         self._shown: list[Line] = []
         self._made_for = Size(0, 0)
         self.name_shown = ""
         """What stands in the border."""
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.set_class(self.FRAMED, "framed")
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -187,23 +187,22 @@ def crop(line: Line, width: int) -> list[Word]:
     return kept
 
 
-def wrap(text: str, width: int, look: str = "", indent: str = "") -> list[Line]:
-    """Words over as many lines as they need, each with the indent. A word that is too long goes on in the next line."""
-    room = width - len(indent)
-    if room < 2:  # less than a wide character
-        return [[(fit(indent + text, width), look)]]
+def wrap(text: str, width: int, look: str = "") -> list[Line]:
+    """Words over as many lines as they need. A word that is too long goes on in the next line."""
+    if width < 2:  # less than a wide character
+        return [[(fit(text, width), look)]]
     lines: list[Line] = []
     rest = ""
     for word in text.split():
-        if rest and cells(rest) + 1 + cells(word) > room:
-            lines.append([(indent + rest, look)])
+        if rest and cells(rest) + 1 + cells(word) > width:
+            lines.append([(rest, look)])
             rest = ""
         rest += f" {word}" if rest else word
-        while cells(rest) > room:
-            piece = cut(rest, room)
-            lines.append([(indent + piece, look)])
+        while cells(rest) > width:
+            piece = cut(rest, width)
+            lines.append([(piece, look)])
             rest = rest[len(piece) :]
-    return [*lines, [(indent + rest, look)]] if rest else lines
+    return [*lines, [(rest, look)]] if rest else lines
 
 
 def no_more_than(lines: Sequence[Line], height: int) -> list[Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.model import BoardInfo, BoardSnapshot, Channel, Envelope, Quality, Reading
+from controller.prediction import limits
 from controller.tui import words
 from controller.tui.desk import Desk
 from controller.tui.widgets.gauge import bar, look_of, sign_of
@@ -25,6 +26,7 @@ _FIRST: Final = (
     Channel.RESET_RELEASED,
     Channel.STATUS_WORD,
 )
+_TEMPERATURES: Final = frozenset({Channel.CHIP_C, Channel.VR_C})
 _BAR_FROM: Final = 50
 """Panels narrower than this have no room for bars."""
 _DOWNWARD: Final = frozenset({Channel.INPUT_V})
@@ -33,15 +35,15 @@ _DOWNWARD: Final = frozenset({Channel.INPUT_V})
 
 def axis(channel: Channel, e: Envelope) -> tuple[float, float, float] | None:
     """Lowest, soft and hard value of the channels that have a limit above."""
-    return {
-        Channel.CHIP_C: (20.0, float(e.chip_c_warn), float(e.chip_c_trip)),
-        Channel.VR_C: (20.0, float(e.vr_c_warn), float(e.vr_c_trip)),
-        Channel.CORE_V: (float(e.core_v.low) * 0.9, float(e.core_v.high), float(e.core_v_hard)),
-        Channel.CORE_A: (0.0, float(e.core_a_warn), float(e.core_a_trip)),
-        Channel.POWER_W: (0.0, float(e.power_operator_w), float(e.power_operator_w) * 1.05),
-        Channel.INPUT_W: (0.0, float(e.power_operator_w), float(e.power_operator_w) * 1.05),
-        Channel.FREQUENCY_MHZ: (0.0, float(e.frequency_mhz.high), float(e.frequency_hard_mhz)),
-    }.get(channel)
+    if channel is Channel.CORE_V:
+        return float(e.core_v.low) * 0.9, float(e.core_v.high), float(e.core_v_hard)
+    if channel is Channel.FREQUENCY_MHZ:
+        return 0.0, float(e.frequency_mhz.high), float(e.frequency_hard_mhz)
+    limited = Channel.POWER_W if channel is Channel.INPUT_W else channel
+    for known, soft, hard in limits(e):
+        if known is limited:
+            return 20.0 if channel in _TEMPERATURES else 0.0, float(soft), float(hard)
+    return None
 
 
 class Readings(Panel):
@@ -69,12 +71,12 @@ class Readings(Panel):
 
     def _row(self, channel: Channel, reading: Reading, info: BoardInfo, width: int) -> Line:
         store = self._desk.store
-        limits = axis(channel, info.envelope)
+        marks = axis(channel, info.envelope)
         stale = store.is_stale(info, channel, reading) or not store.line.up
         text = words.reading(channel, reading.value)
         look, sign = "value", " "
-        if limits is not None:
-            look, sign = look_of(reading.value, *limits[1:]), sign_of(reading.value, *limits[1:])
+        if marks is not None:
+            look, sign = look_of(reading.value, *marks[1:]), sign_of(reading.value, *marks[1:])
         elif channel is Channel.INPUT_V and reading.value is not None:
             look, sign = _input(reading.value, info.envelope)
         if reading.quality is not Quality.GOOD:
@@ -95,8 +97,8 @@ class Readings(Panel):
             room -= len(age)
         if reading.quality is not Quality.GOOD and reading.evidence:
             line.append((fit(f" {reading.evidence}", room), look if look != "stale" else "warn"))
-        elif not stale and width >= _BAR_FROM and limits is not None:
-            line += [(" ", ""), *bar(room - 2, *limits, reading.value)]
+        elif not stale and width >= _BAR_FROM and marks is not None:
+            line += [(" ", ""), *bar(room - 2, *marks, reading.value)]
         elif not stale and width >= _BAR_FROM:
             line.append((fit(f" {_remark(channel, info)}", room), "label"))
         return line

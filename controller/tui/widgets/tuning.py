@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from textual.binding import Binding, BindingType
 
 from controller.model import Channel, GuardState, OperatingPoint
+from controller.prediction import limits
 from controller.text import UNKNOWN, number
 from controller.tui import words
 from controller.tui.desk import Answer, Desk
@@ -82,7 +83,6 @@ class Rails(Panel):
         "reading by V²f and a thermal resistance from public logs; it is not calibrated for this board. The guard "
         "judges by what is measured."
     )
-    _LIMITS: Final = (Channel.CHIP_C, Channel.VR_C, Channel.POWER_W, Channel.CORE_A)
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="rails")
@@ -95,27 +95,27 @@ class Rails(Panel):
             return []
         prediction = desk.prediction() if desk.differs else None
         lines: list[Line] = []
-        for channel in self._LIMITS:
-            limits = axis(channel, info.envelope)
+        for channel, *_ in limits(info.envelope):
+            marks = axis(channel, info.envelope)
             reading = board.channels.get(channel)
-            if limits is None or reading is None:
+            if marks is None or reading is None:
                 continue
             stale = desk.store.is_stale(info, channel, reading)
             now = None if stale else reading.value
             then = None if prediction is None else prediction.channels.get(channel)
-            lines.append(self._row(channel, limits, now, then, width))
+            lines.append(self._row(channel, marks, now, then, width))
         for channel, now, wish in (
             (Channel.FREQUENCY_MHZ, desk.base.frequency_mhz, desk.staged.frequency_mhz),
             (Channel.CORE_V, desk.base.core_v, desk.staged.core_v),
         ):
-            limits = axis(channel, info.envelope)
-            if limits is not None:
-                lines.append(self._row(channel, limits, now, wish if desk.differs else None, width))
+            marks = axis(channel, info.envelope)
+            if marks is not None:
+                lines.append(self._row(channel, marks, now, wish if desk.differs else None, width))
         return lines[:height]
 
     @staticmethod
     def _row(
-        channel: Channel, limits: tuple[float, float, float], now: float | None, then: float | None, width: int
+        channel: Channel, marks: tuple[float, float, float], now: float | None, then: float | None, width: int
     ) -> Line:
         shown = words.CHANNELS[channel]
         worst = max((value for value in (now, then) if value is not None), default=None)
@@ -123,13 +123,13 @@ class Rails(Panel):
         arrow = "" if then is None else f" → {number(then, min(shown.digits, 2))}"
         label = "voltage" if channel is Channel.CORE_V else "current" if channel is Channel.CORE_A else shown.label
         head: list[Word] = [
-            (f"{sign_of(worst, *limits[1:])} ", look_of(worst, *limits[1:], "")),
+            (f"{sign_of(worst, *marks[1:])} ", look_of(worst, *marks[1:], "")),
             (f"{label:<9}", "label"),
-            (f"{text:>6}", look_of(now, *limits[1:])),
-            (f"{arrow:<9}", look_of(then, *limits[1:], "mark") if then is not None else ""),
+            (f"{text:>6}", look_of(now, *marks[1:])),
+            (f"{arrow:<9}", look_of(then, *marks[1:], "mark") if then is not None else ""),
             (f" {shown.unit:<4}", "label"),
         ]
-        return [*head, *bar(max(0, width - 31), *limits, now, then)]
+        return [*head, *bar(max(0, width - 31), *marks, now, then)]
 
 
 class VerdictPanel(Panel):

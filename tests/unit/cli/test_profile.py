@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from controller.__main__ import main
-from controller.cli.profile import apply, kind_of, requested, snapshot_of
+from controller.cli.profile import apply, kind_of, requested
+from controller.cli.status import found_in
 from controller.cli.talk import Talk
 from controller.model import GuardState, OperatingPoint
 from controller.profiles import Profile, Profiles
@@ -131,7 +132,7 @@ def test_quiet_is_understood_on_either_side_of_the_action(capsys: pytest.Capture
 
 async def load(s: Stand, profile: Profile, keep_within_s: float | None = None) -> tuple[int, str]:
     said = io.StringIO()
-    state = snapshot_of((await s.snapshot()).boards, NAME).state
+    state = found_in(await s.snapshot(), NAME).state
     return await apply(s.rig, NAME, state, profile, keep_within_s, Talk(stream=said)), said.getvalue()
 
 
@@ -141,9 +142,9 @@ async def test_a_profile_powers_up_a_board_that_is_off_and_moves_one_that_is_liv
     async with stand() as s:
         assert kind_of(s.rig, NAME) == KIND
         assert (await load(s, Profile.make("quiet", 450.0, 1.1)))[0] == 0
-        assert requested(snapshot_of((await s.snapshot()).boards, NAME)) == (450.0, 1.1)
+        assert requested(found_in(await s.snapshot(), NAME)) == (450.0, 1.1)
         assert (await load(s, Profile.make("fast", 550.0, 1.2)))[0] == 0
-        assert requested(snapshot_of((await s.snapshot()).boards, NAME)) == (550.0, 1.2)
+        assert requested(found_in(await s.snapshot(), NAME)) == (550.0, 1.2)
     assert "gamma: requested 550.00 MHz at 1.200 V, achieved 550.00 MHz at 1.17" in capsys.readouterr().out
 
 
@@ -166,7 +167,7 @@ async def test_a_power_up_on_trial_is_refused_before_anything_moves() -> None:
             await load(s, Profile.make("quiet", 450.0, 1.1), 5.0)
         assert [what for what, _ in s.moves()[moves:] if what == "rail on"] == []
         with pytest.raises(Refused, match="gamma is safe_off: it has no point to be saved"):
-            requested(snapshot_of((await s.snapshot()).boards, NAME))
+            requested(found_in(await s.snapshot(), NAME))
 
 
 async def test_a_latched_board_takes_no_profile() -> None:

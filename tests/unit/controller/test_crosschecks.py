@@ -12,7 +12,7 @@ import pytest
 
 from controller.model import Quality, Reading
 from controller.safety.commanded import Commanded
-from controller.safety.crosschecks import odd_dies, odd_efficiency
+from controller.safety.crosschecks import odd_efficiency
 from controller.safety.plausibility import Watchkeeper
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardReading, Channel, PlausibilityLimits, PowerLaw
@@ -268,16 +268,6 @@ def test_a_doubted_current_above_its_trip_level_is_invalid_at_once() -> None:
     assert world.until(Quality.INVALID, Channel.CORE_A, 10.0) <= 5.0
     assert ", and 30" in world.evidence(Channel.CORE_A)
     assert "is at or above its trip level" in world.evidence(Channel.CORE_A)
-
-
-def test_of_two_dies_that_differ_both_are_named_and_of_three_the_odd_one() -> None:
-    assert odd_dies([55.0, 66.0, 60.0, None], 12.0) == {}
-    assert odd_dies([55.0, None], 12.0) == {}
-    assert odd_dies([50.0, 72.0], 12.0) == {}
-    assert set(odd_dies([50.0, 75.0], 12.0)) == {0, 1}
-    assert odd_dies([55.0, 57.0, 70.5], 12.0) == {
-        2: "chip 2 reads 70.5 C, +13.5 C from the median 57.0 C of 3 chips (limit 12 C)"
-    }
 
 
 # --- power ------------------------------------------------------------------------------------------------------------
