@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from controller.bell import Bell, each
 from controller.clock import Clock
-from controller.flight import FlightRecorder, Sync, sync_in_thread
+from controller.flight import Carry, FlightRecorder, in_thread
 from controller.journal import Journal, event_line, snapshot_line
 from controller.model import (
     BoardInfo,
@@ -35,11 +35,11 @@ class Feed:
         *,
         boards: Sequence[BoardInfo] = (),
         trips: Path | None = None,
-        sync: Sync = sync_in_thread,
+        carry: Carry = in_thread,
     ) -> None:
         """`trips`: the directory to which each trip is recorded."""
         self._clock, self._journal = clock, journal
-        self._flight = None if trips is None else FlightRecorder(trips, boards, self._saved, sync=sync)
+        self._flight = None if trips is None else FlightRecorder(trips, boards, self._saved, carry=carry)
         self._events: list[Event] = []
         self._snapshot: Snapshot | None = None
         self._snapshots = 0

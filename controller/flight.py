@@ -2,7 +2,8 @@
 
 It keeps the lines of the last 60 s in memory, as a journal has them. When a board latches, they become a file of its
 own, and what follows for 10 s goes into it too. The file is forced to the disk once the safe-off is done; until then a
-latch cannot be cleared. A disk that is full or broken costs the record, never the safe-off.
+latch cannot be cleared. Everything that touches the disk runs in a thread: one that is slow, full or broken costs the
+record, and holds up neither the safe-off nor the watch.
 
 `hashbridge tui --open FILE` shows it in the screens, `controller.recording.RecordedRig` in a script.
 """
@@ -10,46 +11,73 @@ latch cannot be cleared. A disk that is full or broken costs the record, never t
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from controller.journal import Journal
 from controller.model import BoardInfo, FaultLatched
 
+log = logging.getLogger(__name__)
+
 BEFORE_S: Final = 60.0
 AFTER_S: Final = 10.0
-Sync = Callable[[int], Awaitable[None]]
+Carry = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs what writes to the disk; raises what it raises."""
 Saved = Callable[[FaultLatched, Path, str | None], None]
 """Told once a trip: its fault, the file, and what went wrong with it."""
 
 
-async def sync_in_thread(descriptor: int) -> None:
+async def in_thread(write: Callable[[], None]) -> None:
     """A slow disk must not hold up the watch over the boards."""
-    await asyncio.to_thread(os.fsync, descriptor)
+    await asyncio.to_thread(write)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Trip:
     fault: FaultLatched
-    journal: Journal
+    path: Path
+    boards: tuple[BoardInfo, ...]
     until_s: float
-    saving: asyncio.Task[None] | None = None
-    told: bool = False
+    lines: deque[str]
+    """Kept, and not written yet."""
+    safe: bool = False
+    """The safe-off is done: what there is has to be on the disk."""
     complete: bool = False
     """All that belongs to it has been kept."""
+    told: bool = False
+    saving: asyncio.Task[None] | None = None
+    journal: Journal | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def write(self, *, sync: bool) -> None:
+        """All that was kept so far, in order. Raises `OSError`. Runs in a thread."""
+        with self.lock:
+            if self.journal is None:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.journal = Journal(self.path, boards=self.boards)
+            while self.lines:
+                self.journal.line(self.lines.popleft())
+            self.journal.flush()
+            if self.journal.broken is not None:
+                raise OSError(self.journal.broken)
+            if sync and self.journal.descriptor is not None:
+                os.fsync(self.journal.descriptor)
 
 
 class FlightRecorder:
     """One per rig. `keep` takes every line that the rig tells, in order; `begin` and `save` what a trip needs."""
 
     def __init__(
-        self, directory: Path, boards: Sequence[BoardInfo], on_saved: Saved, *, sync: Sync = sync_in_thread
+        self, directory: Path, boards: Sequence[BoardInfo], on_saved: Saved, *, carry: Carry = in_thread
     ) -> None:
-        self._directory, self._boards, self._on_saved, self._sync = directory, tuple(boards), on_saved, sync
+        self._directory, self._boards, self._on_saved, self._carry = directory, tuple(boards), on_saved, carry
         self._ring: deque[tuple[float, str]] = deque()
         self._trips: list[_Trip] = []
 
@@ -60,70 +88,71 @@ class FlightRecorder:
             self._ring.popleft()
         for trip in self._trips:
             if trip.until_s >= at_s:
-                trip.journal.line(line)
+                trip.lines.append(line)
             elif not trip.complete:
                 trip.complete = True
                 self._save(trip)
 
     def begin(self, fault: FaultLatched) -> None:
-        """A board has latched. The line of the event itself has been kept before. Never raises."""
+        """A board has latched. The line of the event itself has been kept before. Touches no disk: that comes after."""
         stamp = f"{fault.at_utc:%Y%m%dT%H%M%S}.{fault.at_utc.microsecond // 1000:03d}Z"
         path = self._directory / f"{stamp}-{fault.board}-{fault.cause.value}.jsonl"
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            journal = Journal(path, boards=self._boards)
-        except OSError as error:
-            self._on_saved(fault, path, str(error))
-            return
-        for _, line in self._ring:
-            journal.line(line)
-        self._trips.append(_Trip(fault, journal, fault.at_s + AFTER_S))
+        lines = deque(line for _, line in self._ring)
+        trip = _Trip(fault, path, self._boards, fault.at_s + AFTER_S, lines)
+        self._trips.append(trip)
+        self._save(trip)
 
     def save(self, board: str) -> None:
         """The safe-off of this board is done: what there is of its trips goes to the disk now."""
         for trip in self._trips:
-            if trip.fault.board == board and not trip.told:
-                self._save(trip)
+            if trip.fault.board == board:
+                self._force(trip)
 
     async def settled(self) -> None:
         """Until every trip is on the disk, as far as the disk takes it."""
         for trip in self._trips:
-            if not trip.told:
-                self._save(trip)
+            self._force(trip)
         waiting = [trip.saving for trip in self._trips if trip.saving is not None and not trip.told]
         if waiting:
             await asyncio.wait(waiting)
 
     def close(self) -> None:
-        """The rig ends. What was being written ends with it, on the disk."""
+        """The rig ends. What was being written ends with it, on the disk if the disk takes it."""
         for trip in self._trips:
-            trip.journal.flush()
-            if trip.journal.descriptor is not None:
-                os.fsync(trip.journal.descriptor)
-            trip.journal.close()
+            try:
+                trip.write(sync=True)
+            except OSError as error:
+                log.error("no flight record of %s in %s: %s", trip.fault.cause.value, trip.path, error)
+            if trip.journal is not None:
+                trip.journal.close()
         self._trips.clear()
+
+    def _force(self, trip: _Trip) -> None:
+        if not trip.told:
+            trip.safe = True
+            self._save(trip)
 
     def _save(self, trip: _Trip) -> None:
         if trip.saving is None or trip.saving.done():
             trip.saving = asyncio.create_task(self._on_disk(trip), name=f"flight record of {trip.fault.board}")
 
     async def _on_disk(self, trip: _Trip) -> None:
-        """What there is; once more when the rest has come meanwhile. Only then is the file closed."""
-        while True:
-            complete = trip.complete
-            trip.journal.flush()
-            broken = trip.journal.broken
-            if broken is None and trip.journal.descriptor is not None:
-                try:
-                    await self._sync(trip.journal.descriptor)
-                except OSError as error:
-                    broken = str(error)
-            if not trip.told:
+        """What there is; once more when more is wanted of it meanwhile. Closed when it is complete."""
+        while trip in self._trips:
+            safe, complete = trip.safe, trip.complete
+            broken: str | None = None
+            try:
+                await self._carry(partial(trip.write, sync=safe or complete))
+            except OSError as error:
+                broken = str(error)
+            if trip not in self._trips:
+                return  # the rig has ended meanwhile
+            if not trip.told and (safe or complete or broken is not None):
                 trip.told = True
-                self._on_saved(trip.fault, trip.journal.path, broken)
-            if complete:
-                trip.journal.close()
+                self._on_saved(trip.fault, trip.path, broken)
+            if complete or trip.journal is None:
                 self._trips.remove(trip)
-                return
-            if not trip.complete:
+                if trip.journal is not None:
+                    trip.journal.close()
+            elif (safe, complete) == (trip.safe, trip.complete):
                 return

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from controller.clock import Clock, SystemClock
 from controller.feed import Feed
-from controller.flight import Sync, sync_in_thread
+from controller.flight import Carry, in_thread
 from controller.journal import Journal
 from controller.model import BoardInfo, Cause, Command, Event, SafeOffRecord, Snapshot
 from controller.poller import PERIOD_S
@@ -30,7 +30,7 @@ _PUBLISH_S: Final = 0.95 * PERIOD_S
 class Rig:
     """A `RigPort`. `observe`: look only; no safe-off on entering, none on leaving unless one was asked for.
 
-    `trips`: a directory for the flight records of trips; `sync` is how a file is forced to the disk.
+    `trips`: a directory for the flight records of trips; `carry` runs what writes them.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Rig:
         clock: Clock | None = None,
         observe: bool = False,
         trips: Path | None = None,
-        sync: Sync = sync_in_thread,
+        carry: Carry = in_thread,
     ) -> None:
         names = [given.attached.name for given in boards]
         if len(set(names)) != len(names):
             raise UsageError("boards", names, "a name of its own for each board")
         self._clock = clock or SystemClock()
         infos = [given.info for given in boards]
-        self._feed = Feed(self._clock, journal, boards=infos, trips=trips, sync=sync)
+        self._feed = Feed(self._clock, journal, boards=infos, trips=trips, carry=carry)
         self._runners = {
             given.attached.name: BoardRunner(given, self._feed, self._clock, self._swept, observe=observe)
             for given in boards

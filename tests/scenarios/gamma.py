@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -83,9 +82,9 @@ class Stand:
         return transport
 
 
-async def sync_at_once(descriptor: int) -> None:
+async def at_once(write: Callable[[], None]) -> None:
     """Without a thread, whose end the virtual clock would not wait for."""
-    os.fsync(descriptor)
+    write()
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +112,7 @@ async def stand(
         journal=None if journal is None else Journal(journal, boards=[given.info]),
         clock=clock,
         trips=trips,
-        sync=sync_at_once,
+        carry=at_once,
     )
 
     async def listen() -> None:

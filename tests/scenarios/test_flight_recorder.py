@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -78,13 +79,15 @@ async def test_the_file_is_on_the_disk_before_the_latch_can_be_cleared(
 ) -> None:
     slow = asyncio.Event()
 
-    async def sync_slowly(descriptor: int) -> None:
+    async def slowly(write: Callable[[], None]) -> None:
         await slow.wait()
-        os.fsync(descriptor)
+        write()
 
-    monkeypatch.setattr(gamma, "sync_at_once", sync_slowly)
+    monkeypatch.setattr(gamma, "at_once", slowly)
     async with stand(trips=tmp_path) as s:
         await trip(s)
+        assert s.is_safe()
+        assert files(tmp_path) == [], "written by who makes the board safe"
         s.bench.faults.stall_fan(off=True)
         await asyncio.sleep(120.0)  # cool again
         clearing = asyncio.create_task(s.rig.request(NAME, ClearFault()))
@@ -94,15 +97,18 @@ async def test_the_file_is_on_the_disk_before_the_latch_can_be_cleared(
         slow.set()
         await clearing
         await s.rig.request(NAME, PowerUp())
+    (path,) = files(tmp_path)
+    kinds = [type(event) for event in read_journal(path).events]
+    assert kinds.index(FaultLatched) < kinds.index(SafeOffDone)
 
 
 async def test_a_disk_that_fails_costs_the_record_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(descriptor: int) -> None:
+    def broken(descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(gamma, "sync_at_once", broken)
+    monkeypatch.setattr(os, "fsync", broken)
     async with stand(trips=tmp_path) as s:
         await trip(s)
         assert s.is_safe()
@@ -111,6 +117,19 @@ async def test_a_disk_that_fails_costs_the_record_and_nothing_else(
         s.bench.faults.stall_fan(off=True)
         await asyncio.sleep(120.0)
         await s.rig.request(NAME, ClearFault())
+
+
+async def test_a_disk_that_fails_while_the_rig_ends_does_not_cut_the_ending_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    async with stand(trips=tmp_path / "trips", journal=tmp_path / "run.jsonl") as s:
+        await trip(s)
+    assert not read_journal(tmp_path / "run.jsonl").truncated
+    assert read_journal(files(tmp_path / "trips")[0]).events
 
 
 async def test_a_directory_that_cannot_be_made_is_told_and_the_board_is_safe(tmp_path: Path) -> None:
