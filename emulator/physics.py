@@ -214,7 +214,6 @@ class Plant:
         self._ramping = False
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._agenda_count = 0
-        self._busy = False
         self._rail_on = False
         self._regulated_v = 0.0
         self._energy_j = 0.0
@@ -239,7 +238,6 @@ class Plant:
         self._rail_from_v, self._rail_to_v = now_v, target_v
         self._rail_from_s, self._rail_to_s = self._now_s, self._now_s + (ramp_s if on else 0.0)
         self._ramping = self._rail_to_s > self._rail_from_s
-        self._busy = self._busy or self._ramping
         self._rail_on = on
         if target_v >= BURN_V and self.burnt is None:
             self.burnt = f"core rail raised to {target_v:.3f} V"
@@ -288,7 +286,6 @@ class Plant:
         """Have something done when the plant comes to this moment, in the midst of a longer advance too."""
         self._agenda_count += 1
         heapq.heappush(self._agenda, (max(at_s, self._now_s), self._agenda_count, call))
-        self._busy = True
 
     # --- what it shows
 
@@ -357,7 +354,7 @@ class Plant:
 
     def advance(self, at_s: float) -> None:
         """Carry all states to `at_s`, seconds since time 0. An earlier time changes nothing."""
-        if self._busy:
+        if self._ramping or self._agenda:
             self._go_step_by_step(at_s)
         if at_s > self._now_s:
             self._run(at_s)
@@ -379,7 +376,6 @@ class Plant:
                 self._changed()
             else:
                 break
-        self._busy = self._ramping or bool(self._agenda)
 
     def _run(self, at_s: float) -> None:
         last = int(at_s / GRID_S + 1e-9)

@@ -77,9 +77,6 @@ class NotShown(AssertionError):
 class AnyTerminal(ABC):
     """What both kinds can do. Bounds are in seconds; `NotShown` when one is over."""
 
-    columns: int
-    rows: int
-
     @abstractmethod
     def lines(self) -> list[str]:
         """The screen, row by row, without blanks at the right."""
@@ -349,7 +346,6 @@ class TmuxTerminal(AnyTerminal):
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> None:
-        self.columns, self.rows = columns, rows
         self._place = tempfile.TemporaryDirectory(prefix="hb-tmux-")
         self._socket = str(Path(self._place.name) / "s")
         self._environment = _environment(environment)
@@ -395,7 +391,6 @@ class TmuxTerminal(AnyTerminal):
                 time.sleep(ALONE_S)  # what follows at once would be Alt and a key
 
     def resize(self, columns: int, rows: int) -> None:
-        self.columns, self.rows = columns, rows
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def ended(self) -> int | None:

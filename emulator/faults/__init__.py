@@ -20,9 +20,9 @@ from emulator.faults.line import LineFaults
 from emulator.faults.power import PowerFaults
 from emulator.faults.regulator import RegulatorFaults
 from emulator.faults.sensors import SensorFaults
-from emulator.faults.topic import FaultyBench, Pluggable, Topic
+from emulator.faults.topic import FaultyBench, Topic
 
-__all__ = ["ACTIONS", "TOPICS", "Action", "BadArgument", "Faults", "FaultyBench", "Pluggable"]
+__all__ = ["ACTIONS", "TOPICS", "BadArgument", "Faults"]
 
 
 class Faults(BusFaults, SensorFaults, PowerFaults, RegulatorFaults, ChipFaults, BridgeFaults):

@@ -16,7 +16,7 @@ class BadArgument(ValueError):
 
     def __init__(self, key: str, value: object, allowed: str, of: str = "") -> None:
         super().__init__(f"{of}{', ' if of else ''}{key}: {value!r} is not allowed; allowed: {allowed}")
-        self.key, self.value, self.allowed, self.of = key, value, allowed, of
+        self.key, self.value, self.allowed = key, value, allowed
 
 
 class Wrong(Exception):

@@ -141,7 +141,8 @@ def _value(default: object) -> str:
 def _ends(one: Action) -> str:
     if not one.lasting:
         return "happens once"
-    return "`off`, or the count" if any(argument.name == "count" for argument in one.arguments) else "`off`"
+    names = {argument.name for argument in one.arguments}
+    return "`off`, or the count" if "count" in names else "`off`, or the time" if "for_s" in names else "`off`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,6 +31,9 @@ class Pluggable(Protocol):
     device: Device
     """What it carries. A fault of the line puts itself in between."""
 
+    @property
+    def plugged(self) -> bool: ...
+
     def look(self) -> None:
         """The device may have something to say earlier than it said."""
         ...

@@ -63,7 +63,7 @@ def measure() -> dict[str, Any]:
 
 
 async def _journal(path: Path) -> None:
-    """A minute, as `--open` gets it."""
+    """A power-up and the first job, as `--open` gets it."""
     async with stand(BenchSettings(seed=1, dilution=2**29), journal=path) as s:
         await s.power_up()
         await s.rig.request(NAME, StartWork(work="synthetic", seed=1))
@@ -107,24 +107,22 @@ def _share(terminal: Terminal) -> dict[str, float]:
     return {"cpu_percent": round(100.0 * share, 1), "bytes_per_s": round(written)}
 
 
-def _screens(at: int, terminal: Terminal) -> tuple[str, Callable[[list[str]], bool]]:
+def _screens(at: int) -> tuple[str, Callable[[list[str]], bool]]:
     """The next screen, whole: its first panel and its key bar."""
     key = "312"[at % 3]
     return key, lambda lines: any(_TITLES[key] in line for line in lines) and lines[-1].startswith(_LAST_LINE[key])
 
 
-def _steps(at: int, terminal: Terminal) -> tuple[str, Callable[[list[str]], bool]]:
+def _steps(at: int) -> tuple[str, Callable[[list[str]], bool]]:
     """One step up, the next one back; done when the staged clock is there."""
     key, staged = ("+", "[  531.25]") if at % 2 == 0 else ("-", "[  525.00]")
     return key, lambda lines: any(staged in line for line in lines)
 
 
-def _keys(
-    terminal: Terminal, choose: Callable[[int, Terminal], tuple[str, Callable[[list[str]], bool]]]
-) -> dict[str, float]:
+def _keys(terminal: Terminal, choose: Callable[[int], tuple[str, Callable[[list[str]], bool]]]) -> dict[str, float]:
     taken_ms = []
     for at in range(_SAMPLES):
-        key, done = choose(at, terminal)
+        key, done = choose(at)
         terminal.lines()
         first, pressed_ns = len(terminal.chunks), time.monotonic_ns()
         terminal.press(key)

@@ -45,18 +45,7 @@ class Result:
 def judge(mutant: Mutant) -> Result:
     for stage in STAGES:
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-x",
-                "-q",
-                "-p",
-                "tests.mutation.plugin",
-                "-p",
-                "no:cacheprovider",
-                *stage,
-            ],
+            [sys.executable, "-m", "pytest", "-x", "-q", *PLUGINS, *stage],
             cwd=ROOT,
             env={**os.environ, VARIABLE: mutant.name},
             capture_output=True,

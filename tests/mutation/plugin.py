@@ -18,12 +18,12 @@ VARIABLE = "HASHBRIDGE_MUTANT"
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, mutant: str) -> None:
         self._mutant, self._path = mutant, mutant.rpartition(":")[0]
-        self._module = self._path.removesuffix(".py").replace("/", ".")
+        self.module = self._path.removesuffix(".py").replace("/", ".")
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        return importlib.util.spec_from_loader(fullname, self) if fullname == self._module else None
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self.module else None
 
     def exec_module(self, module: ModuleType) -> None:
         exec(compile(mutated(self._mutant), str(ROOT / self._path), "exec"), module.__dict__)
@@ -32,6 +32,6 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def pytest_configure() -> None:
     mutant = os.environ.get(VARIABLE)
     if mutant:
-        loaded = mutant.rpartition(":")[0].removesuffix(".py").replace("/", ".")
-        assert loaded not in sys.modules, f"{loaded} was loaded before it could be mutated"
-        sys.meta_path.insert(0, _Finder(mutant))
+        finder = _Finder(mutant)
+        assert finder.module not in sys.modules, f"{finder.module} was loaded before it could be mutated"
+        sys.meta_path.insert(0, finder)

@@ -31,7 +31,6 @@ MOVES_OF_SAFE_OFF: Final = ["reset asserted", "rail off"]
 class Emulator:
     """An emulated board that nobody's screen has started."""
 
-    process: subprocess.Popen[str]
     control: str
     plant: str
     trace: Path
@@ -113,7 +112,7 @@ class Stage:
             process.communicate(timeout=20.0)
 
         self._stack.callback(end)
-        return Emulator(process, ports["control"], ports["plant"], trace)
+        return Emulator(ports["control"], ports["plant"], trace)
 
     def _no_rigs(self) -> None:
         """A rig that has lost its owner needs its board for the moment in which it makes it safe."""

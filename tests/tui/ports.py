@@ -16,8 +16,6 @@ from controller.model import (
     BoardSnapshot,
     Command,
     Event,
-    FaultLatched,
-    GuardState,
     PowerUp,
     Reading,
     SafeOff,
@@ -176,16 +174,9 @@ def is_safe_off(wish: tuple[str, Command]) -> bool:
     return isinstance(wish[1], SafeOff)
 
 
-def fault_of(run: Run) -> FaultLatched:
-    """The fault of the recorded run."""
-    return next(event for event in run.items.events if isinstance(event, FaultLatched))
-
-
 __all__ = [
-    "GuardState",
     "ScriptedPort",
     "changed",
-    "fault_of",
     "is_safe_off",
     "safe_off_done",
     "scripted",

@@ -42,6 +42,7 @@ from controller.model import (
     WorkStopped,
 )
 from drivers.boards.board import Channel
+from tests.unit.cli.fakes import work_snapshot
 
 E = TypeVar("E", bound=EventBase)
 
@@ -95,29 +96,12 @@ def record(*, confirmed: bool = True) -> SafeOffRecord:
     return SafeOffRecord(at_s=0.0, confirmed=confirmed, by="rig", actions=(rail,))
 
 
-def work(**fields: Any) -> WorkSnapshot:
-    usual: dict[str, Any] = {
-        "kind": "synthetic",
-        "running": True,
-        "elapsed_s": 10.0,
-        "jobs": 1,
-        "answers_due": None,
-        "answers_found": None,
-        "yield_ratio": None,
-        "yield_ci95": None,
-        "nonces": 0,
-        "verified": 0,
-        "extra": 0,
-        "hw_errors": 0,
-        "duplicates": 0,
-        "stale": 0,
-        "link_errors": 0,
-        "hashrate_hs": 1.0e12,
-        "hashrate_ci95_hs": (0.9e12, 1.1e12),
-        "expected_hs": 1.07e12,
-        "ticket_difficulty": 1,
-    }
-    return WorkSnapshot(**{**usual, **fields})
+def work(kind: str = "synthetic", **fields: Any) -> WorkSnapshot:
+    """Random work that has found nothing yet."""
+    unknown = dict.fromkeys(("answers_due", "answers_found", "yield_ratio", "yield_ci95"))
+    none_yet = {"elapsed_s": 10.0, "jobs": 1, "nonces": 0, "verified": 0, "extra": 0}
+    rate = {"hashrate_hs": 1.0e12, "hashrate_ci95_hs": (0.9e12, 1.1e12), "expected_hs": 1.07e12}
+    return work_snapshot(kind, **{**unknown, **none_yet, **rate, **fields})
 
 
 def board(

@@ -44,12 +44,12 @@ async def test_a_reboot_takes_both_ports_away_and_leaves_rail_and_fan_as_they_we
         rewire(on, "control"), rewire(on, "data")
         on.bench.faults.reboot(back_s=2.0)
         assert on.board.bridge.lost is not None
-        assert [port.plugged for port in ports.values()] == [False, False]  # type: ignore[attr-defined]
+        assert [port.plugged for port in ports.values()] == [False, False]
         assert (on.truth("rail_on"), on.truth("reset_asserted"), on.truth("fan_duty")) == (True, True, 1.0)
         await asyncio.sleep(1.9)
-        assert [port.plugged for port in ports.values()] == [False, False]  # type: ignore[attr-defined]
+        assert [port.plugged for port in ports.values()] == [False, False]
         await asyncio.sleep(0.2)
-        assert [port.plugged for port in ports.values()] == [True, True]  # type: ignore[attr-defined]
+        assert [port.plugged for port in ports.values()] == [True, True]
         assert on.bench.data.baud == 115_200, "the rate of the new wire"
 
 
@@ -59,9 +59,9 @@ async def test_a_port_that_is_unplugged_again_does_not_come_back_by_itself() -> 
         on.bench.faults.reboot(back_s=2.0)
         on.bench.faults.unplug("control")
         await asyncio.sleep(5.0)
-        assert not on.bench.faults.ports["control"].plugged  # type: ignore[attr-defined]
+        assert not on.bench.faults.ports["control"].plugged
         on.bench.faults.unplug("control", off=True)
-        assert on.bench.faults.ports["control"].plugged  # type: ignore[attr-defined]
+        assert on.bench.faults.ports["control"].plugged
 
 
 async def test_a_stalled_firmware_answers_nothing_and_then_everything_in_order() -> None:
