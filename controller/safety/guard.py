@@ -13,8 +13,7 @@ that was carried out, `watch` looks at every sweep.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Final
 
 from controller.model import (
@@ -30,7 +29,6 @@ from controller.model import (
     OperatingPoint,
     PowerDown,
     PowerUp,
-    Quality,
     RevertPoint,
     SafeOff,
     SetOperatingPoint,
@@ -39,14 +37,19 @@ from controller.model import (
 )
 from controller.safety import ordering
 from controller.safety.commanded import Commanded
+from controller.safety.interlocks import (
+    NEAR,
+    PATIENCE_ELSE_S,
+    PATIENCE_S,
+    REALISABLE_WITHIN_MHZ,
+    Interlocks,
+    need,
+    power_of_two,
+)
 from controller.safety.throttle import Give, Throttle
 from controller.safety.trips import (
     SENSORS,
-    SETTLED_S,
-    STATUS_NOT_GOOD,
-    STATUS_OFF,
     Trips,
-    expected_rpm,
 )
 from drivers.boards.board import (
     BringUp,
@@ -71,25 +74,9 @@ from drivers.units import Megahertz, Volts
 Realise = Callable[[Megahertz], Megahertz]
 """What the chip's clock can give for a wish: from the PLL solver of the chain."""
 
-REALISABLE_WITHIN_MHZ: Final = 1.0
-_NEAR: Final = 1e-6
-_FAN_TARGET_CHIP_C: Final = 60.0
-_FAN_TARGET_VR_C: Final = 75.0
-_UNGUARDED_BELOW_MHZ: Final = 56.25
 _CLEAR_BELOW_CHIP_C: Final = 45.0
 _CLEAR_BELOW_VR_C: Final = 95.0
 _RAIL_DOWN_V: Final = 0.5
-_THROTTLE_MARGIN_C: Final = 5.0
-_IN_BAND_S: Final = 0.2
-_SLOW: Final = frozenset({Channel.FAN_RPM, Channel.RESET_RELEASED})
-"""Channels that a board may read less often than once a sweep."""
-_SLOW_FRESH_S: Final = 2.0
-_JITTER_S: Final = 0.01
-
-_PATIENCE_S: Final[Mapping[type[Step], float]] = MappingProxyType(
-    # A rising point waits for a doubtful sensor longer than a trip does, so that the trip gets to name it.
-    {RailOn: 3.0, ReleaseReset: 1.0, Frequency: 6.0, CoreVoltage: 6.0}
-)
 
 
 class Guard:
@@ -105,7 +92,7 @@ class Guard:
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
         self._throttle = Throttle(envelope)
-        self._warm = False
+        self._interlocks = Interlocks(envelope, lambda: self.commanded, self._trips.core_in_band_s)
         self._off = False
         """The last safe-off was confirmed, and nothing has been energised since."""
 
@@ -170,9 +157,9 @@ class Guard:
         core_v = Volts(e.stock_core_v if command.core_v is None else command.core_v)
         clock = Megahertz(e.stock_frequency_mhz if command.frequency_mhz is None else command.frequency_mhz)
         granted = self._inside(core_v, clock)
-        self._fresh(now, SENSORS)
-        self._cool_enough(now)
-        self._input_inside(now)
+        self._interlocks.fresh(now, SENSORS)
+        self._interlocks.cool_enough(now)
+        self._interlocks.input_inside(now)
         self.requested = OperatingPoint(frequency_mhz=clock, core_v=core_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=core_v)
         return tuple(ordering.power_up(e, core_v, clock, None))
@@ -191,11 +178,11 @@ class Guard:
             return self._judge_limited_move(self.limited, to_v, to_mhz, granted)
         if not command.preset:
             self._small_enough(from_v, to_v, from_mhz, to_mhz)
-        if to_v > from_v + _NEAR or to_mhz > from_mhz + _NEAR:
-            self._fresh(now, SENSORS)
-            self._chips_complete(now)
-        if to_mhz > from_mhz + _NEAR:
-            self._room_above_stock(now, to_mhz)
+        if to_v > from_v + NEAR or to_mhz > from_mhz + NEAR:
+            self._interlocks.fresh(now, SENSORS)
+            self._interlocks.chips_complete(now)
+        if to_mhz > from_mhz + NEAR:
+            self._interlocks.room_above_stock(now, to_mhz)
         self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
         return tuple(ordering.move(self.envelope, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
@@ -209,7 +196,7 @@ class Guard:
         assert from_v is not None
         assert from_mhz is not None
         most_v, most_mhz = wish.core_v or from_v, wish.frequency_mhz or from_mhz
-        if to_v > most_v + _NEAR or to_mhz > most_mhz + _NEAR:
+        if to_v > most_v + NEAR or to_mhz > most_mhz + NEAR:
             raise Refused("throttle", f"{limited.sensor}: {limited.detail}; nothing is raised until the board is back")
         self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
         down_v, down_mhz = Volts(min(to_v, from_v)), Megahertz(min(granted, from_mhz))
@@ -222,7 +209,7 @@ class Guard:
             raise Refused("state", f"work needs a live board, this one is {self.state.value}")
         if command.ticket_difficulty is None:
             return ()
-        _power_of_two(command.ticket_difficulty)
+        power_of_two(command.ticket_difficulty)
         return (TicketDifficulty(command.ticket_difficulty),)
 
     def _inside(self, core_v: float, frequency_mhz: float) -> Megahertz:
@@ -245,18 +232,18 @@ class Guard:
 
     def _small_enough(self, from_v: float, to_v: float, from_mhz: float, to_mhz: float) -> None:
         most_v, most_mhz = self.envelope.command_core_v_max_change_v, self.envelope.command_frequency_max_change_mhz
-        if abs(to_v - from_v) > most_v + _NEAR:
+        if abs(to_v - from_v) > most_v + NEAR:
             text = f"{abs(to_v - from_v) * 1000:.0f} mV in one command; at most {most_v * 1000:.0f} mV without a preset"
             raise Refused("change", text)
-        if abs(to_mhz - from_mhz) > most_mhz + _NEAR:
+        if abs(to_mhz - from_mhz) > most_mhz + NEAR:
             text = f"{abs(to_mhz - from_mhz):g} MHz in one command; at most {most_mhz:g} MHz without a preset"
             raise Refused("change", text)
 
-    # --- interlocks ---------------------------------------------------------------------------------------------------
+    # --- before each step ---------------------------------------------------------------------------------------------
 
     def patience_s(self, step: Step) -> float:
-        """How long `permit` may be asked again before a refusal is final: a fan needs time to spin up."""
-        return _PATIENCE_S.get(type(step), 0.5)
+        """How long `permit` may be asked again before a refusal is final."""
+        return PATIENCE_S.get(type(step), PATIENCE_ELSE_S)
 
     def permit(self, step: Step, now: BoardSnapshot) -> None:
         """May this step be taken right now? Raises `Refused` or `Latched`. Marks the board as moving."""
@@ -264,7 +251,7 @@ class Guard:
             self._no_latch()
             if self.state not in (GuardState.STARTING, GuardState.LIVE):
                 raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
-            self._interlock(step, now)
+            self._interlocks.permit(step, now)
         self.commanded.moving = True
 
     def _toward_safety(self, step: Step) -> bool:
@@ -281,153 +268,9 @@ class Guard:
             case _:
                 return False
 
-    def _interlock(self, step: Step, now: BoardSnapshot) -> None:
-        c = self.commanded
-        match step:
-            case FanDuty(ratio=ratio):
-                if not 0.0 <= ratio <= 1.0:
-                    raise Refused("envelope", f"fan duty {ratio} is outside 0 to 1")
-                self._cool_for_less_fan(now)
-            case FanTable():
-                _need(c.locked_down, "the fan table is not written")
-                self._cool_for_less_fan(now)
-            case LockDown():
-                _need(not c.rail_on, "limits are written before the rail is on")
-            case CoreVoltage(core_v=target):
-                self._permit_voltage(target, now)
-            case RailOn():
-                self._permit_rail(now)
-            case ReleaseReset():
-                self._permit_reset_release(now)
-            case BringUp():
-                _need(c.rail_on and c.reset_released, "chips are brought up after rail and reset")
-            case Frequency(frequency_mhz=clock):
-                self._permit_clock_rise(clock, now)
-            case SweepWindow(frequency_mhz=clock):
-                _need(c.brought_up, "no chip was brought up")
-                within = math.isfinite(clock) and clock >= (c.frequency_mhz or 0.0) - _NEAR
-                _need(within, f"a window for {clock:g} MHz is longer than the share of a core at {c.frequency_mhz} MHz")
-            case FastLink():
-                _need(c.brought_up, "no chip was brought up")
-            case TicketDifficulty(difficulty=difficulty):
-                _need(c.brought_up, "no chip was brought up")
-                _power_of_two(difficulty)
-            case VerifyRail():
-                return
-
-    def _permit_voltage(self, target: float, now: BoardSnapshot) -> None:
-        c, e = self.commanded, self.envelope
-        if not math.isfinite(target) or target not in e.core_v or target > e.core_v_hard:
-            raise Refused("envelope", f"core_v {target:g} V is outside {e.core_v.low:g} to {e.core_v.high:g} V")
-        _need(c.locked_down, "the regulator's own limits are not written")
-        if not c.rail_on or c.core_v is None or target <= c.core_v:
-            return
-        rise_v = target - c.core_v
-        _need(rise_v <= e.core_v_step_v + _NEAR, f"{rise_v * 1000:.0f} mV in one step")
-        self._fresh(now, SENSORS)
-
-    def _permit_rail(self, now: BoardSnapshot) -> None:
-        c = self.commanded
-        _need(c.locked_down, "the regulator's own limits are not written")
-        _need(c.core_v is not None, "no core voltage is set")
-        _need(not c.reset_released and self._reads(now, Channel.RESET_RELEASED) == 0.0, "reset is not asserted")
-        _need(c.fan_ratio == 1.0, "the fan is not commanded to full")
-        self._fresh(now, SENSORS)
-        self._cool_enough(now)
-        self._input_inside(now)
-        fan = now.channels[Channel.FAN_RPM]
-        limit = 0.5 * expected_rpm(self.envelope, 1.0)
-        turning = fan.value is not None and fan.value > limit and fan.at_s >= c.fan_changed_s + SETTLED_S
-        _need(turning, f"fan at {fan.value} rpm, needs more than {limit:.0f} rpm")
-
-    def _permit_reset_release(self, now: BoardSnapshot) -> None:
-        c = self.commanded
-        _need(c.rail_on and c.core_v is not None, "the rail is not on")
-        _need(c.verified_v == c.core_v, "the rail was not read back")
-        self._fresh(now, (Channel.CORE_V,))
-        held_s = self._trips.core_in_band_s()
-        text = f"the core rail was within 5 % for {held_s:.1f} s, needs {_IN_BAND_S:.1f} s"
-        _need(held_s >= _IN_BAND_S - _JITTER_S, text)
-        status = self._reads(now, Channel.STATUS_WORD)
-        word = 0 if status is None else int(status)
-        _need(not word & (STATUS_OFF | STATUS_NOT_GOOD), f"regulator status {word:#06x}: power is not good")
-
-    def _permit_clock_rise(self, clock: float, now: BoardSnapshot) -> None:
-        c, e = self.commanded, self.envelope
-        present = c.frequency_mhz
-        if not math.isfinite(clock) or clock > min(e.frequency_mhz.high, e.frequency_hard_mhz):
-            raise Refused("envelope", f"{clock:g} MHz is above {e.frequency_mhz.high:g} MHz")
-        if clock < e.floor_frequency_mhz:
-            raise Refused("envelope", f"{clock:g} MHz is below {e.floor_frequency_mhz:g} MHz")
-        if present is None or not (c.rail_on and c.reset_released and c.brought_up):
-            raise Refused("interlock", "no chip was brought up")
-        rise = clock - present
-        _need(rise <= e.frequency_step_mhz + REALISABLE_WITHIN_MHZ, f"{rise:g} MHz in one step")
-        _need(c.verified_v == c.core_v, "the core rail was not read back before the clock rises")
-        longest = c.window_mhz
-        if longest:
-            _need(clock <= longest + _NEAR, f"the window is for {longest:g} MHz: too long for {clock:g} MHz")
-        if clock > _UNGUARDED_BELOW_MHZ:
-            self._fresh(now, SENSORS)
-            self._chips_complete(now)
-        self._room_above_stock(now, clock)
-
-    # --- what the interlocks ask --------------------------------------------------------------------------------------
-
     def _no_latch(self) -> None:
         if self.fault is not None:
             raise Latched(self.fault.cause.value, self.fault.detail)
-
-    def _fresh(self, now: BoardSnapshot, channels: tuple[Channel, ...]) -> None:
-        for channel in channels:
-            sample = now.channels.get(channel)
-            if sample is None or sample.value is None:
-                raise Refused("fresh", f"{channel.value} is unknown")
-            age_s = now.at_s - sample.at_s
-            if sample.quality is not Quality.GOOD:
-                raise Refused("fresh", f"{channel.value} is {sample.quality.value}: {sample.evidence}")
-            if age_s > (_SLOW_FRESH_S if channel in _SLOW else self.envelope.stale_warn_s):
-                raise Refused("fresh", f"{channel.value} is {age_s:.1f} s old")
-
-    def _cool_enough(self, now: BoardSnapshot) -> None:
-        limit = self.envelope.warm_start_max_c if self._warm else self.envelope.cold_start_max_c
-        chip_c = self._reads(now, Channel.CHIP_C)
-        if chip_c is None or chip_c >= limit:
-            raise Refused("interlock", f"chip_c is {chip_c} C; a start needs less than {limit:g} C")
-
-    def _input_inside(self, now: BoardSnapshot) -> None:
-        span, supply = self.envelope.input_v_enable, self._reads(now, Channel.INPUT_V)
-        if supply is None or supply not in span:
-            raise Refused("interlock", f"input_v is {supply} V, outside {span.low:g} to {span.high:g} V")
-
-    def _chips_complete(self, now: BoardSnapshot) -> None:
-        for chain in now.chains:
-            if len(chain.chips) != chain.expected_chips:
-                raise Refused("interlock", f"{len(chain.chips)} of {chain.expected_chips} {chain.chip} answered")
-        if not now.chains:
-            raise Refused("interlock", "no chain of chips")
-
-    def _room_above_stock(self, now: BoardSnapshot, clock: float) -> None:
-        e = self.envelope
-        if clock <= e.stock_frequency_mhz + _NEAR:
-            return
-        chip_c, supply = self._reads(now, Channel.CHIP_C), self._reads(now, Channel.INPUT_V)
-        limit_c = e.chip_c_throttle - _THROTTLE_MARGIN_C
-        if chip_c is None or chip_c >= limit_c:
-            raise Refused("interlock", f"chip_c is {chip_c} C; above stock needs less than {limit_c:g} C")
-        if supply is None or supply <= e.input_v_low_warn:
-            raise Refused("interlock", f"input_v is {supply} V; above stock needs more than {e.input_v_low_warn:g} V")
-
-    def _cool_for_less_fan(self, now: BoardSnapshot) -> None:
-        self._fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_A))
-        chip_c, vr_c = self._reads(now, Channel.CHIP_C), self._reads(now, Channel.VR_C)
-        cool = chip_c is not None and vr_c is not None and chip_c < _FAN_TARGET_CHIP_C and vr_c < _FAN_TARGET_VR_C
-        _need(cool, f"chip_c {chip_c} C and vr_c {vr_c} C: less fan needs {_FAN_TARGET_CHIP_C:g} and below")
-
-    @staticmethod
-    def _reads(now: BoardSnapshot, channel: Channel) -> float | None:
-        sample = now.channels.get(channel)
-        return sample.value if sample is not None and sample.quality is Quality.GOOD else None
 
     # --- what happened ------------------------------------------------------------------------------------------------
 
@@ -484,7 +327,7 @@ class Guard:
     def went_safe(self, at_s: float) -> None:
         """A safe-off was carried out and confirmed."""
         orderly = self.fault is None and self.state in (GuardState.LIVE, GuardState.SAFE_OFF)
-        self._warm = orderly and (self._warm or self.state is GuardState.LIVE)
+        self._interlocks.warm = orderly and (self._interlocks.warm or self.state is GuardState.LIVE)
         self._powered_off(at_s)
         self.state = GuardState.SAFE_OFF if self.fault is None else GuardState.LATCHED
 
@@ -522,7 +365,7 @@ class Guard:
         if self.fault is not None:
             return False
         self.fault = record
-        self._warm = False
+        self._interlocks.warm = False
         return True
 
     def clear(self, now: BoardSnapshot) -> Cause:
@@ -538,28 +381,18 @@ class Guard:
             raise Refused("state", f"nothing is latched, the board is {self.state.value}")
         if self.state is not GuardState.LATCHED:
             raise Refused("state", f"the board is {self.state.value}: not yet safe")
-        _need(self._off, "no safe-off was confirmed yet")
-        self._fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_V, Channel.RESET_RELEASED))
+        need(self._off, "no safe-off was confirmed yet")
+        self._interlocks.fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_V, Channel.RESET_RELEASED))
         for channel, below in (
             (Channel.CHIP_C, _CLEAR_BELOW_CHIP_C),
             (Channel.VR_C, _CLEAR_BELOW_VR_C),
             (Channel.CORE_V, _RAIL_DOWN_V),
             (Channel.RESET_RELEASED, 0.5),
         ):
-            value = self._reads(now, channel)
+            value = self._interlocks.reads(now, channel)
             if value is None or value >= below:
                 raise Refused("interlock", f"{channel.value} is {value}; clearing needs less than {below:g}")
         return self.fault.cause
-
-
-def _need(holds: bool, why: str) -> None:
-    if not holds:
-        raise Refused("interlock", why)
-
-
-def _power_of_two(difficulty: int) -> None:
-    if difficulty < 1 or difficulty & (difficulty - 1):
-        raise UsageError("ticket_difficulty", difficulty, "a power of two")
 
 
 def _name(step: Step) -> str:

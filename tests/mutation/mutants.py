@@ -14,6 +14,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 MODULES: Final = (
     "controller/safety/guard.py",
+    "controller/safety/interlocks.py",
     "controller/safety/trips.py",
     "controller/safety/ordering.py",
     "controller/safety/throttle.py",
@@ -21,16 +22,17 @@ MODULES: Final = (
 )
 _DEMANDS: Final = frozenset(
     {
-        "_need",
-        "_fresh",
-        "_cool_enough",
-        "_input_inside",
-        "_chips_complete",
-        "_room_above_stock",
+        "need",
+        "permit",
+        "fresh",
+        "cool_enough",
+        "input_inside",
+        "chips_complete",
+        "room_above_stock",
         "_no_latch",
         "_cool_for_less_fan",
         "_small_enough",
-        "_power_of_two",
+        "power_of_two",
         "_check_clear",
         "_permit_voltage",
         "_permit_rail",

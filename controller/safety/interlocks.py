@@ -1,0 +1,225 @@
+"""What has to hold before each step, looked at immediately before it: the interlock table of docs/safety.md. Pure.
+
+Each row raises `Refused` with the numbers. A move toward safety is not asked about here (G1, in the guard).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from controller.model import BoardSnapshot, Quality
+from controller.safety.commanded import Commanded
+from controller.safety.trips import (
+    SENSORS,
+    SETTLED_S,
+    STATUS_NOT_GOOD,
+    STATUS_OFF,
+    expected_rpm,
+)
+from drivers.boards.board import (
+    BringUp,
+    Channel,
+    CoreVoltage,
+    Envelope,
+    FanDuty,
+    FanTable,
+    FastLink,
+    Frequency,
+    LockDown,
+    RailOn,
+    ReleaseReset,
+    Step,
+    SweepWindow,
+    TicketDifficulty,
+    VerifyRail,
+)
+from drivers.errors import Refused, UsageError
+
+REALISABLE_WITHIN_MHZ: Final = 1.0
+NEAR: Final = 1e-6
+_FAN_TARGET_CHIP_C: Final = 60.0
+_FAN_TARGET_VR_C: Final = 75.0
+_UNGUARDED_BELOW_MHZ: Final = 56.25
+_THROTTLE_MARGIN_C: Final = 5.0
+_IN_BAND_S: Final = 0.2
+_SLOW: Final = frozenset({Channel.FAN_RPM, Channel.RESET_RELEASED})
+"""Channels that a board may read less often than once a sweep."""
+_SLOW_FRESH_S: Final = 2.0
+_JITTER_S: Final = 0.01
+
+PATIENCE_S: Final[Mapping[type[Step], float]] = MappingProxyType(
+    # A rising point waits for a doubtful sensor longer than a trip does, so that the trip gets to name it.
+    {RailOn: 3.0, ReleaseReset: 1.0, Frequency: 6.0, CoreVoltage: 6.0}
+)
+"""How long `permit` may be asked again before a refusal is final: a fan needs time to spin up."""
+PATIENCE_ELSE_S: Final = 0.5
+
+
+class Interlocks:
+    """The table of one board. `commanded` and `core_in_band_s` are asked anew each time."""
+
+    def __init__(
+        self, envelope: Envelope, commanded: Callable[[], Commanded], core_in_band_s: Callable[[], float]
+    ) -> None:
+        self.envelope = envelope
+        self.warm = False
+        """The board came down in an orderly way: it may start again while it is still warm."""
+        self._commanded, self._core_in_band_s = commanded, core_in_band_s
+
+    def permit(self, step: Step, now: BoardSnapshot) -> None:
+        """Raises `Refused` when what has to hold before this step does not hold now."""
+        c = self._commanded()
+        match step:
+            case FanDuty(ratio=ratio):
+                if not 0.0 <= ratio <= 1.0:
+                    raise Refused("envelope", f"fan duty {ratio} is outside 0 to 1")
+                self._cool_for_less_fan(now)
+            case FanTable():
+                need(c.locked_down, "the fan table is not written")
+                self._cool_for_less_fan(now)
+            case LockDown():
+                need(not c.rail_on, "limits are written before the rail is on")
+            case CoreVoltage(core_v=target):
+                self._permit_voltage(target, now)
+            case RailOn():
+                self._permit_rail(now)
+            case ReleaseReset():
+                self._permit_reset_release(now)
+            case BringUp():
+                need(c.rail_on and c.reset_released, "chips are brought up after rail and reset")
+            case Frequency(frequency_mhz=clock):
+                self._permit_clock_rise(clock, now)
+            case SweepWindow(frequency_mhz=clock):
+                need(c.brought_up, "no chip was brought up")
+                within = math.isfinite(clock) and clock >= (c.frequency_mhz or 0.0) - NEAR
+                need(within, f"a window for {clock:g} MHz is longer than the share of a core at {c.frequency_mhz} MHz")
+            case FastLink():
+                need(c.brought_up, "no chip was brought up")
+            case TicketDifficulty(difficulty=difficulty):
+                need(c.brought_up, "no chip was brought up")
+                power_of_two(difficulty)
+            case VerifyRail():
+                return
+
+    def _permit_voltage(self, target: float, now: BoardSnapshot) -> None:
+        c, e = self._commanded(), self.envelope
+        if not math.isfinite(target) or target not in e.core_v or target > e.core_v_hard:
+            raise Refused("envelope", f"core_v {target:g} V is outside {e.core_v.low:g} to {e.core_v.high:g} V")
+        need(c.locked_down, "the regulator's own limits are not written")
+        if not c.rail_on or c.core_v is None or target <= c.core_v:
+            return
+        rise_v = target - c.core_v
+        need(rise_v <= e.core_v_step_v + NEAR, f"{rise_v * 1000:.0f} mV in one step")
+        self.fresh(now, SENSORS)
+
+    def _permit_rail(self, now: BoardSnapshot) -> None:
+        c = self._commanded()
+        need(c.locked_down, "the regulator's own limits are not written")
+        need(c.core_v is not None, "no core voltage is set")
+        need(not c.reset_released and self.reads(now, Channel.RESET_RELEASED) == 0.0, "reset is not asserted")
+        need(c.fan_ratio == 1.0, "the fan is not commanded to full")
+        self.fresh(now, SENSORS)
+        self.cool_enough(now)
+        self.input_inside(now)
+        fan = now.channels[Channel.FAN_RPM]
+        limit = 0.5 * expected_rpm(self.envelope, 1.0)
+        turning = fan.value is not None and fan.value > limit and fan.at_s >= c.fan_changed_s + SETTLED_S
+        need(turning, f"fan at {fan.value} rpm, needs more than {limit:.0f} rpm")
+
+    def _permit_reset_release(self, now: BoardSnapshot) -> None:
+        c = self._commanded()
+        need(c.rail_on and c.core_v is not None, "the rail is not on")
+        need(c.verified_v == c.core_v, "the rail was not read back")
+        self.fresh(now, (Channel.CORE_V,))
+        held_s = self._core_in_band_s()
+        text = f"the core rail was within 5 % for {held_s:.1f} s, needs {_IN_BAND_S:.1f} s"
+        need(held_s >= _IN_BAND_S - _JITTER_S, text)
+        status = self.reads(now, Channel.STATUS_WORD)
+        word = 0 if status is None else int(status)
+        need(not word & (STATUS_OFF | STATUS_NOT_GOOD), f"regulator status {word:#06x}: power is not good")
+
+    def _permit_clock_rise(self, clock: float, now: BoardSnapshot) -> None:
+        c, e = self._commanded(), self.envelope
+        present = c.frequency_mhz
+        if not math.isfinite(clock) or clock > min(e.frequency_mhz.high, e.frequency_hard_mhz):
+            raise Refused("envelope", f"{clock:g} MHz is above {e.frequency_mhz.high:g} MHz")
+        if clock < e.floor_frequency_mhz:
+            raise Refused("envelope", f"{clock:g} MHz is below {e.floor_frequency_mhz:g} MHz")
+        if present is None or not (c.rail_on and c.reset_released and c.brought_up):
+            raise Refused("interlock", "no chip was brought up")
+        rise = clock - present
+        need(rise <= e.frequency_step_mhz + REALISABLE_WITHIN_MHZ, f"{rise:g} MHz in one step")
+        need(c.verified_v == c.core_v, "the core rail was not read back before the clock rises")
+        longest = c.window_mhz
+        if longest:
+            need(clock <= longest + NEAR, f"the window is for {longest:g} MHz: too long for {clock:g} MHz")
+        if clock > _UNGUARDED_BELOW_MHZ:
+            self.fresh(now, SENSORS)
+            self.chips_complete(now)
+        self.room_above_stock(now, clock)
+
+    # --- what the interlocks ask --------------------------------------------------------------------------------------
+
+    def fresh(self, now: BoardSnapshot, channels: tuple[Channel, ...]) -> None:
+        for channel in channels:
+            sample = now.channels.get(channel)
+            if sample is None or sample.value is None:
+                raise Refused("fresh", f"{channel.value} is unknown")
+            age_s = now.at_s - sample.at_s
+            if sample.quality is not Quality.GOOD:
+                raise Refused("fresh", f"{channel.value} is {sample.quality.value}: {sample.evidence}")
+            if age_s > (_SLOW_FRESH_S if channel in _SLOW else self.envelope.stale_warn_s):
+                raise Refused("fresh", f"{channel.value} is {age_s:.1f} s old")
+
+    def cool_enough(self, now: BoardSnapshot) -> None:
+        limit = self.envelope.warm_start_max_c if self.warm else self.envelope.cold_start_max_c
+        chip_c = self.reads(now, Channel.CHIP_C)
+        if chip_c is None or chip_c >= limit:
+            raise Refused("interlock", f"chip_c is {chip_c} C; a start needs less than {limit:g} C")
+
+    def input_inside(self, now: BoardSnapshot) -> None:
+        span, supply = self.envelope.input_v_enable, self.reads(now, Channel.INPUT_V)
+        if supply is None or supply not in span:
+            raise Refused("interlock", f"input_v is {supply} V, outside {span.low:g} to {span.high:g} V")
+
+    def chips_complete(self, now: BoardSnapshot) -> None:
+        for chain in now.chains:
+            if len(chain.chips) != chain.expected_chips:
+                raise Refused("interlock", f"{len(chain.chips)} of {chain.expected_chips} {chain.chip} answered")
+        if not now.chains:
+            raise Refused("interlock", "no chain of chips")
+
+    def room_above_stock(self, now: BoardSnapshot, clock: float) -> None:
+        e = self.envelope
+        if clock <= e.stock_frequency_mhz + NEAR:
+            return
+        chip_c, supply = self.reads(now, Channel.CHIP_C), self.reads(now, Channel.INPUT_V)
+        limit_c = e.chip_c_throttle - _THROTTLE_MARGIN_C
+        if chip_c is None or chip_c >= limit_c:
+            raise Refused("interlock", f"chip_c is {chip_c} C; above stock needs less than {limit_c:g} C")
+        if supply is None or supply <= e.input_v_low_warn:
+            raise Refused("interlock", f"input_v is {supply} V; above stock needs more than {e.input_v_low_warn:g} V")
+
+    def _cool_for_less_fan(self, now: BoardSnapshot) -> None:
+        self.fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_A))
+        chip_c, vr_c = self.reads(now, Channel.CHIP_C), self.reads(now, Channel.VR_C)
+        cool = chip_c is not None and vr_c is not None and chip_c < _FAN_TARGET_CHIP_C and vr_c < _FAN_TARGET_VR_C
+        need(cool, f"chip_c {chip_c} C and vr_c {vr_c} C: less fan needs {_FAN_TARGET_CHIP_C:g} and below")
+
+    @staticmethod
+    def reads(now: BoardSnapshot, channel: Channel) -> float | None:
+        sample = now.channels.get(channel)
+        return sample.value if sample is not None and sample.quality is Quality.GOOD else None
+
+
+def need(holds: bool, why: str) -> None:
+    if not holds:
+        raise Refused("interlock", why)
+
+
+def power_of_two(difficulty: int) -> None:
+    if difficulty < 1 or difficulty & (difficulty - 1):
+        raise UsageError("ticket_difficulty", difficulty, "a power of two")
