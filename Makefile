@@ -34,7 +34,7 @@ help: ## this list
 venv: .venv/dev.stamp ## the virtual environment, with development tools
 
 demo: .venv/run.stamp ## the screens on an emulated Bitaxe Gamma; without a terminal: a headless run, about 30 s
-	@if [ -t 0 ] && [ -t 1 ]; then exec $(PY) -m controller tui --emulate bitaxe-gamma --start $(DEMO_OPTIONS); \
+	@if [ -t 0 ] && [ -t 1 ]; then exec $(PY) -m controller tui --emulate bitaxe-gamma --unlock range --start $(DEMO_OPTIONS); \
 	else exec $(PY) -m controller run --emulate bitaxe-gamma --self-test 5 --work synthetic --seconds 6 \
 	    $(DEMO_OPTIONS); fi
 

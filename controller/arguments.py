@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.files import new_file, readable_file
-from controller.model import KEEP_WITHIN_MAX_S, KEEP_WITHIN_MIN_S, NOTE_CHARACTERS, Envelope, OperatingPoint
+from controller.model import KEEP_WITHIN_MAX_S, KEEP_WITHIN_MIN_S, NOTE_CHARACTERS, Envelope, OperatingPoint, Reach
 from drivers.boards.board import Span
 from drivers.errors import UsageError
 
@@ -36,12 +36,12 @@ def number(key: str, value: object, span: Span, unit: str) -> float:
 
 
 def point(envelope: Envelope, frequency_mhz: object, core_v: object) -> OperatingPoint:
-    """Within the operator's range of the board. None stays None. What fits together is for the guard to say."""
+    """Within the hard envelope of the board. None stays None. What is allowed now is for the guard to say."""
+    e = envelope
+    clock, core = Span(e.frequency_mhz.low, e.frequency_hard_mhz), Span(e.core_v.low, e.core_v_hard)
     return OperatingPoint(
-        frequency_mhz=(
-            None if frequency_mhz is None else number("frequency_mhz", frequency_mhz, envelope.frequency_mhz, "MHz")
-        ),
-        core_v=None if core_v is None else number("core_v", core_v, envelope.core_v, "V"),
+        frequency_mhz=None if frequency_mhz is None else number("frequency_mhz", frequency_mhz, clock, "MHz"),
+        core_v=None if core_v is None else number("core_v", core_v, core, "V"),
     )
 
 
@@ -96,6 +96,11 @@ def choice(key: str, value: object, allowed: Collection[str]) -> str:
     if isinstance(value, str) and value in allowed:
         return value
     raise UsageError(key, value, f"one of {', '.join(allowed)}")
+
+
+def reach(value: object) -> Reach | None:
+    """How far to unlock, by its name."""
+    return None if value is None else Reach(choice("unlock", value, tuple(Reach)))
 
 
 def flag(key: str, value: object) -> bool:

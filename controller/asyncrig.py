@@ -28,17 +28,22 @@ from controller.model import (
     Event,
     GuardState,
     KeepPoint,
+    Limits,
+    LimitSession,
     OperatingPoint,
     Playback,
     PointStatus,
     PowerDown,
     PowerUp,
+    Reach,
     RevertPoint,
     RigPort,
     SafeOff,
     SafeOffDone,
     SafeOffRecord,
+    SessionLimits,
     SetOperatingPoint,
+    SetReach,
     StartWork,
     StopWork,
     WorkSnapshot,
@@ -54,6 +59,7 @@ READ_BACK_S: Final = 3.0
 REPORT_WAIT_S: Final = 10.0
 WAY_OUT_S: Final = 10.0
 WorkKind = Literal["pattern", "synthetic", "headers"]
+ReachName = Literal["stock", "range", "hard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +284,47 @@ class AsyncRig:
     async def clear_fault(self) -> None:
         """Leave the latch, after a person has looked. Raises `Refused` unless the board is safe and healthy."""
         await self._ask(ClearFault())
+
+    async def unlock(self, reach: ReachName, note: str = "") -> Limits:
+        """How far beyond stock the board may be asked from now on: "stock" locks it. Returns the limits that hold.
+
+        It is on record, with `note`. Raises `Refused` while the board is asked for more than that.
+        """
+        found = arguments.reach(reach)
+        await self._ask(SetReach(reach=found or Reach.STOCK, note=arguments.text("note", note)))
+        return await self._limits()
+
+    async def limit_session(
+        self,
+        *,
+        core_v_min: float | None = None,
+        core_v_max: float | None = None,
+        frequency_mhz_min: float | None = None,
+        frequency_mhz_max: float | None = None,
+        note: str = "",
+    ) -> Limits:
+        """Only so much of the operator's envelope from now on, for everybody; without any of them all of it again.
+
+        V and MHz. Returns the limits that hold. Raises `UsageError` for more than the operator has, `Refused` while the
+        board is asked for more.
+        """
+        low, high = (
+            arguments.point(self._info.envelope, clock, core)
+            for clock, core in ((frequency_mhz_min, core_v_min), (frequency_mhz_max, core_v_max))
+        )
+        limits = SessionLimits(
+            core_v_min=low.core_v,
+            core_v_max=high.core_v,
+            frequency_mhz_min=low.frequency_mhz,
+            frequency_mhz_max=high.frequency_mhz,
+        )
+        await self._ask(LimitSession(limits=limits, note=arguments.text("note", note)))
+        return await self._limits()
+
+    async def _limits(self) -> Limits:
+        found = (await self.read()).limits
+        assert found is not None  # only a recording may have none, and it takes no commands
+        return found
 
     # --- work ---------------------------------------------------------------------------------------------------------
 

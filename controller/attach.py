@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.emulators import EmulatorChild, Sidecar, emulator_behind
+from controller.envelope_file import operator_limits
 from controller.files import readable_file
-from controller.model import SafeOffRecord
+from controller.model import OperatorLimits, Reach, SafeOffRecord
 from controller.paths import RunningRig, list_rigs, state_dir
 from controller.port import BoardConfig, HostConfig
 from controller.safety.sentinel_client import record_of
@@ -41,7 +42,7 @@ class Where:
 
     `board`: which board is behind `port`, where its USB strings do not say. The rest is for emulated boards: `solved`,
     other solved headers; `seed` of all chance (1); `dilution`, how many hashes one hash stands for (1; for synthetic
-    work 2**24).
+    work 2**24). `envelope`, a file, and `unlock`: what its operator may ask for (controller/envelope_file.py).
     """
 
     emulate: str | None = None
@@ -50,6 +51,8 @@ class Where:
     solved: str | None = None
     seed: int | None = None
     dilution: int | None = None
+    envelope: str | None = None
+    unlock: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ async def attach(where: Where, work: str, stack: AsyncExitStack, *, keys: str = 
     if where.emulate is not None:
         return await _emulate(where, where.emulate, work, stack, keys)
     if where.port is not None:
-        return Target(_given(where, where.port, keys))
+        config = _given(where, where.port, keys)
+        return Target(config.model_copy(update={"operator": _operator(where, config.kind)}))
     raise UsageError(f"{keys}port", None, f"a port, or {keys}emulate with the name of a board")
 
 
@@ -77,6 +81,7 @@ async def _emulate(where: Where, name: str, work: str, stack: AsyncExitStack, ke
     board = known_board(name, f"{keys}emulate")
     if where.board is not None:
         raise UsageError(f"{keys}board", where.board, f"only with {keys}port; {keys}emulate names its board itself")
+    operator = _operator(where, board)
     dilution = where.dilution or (SYNTHETIC_DILUTION if work == "synthetic" else 1)
     seed = 1 if where.seed is None else where.seed
     number = next(_numbers)
@@ -86,7 +91,11 @@ async def _emulate(where: Where, name: str, work: str, stack: AsyncExitStack, ke
         options += ["--solved", str(readable_file(where.solved, f"{keys}solved"))]
     child = await EmulatorChild.start(options, f"{keys}emulate")
     stack.push_async_callback(child.aclose)
-    return Target(_config_of(child.sidecar), child)
+    return Target(_config_of(child.sidecar).model_copy(update={"operator": operator}), child)
+
+
+def _operator(where: Where, kind: str) -> OperatorLimits:
+    return operator_limits(kind, where.envelope, where.unlock)
 
 
 def _config_of(sidecar: Sidecar) -> BoardConfig:

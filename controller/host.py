@@ -29,6 +29,7 @@ from controller import paths, wire
 from controller.journal import Journal
 from controller.model import Cause, SafeOffRecord
 from controller.rig import Rig, RigBoard
+from controller.safety.envelope import Envelopes
 from controller.safety.sentinel_client import SentinelClient
 from controller.server import RigServer
 from drivers.boards import BOARDS
@@ -90,6 +91,7 @@ def kind_of(config: wire.BoardConfig) -> BoardKind:
     kind = BOARDS.get(config.kind)
     if kind is None:
         raise UnknownPart("board", config.kind, ", ".join(sorted(BOARDS)))
+    Envelopes(kind.envelope, config.operator)  # what is outside the hard envelope is refused before a port is opened
     if config.dilution != 1 and not config.emulated:
         raise UsageError("dilution", config.dilution, "1 on hardware, where a hash stands for itself")
     return kind
@@ -198,7 +200,14 @@ class OpenRig(Rig):
 async def open_rig(boards: list[Opened], path: str | None) -> AsyncIterator[OpenRig]:
     """The rig over these boards, first contact made and all of them safe. What the sentinels say reaches it."""
     given = [
-        RigBoard(board.board, board.attached, board.sentinel.beat, board.config.control, board.config.data)
+        RigBoard(
+            board.board,
+            board.attached,
+            board.sentinel.beat,
+            board.config.control,
+            board.config.data,
+            board.config.operator,
+        )
         for board in boards
     ]
     journal = None

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from controller import arguments
-from controller.asyncrig import AsyncRig, Held, OnProgress, Progress, Until, WorkKind, good
+from controller.asyncrig import AsyncRig, Held, OnProgress, Progress, ReachName, Until, WorkKind, good
 from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report
 from controller.model import SafeOffRecord
 from controller.port import LiveRig
@@ -31,6 +31,7 @@ __all__ = [
     "Held",
     "OnProgress",
     "Progress",
+    "ReachName",
     "Until",
     "WorkKind",
     "connect",
@@ -124,6 +125,8 @@ def connect(
     journal: str | PathLike[str] | None = None,
     record: str | PathLike[str] | None = None,
     work: WorkKind = "pattern",
+    unlock: ReachName | None = None,
+    envelope: str | PathLike[str] | None = None,
 ) -> Connecting:
     """Start a rig for a board, or join one that runs. `async with connect(...) as rig:`, or await it and close it.
 
@@ -131,7 +134,9 @@ def connect(
     do not say which) start a rig process that this program owns. Leaving it is orderly safe-off; the death of this
     program is safe-off by the rig; that this program freezes is nothing. `journal` and `record` are new files for
     readings and events, and for every byte of both ports. Emulated: `seed` of all chance, `dilution` (a power of two;
-    by default 2**24 when `work` is to be "synthetic", else 1), `solved` headers.
+    by default 2**24 when `work` is to be "synthetic", else 1), `solved` headers. Beyond stock is locked: `unlock`
+    "range" (what is shipped for this kind of board) or "hard"; `envelope` is the file of the operator's limits, by
+    default envelopes/KIND.toml of the config directory.
 
     `rig` is the process id of a running rig or the path of its socket; without any of the three it is the only rig of
     this user. It is joined, and only left, never stopped. `board`: which of its boards.
@@ -151,11 +156,14 @@ def connect(
             solved=arguments.present_file("solved", solved),
             seed=arguments.seed(seed),
             dilution=arguments.power_of_two("dilution", dilution),
+            envelope=arguments.present_file("envelope", envelope),
+            unlock=arguments.reach(unlock),
         )
         files = arguments.fresh_file("journal", journal), arguments.fresh_file("record", record)
         return Connecting(lambda: _start(where, work, *files))
     for key, value in (
-        ("seed", seed), ("dilution", dilution), ("solved", solved), ("journal", journal), ("record", record)
+        ("seed", seed), ("dilution", dilution), ("solved", solved), ("journal", journal), ("record", record),
+        ("unlock", unlock), ("envelope", envelope),
     ):  # fmt: skip
         if value is not None:
             raise UsageError(key, value, "only with emulate or port: a running rig was started with its own")

@@ -39,7 +39,7 @@ class Poller:
 
     def __init__(self, board: Board, attached: Attached, guard: Guard, clock: Clock) -> None:
         self._board, self._attached, self._guard, self._clock = board, attached, guard, clock
-        self._watchkeeper = Watchkeeper(board.kind.envelope, board.kind.plausibility)
+        self._watchkeeper = Watchkeeper(guard.envelope, board.kind.plausibility)
         self.channels: Mapping[Channel, Reading] = {}
         self.work: Callable[[bool], WorkSnapshot | None] = lambda intervals: None
         self.protections: Callable[[], frozenset[Protection]] = board.protections
@@ -71,12 +71,13 @@ class Poller:
         """The board as it is known now. Without `full` the intervals and per-core counts of the work are left out."""
         at_s = asyncio.get_running_loop().time()
         guard, attached, channels = self._guard, self._attached, self.channels
+        protections = self.protections()
         return BoardSnapshot.model_construct(
             board=attached.name,
             at_s=at_s,
             at_utc=self._clock.utc(at_s),
             state=guard.state,
-            protections=self.protections(),
+            protections=protections,
             channels=channels,
             point=PointStatus.model_construct(
                 requested=guard.requested,
@@ -91,6 +92,7 @@ class Poller:
             latched=guard.fault,
             pending=self.pending(),
             limited=guard.limited,
+            limits=guard.envelopes.limits(protections),
             emulated=attached.emulated,
             dilution=attached.dilution,
             seed=attached.seed,

@@ -26,6 +26,7 @@ from controller.model import (
     GuardState,
     KeepPoint,
     LimitLifted,
+    LimitSession,
     Note,
     OperatingPoint,
     PendingPoint,
@@ -39,6 +40,7 @@ from controller.model import (
     RevertPoint,
     SafeOff,
     SetOperatingPoint,
+    SetReach,
     StartWork,
     StepApplied,
     StopWork,
@@ -46,6 +48,7 @@ from controller.model import (
     WorkStarted,
     WorkStopped,
 )
+from controller.safety.envelope import fits
 from controller.safety.throttle import Give
 from controller.warden import RigBoard, Warden, end_tasks
 from controller.work.planning import WorkPlan, plan_work
@@ -98,7 +101,7 @@ class BoardRunner(Warden):
         self._give_up: Refused | None = None
         """Why the move in flight has to end before its next step: the board must give way first."""
         self._limited_by: Cause | None = None
-        self._keeper = Keeper(given.board.kind.envelope, self._trial_ends)
+        self._keeper = Keeper(self.guard.envelope, self._trial_ends)
         self.poller.pending = lambda: self._keeper.pending
 
     def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
@@ -207,6 +210,9 @@ class BoardRunner(Warden):
                 cause = self.guard.clear(self.poller.snapshot(full=False))
                 self._feed.add(FaultCleared, self.name, cause=cause)
                 self._announce_state("cleared by a person")
+            case SetReach() | LimitSession():
+                self.guard.envelopes.do(command)
+                self._tell_limits(_why(command))
             case SafeOff() | AddRemark():
                 return
 
@@ -276,6 +282,10 @@ class BoardRunner(Warden):
                 return self._way_back(command)
             case KeepPoint():
                 self._way_back(command)
+            case SetReach() | LimitSession() if self._keeper.pending is not None:
+                back = self._keeper.pending.revert_to
+                after = self.guard.envelopes.after(command, self.protections())
+                fits(after, back.core_v, back.frequency_mhz)  # the way back has to stay open
         return command
 
     def _way_back(self, command: KeepPoint | RevertPoint) -> SetOperatingPoint:
@@ -465,6 +475,11 @@ class BoardRunner(Warden):
         finally:
             session.abort()
             self._feed.add(WorkStopped, self.name, result=session.snapshot())
+
+
+def _why(command: SetReach | LimitSession) -> str:
+    note = f": {command.note}" if command.note else ""
+    return f"reach {command.reach.value}{note}" if isinstance(command, SetReach) else f"limits of a session{note}"
 
 
 def _describe(step: Step) -> str:

@@ -23,8 +23,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from controller.library import AsyncRig, Held, OnProgress, Until, WorkKind, connect, open_recording
-from controller.model import BoardInfo, BoardSnapshot, Event, Playback, PointStatus, SafeOffRecord, WorkSnapshot
+from controller.library import AsyncRig, Held, OnProgress, ReachName, Until, WorkKind, connect, open_recording
+from controller.model import BoardInfo, BoardSnapshot, Event, Limits, Playback, PointStatus, SafeOffRecord, WorkSnapshot
 from drivers.errors import HashbridgeError, Unplugged
 
 T = TypeVar("T")
@@ -180,6 +180,8 @@ class SyncRig:
         journal: str | PathLike[str] | None = None,
         record: str | PathLike[str] | None = None,
         work: WorkKind = "pattern",
+        unlock: ReachName | None = None,
+        envelope: str | PathLike[str] | None = None,
     ) -> Self:
         """As `controller.library.connect`, but the rig is there when it returns. `with SyncRig.connect(...) as rig:`"""
         connecting = connect(
@@ -193,6 +195,8 @@ class SyncRig:
             journal=journal,
             record=record,
             work=work,
+            unlock=unlock,
+            envelope=envelope,
         )
         opened: list[AsyncRig] = []
 
@@ -337,6 +341,30 @@ class SyncRig:
     def clear_fault(self) -> None:
         """As `AsyncRig.clear_fault`."""
         self._driver.run(lambda here: self._rig.clear_fault())
+
+    def unlock(self, reach: ReachName, note: str = "") -> Limits:
+        """As `AsyncRig.unlock`."""
+        return self._driver.run(lambda here: self._rig.unlock(reach, note))
+
+    def limit_session(
+        self,
+        *,
+        core_v_min: float | None = None,
+        core_v_max: float | None = None,
+        frequency_mhz_min: float | None = None,
+        frequency_mhz_max: float | None = None,
+        note: str = "",
+    ) -> Limits:
+        """As `AsyncRig.limit_session`."""
+        return self._driver.run(
+            lambda here: self._rig.limit_session(
+                core_v_min=core_v_min,
+                core_v_max=core_v_max,
+                frequency_mhz_min=frequency_mhz_min,
+                frequency_mhz_max=frequency_mhz_max,
+                note=note,
+            )
+        )
 
     def start_work(
         self,

@@ -26,13 +26,17 @@ from controller.model import (
     FaultLatched,
     FaultRecord,
     GuardState,
+    Limits,
+    LimitsChanged,
     Note,
+    OperatorLimits,
     SafeOffDone,
     SafeOffRecord,
     StateChanged,
     WorkSnapshot,
 )
 from controller.poller import PERIOD_S, Poller
+from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
 from controller.safety.trips import SENSORS
 from drivers.asics import pll
@@ -60,7 +64,7 @@ FIRST_SWEEPS: Final = 5
 class RigBoard:
     """A board handed to a rig: opened, with the ports it was opened on. `beat` is called after each completed sweep.
 
-    `control` and `data` name the ports to people.
+    `control` and `data` name the ports to people. `operator`: what its operator has unlocked or taken away.
     """
 
     board: Board
@@ -68,6 +72,7 @@ class RigBoard:
     beat: Callable[[], None] | None = None
     control: str = ""
     data: str = ""
+    operator: OperatorLimits | None = None
 
     @property
     def info(self) -> BoardInfo:
@@ -83,7 +88,7 @@ class RigBoard:
             seed=attached.seed,
             control=self.control,
             data=self.data,
-            envelope=kind.envelope,
+            envelope=Envelopes(kind.envelope, self.operator).row,
             unswitchable=kind.unswitchable,
         )
 
@@ -101,7 +106,7 @@ class Warden(ABC):
         kind = given.board.chains[0].kind
         self.guard = Guard(
             self.name,
-            given.board.kind.envelope,
+            Envelopes(given.board.kind.envelope, given.operator),
             lambda wish: pll.solve(wish, kind.pll_rule, kind.pll_shape).actual_mhz,
         )
         self.poller = Poller(given.board, given.attached, self.guard, clock)
@@ -117,6 +122,7 @@ class Warden(ABC):
         self._unconfirmed = False
         self._retry_at_s = 0.0
         self._announced = GuardState.UNKNOWN
+        self._told_limits: Limits | None = None
         self._control_ok = asyncio.Event()
         self._control_ok.set()
         self._gone: asyncio.TimerHandle | None = None
@@ -148,6 +154,7 @@ class Warden(ABC):
             if self.poller.knows(SENSORS):
                 break
             await asyncio.sleep(PERIOD_S)
+        self._tell_limits("as the rig starts")
         self._polling = asyncio.create_task(self._poll(), name=f"{self.name} poll")
 
     async def close(self) -> None:
@@ -238,7 +245,14 @@ class Warden(ABC):
             await self._latch(fault)
         elif self._unconfirmed and snapshot.at_s >= self._retry_at_s:
             await self.safe_off("the last one was not confirmed")
+        self._tell_limits("the protections of the board have changed")
         self._looked(snapshot)
+
+    def _tell_limits(self, why: str) -> None:
+        limits = self.guard.envelopes.limits(self.protections())
+        if limits != self._told_limits:
+            self._told_limits = limits
+            self._feed.add(LimitsChanged, self.name, limits=limits, why=why)
 
     def _tell_sentinel(self) -> None:
         if self._beat is not None and self._sentinel:

@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from controller.model import BoardInfo as BoardInfo
-from controller.model import Command, Event, Model, SafeOffRecord, Snapshot
+from controller.model import Command, Event, Model, OperatorLimits, SafeOffRecord, Snapshot
 from drivers import errors
 from drivers.errors import HashbridgeError, ProtocolError, UnexpectedReply
 
@@ -115,6 +115,7 @@ class BoardConfig(Model):
     seed: int | None = None
     control_tap: str | None = None
     data_tap: str | None = None
+    operator: OperatorLimits = OperatorLimits()
     """Files to which every byte of a port is recorded; both may go to the same one."""
 
 

@@ -14,7 +14,8 @@ from controller.cli.quantities import parse_frequency, parse_voltage
 from controller.cli.status import found_in, newest
 from controller.cli.talk import Talk
 from controller.cli.trial import Moved, add_trial_option, checked_note, move, parse_keep_within, point_text
-from controller.model import PointStatus, SetOperatingPoint
+from controller.envelope_file import parse_reach
+from controller.model import PointStatus, Reach, SetOperatingPoint, SetReach
 from controller.port import LiveRig
 from drivers.errors import UsageError
 
@@ -26,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--board", metavar="NAME", help="which board, where the rig has several")
     parser.add_argument("--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz")
     parser.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V")
+    parser.add_argument("--unlock", metavar="REACH", help="first: stock, range or hard, until the rig ends")
     parser.add_argument("--preset", action="store_true", help="allow more than 50 MHz and 50 mV at once")
     parser.add_argument("--note", metavar="TEXT", default="", help="why, for the history")
     parser.add_argument("--dry-run", action="store_true", help="ask the guard and change nothing: exit 0 or 6")
@@ -34,8 +36,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    if arguments.frequency is None and arguments.voltage is None:
-        raise UsageError("set", None, "--frequency, --voltage or both")
+    reach = None if arguments.unlock is None else parse_reach(arguments.unlock, "--unlock")
+    if arguments.frequency is None and arguments.voltage is None and reach is None:
+        raise UsageError("set", None, "--frequency, --voltage or both, or --unlock")
+    if arguments.dry_run and reach is not None:
+        raise UsageError("--unlock", arguments.unlock, "not with --dry-run, which changes nothing")
     if arguments.dry_run and arguments.keep_within is not None:
         raise UsageError("--keep-within", arguments.keep_within, "not with --dry-run, which changes nothing")
     command = SetOperatingPoint(
@@ -46,14 +51,20 @@ def run(arguments: Namespace) -> int:
         dry_run=arguments.dry_run,
         note=checked_note(arguments.note),
     )
-    return asyncio.run(_run(arguments, command))
+    return asyncio.run(_run(arguments, command, reach))
 
 
-async def _run(arguments: Namespace, command: SetOperatingPoint) -> int:
+async def _run(arguments: Namespace, command: SetOperatingPoint, reach: Reach | None) -> int:
     talk = Talk(arguments.quiet)
     async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
         board = choose_board(rig, arguments.board)
+        if reach is not None:
+            await rig.request(board, SetReach(reach=reach, note=command.note))
+            talk.say(f"{board}: unlocked as far as {reach.value}" if reach is not Reach.STOCK else f"{board}: locked")
         before = await newest(rig)
+        if command.core_v is None and command.frequency_mhz is None:
+            _tell(arguments, board, found_in(before, board).point, None)
+            return Exit.OK
         if command.dry_run:
             await rig.request(board, command)
             _tell(arguments, board, found_in(before, board).point, None)

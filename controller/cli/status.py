@@ -11,7 +11,7 @@ from controller.attach import choose_rig
 from controller.cli.exits import Exit
 from controller.cli.live import add_rig_option, event_line, snapshot_line
 from controller.cli.talk import facts, hashrate, number
-from controller.model import BoardSnapshot, Quality, Snapshot
+from controller.model import BoardSnapshot, Limit, Limits, Quality, Snapshot
 from controller.port import LiveRig
 from drivers.boards.board import Channel
 from drivers.errors import NoReply
@@ -41,6 +41,22 @@ async def _run(arguments: Namespace) -> int:
     else:
         print("\n\n".join(board_text(board) for board in snapshot.boards))
     return Exit.OK
+
+
+def limits_text(limits: Limits) -> tuple[str, ...]:
+    """Each limit with whose it is."""
+
+    def of(limit: Limit, digits: int) -> str:
+        return f"{limit.value:.{digits}f} ({limit.layer.value})"
+
+    return (
+        f"unlocked as far as {limits.reach.value}",
+        f"clock {of(limits.frequency_mhz_min, 2)} to {of(limits.frequency_mhz_max, 2)} MHz",
+        f"core {of(limits.core_v_min, 3)} to {of(limits.core_v_max, 3)} V",
+        f"power {of(limits.power_w_max, 1)} W",
+        f"die {of(limits.chip_c_warn, 0)}, {of(limits.chip_c_throttle, 0)}, {of(limits.chip_c_trip, 0)} C",
+        f"regulator {of(limits.vr_c_warn, 0)}, {of(limits.vr_c_throttle, 0)}, {of(limits.vr_c_trip, 0)} C",
+    )
 
 
 def found_in(snapshot: Snapshot, board: str) -> BoardSnapshot:
@@ -88,6 +104,8 @@ def board_text(board: BoardSnapshot) -> str:
     point = board.point
     for name, part in (("requested", point.requested), ("granted", point.granted), ("achieved", point.achieved)):
         rows.append((name, f"{number(part.frequency_mhz, 2, 'MHz')}, {number(part.core_v, 3, 'V')}"))
+    if board.limits is not None:
+        rows += [("limits", text) for text in limits_text(board.limits)]
     for channel, reading in board.channels.items():
         if channel is Channel.STATUS_WORD and reading.value is not None:
             text = f"{int(reading.value):#06x}"

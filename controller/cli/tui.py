@@ -74,7 +74,7 @@ def understand(arguments: Namespace) -> Wish:
     owner = arguments.emulate is not None or arguments.port is not None
     if arguments.emulate is not None:
         known_board(arguments.emulate, "--emulate")
-    for option in ("start", "journal", "record", "board", "seed", "dilution", "solved"):
+    for option in ("start", "journal", "record", "board", "seed", "dilution", "solved", "unlock", "envelope"):
         if getattr(arguments, option) not in (None, False) and not owner:
             raise UsageError(f"--{option}", getattr(arguments, option), "only with --emulate or --port")
     keep_within_s = parse_keep_within(arguments.keep_within)

@@ -26,17 +26,20 @@ from controller.model import (
     GuardState,
     KeepPoint,
     Limited,
+    LimitSession,
     OperatingPoint,
     PowerDown,
     PowerUp,
     RevertPoint,
     SafeOff,
     SetOperatingPoint,
+    SetReach,
     StartWork,
     StopWork,
 )
 from controller.safety import ordering
 from controller.safety.commanded import Commanded
+from controller.safety.envelope import Envelopes, fits
 from controller.safety.interlocks import (
     NEAR,
     PATIENCE_ELSE_S,
@@ -55,7 +58,6 @@ from drivers.boards.board import (
     BringUp,
     Channel,
     CoreVoltage,
-    Envelope,
     FanDuty,
     FanTable,
     FastLink,
@@ -82,8 +84,9 @@ _RAIL_DOWN_V: Final = 0.5
 class Guard:
     """One board: what may be done with it now, and whether it has to stop."""
 
-    def __init__(self, board: str, envelope: Envelope, realise: Realise | None = None) -> None:
-        self.board, self.envelope = board, envelope
+    def __init__(self, board: str, envelopes: Envelopes, realise: Realise | None = None) -> None:
+        self.board, self.envelopes = board, envelopes
+        self.envelope = envelope = envelopes.row
         self._realise: Realise = realise or (lambda wish: wish)
         self.state = GuardState.UNKNOWN
         self.fault: FaultRecord | None = None
@@ -92,7 +95,7 @@ class Guard:
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
         self._throttle = Throttle(envelope)
-        self._interlocks = Interlocks(envelope, lambda: self.commanded, self._trips.core_in_band_s)
+        self._interlocks = Interlocks(envelopes, lambda: self.commanded, self._trips.core_in_band_s)
         self._off = False
         """The last safe-off was confirmed, and nothing has been energised since."""
 
@@ -114,6 +117,10 @@ class Guard:
                 return self._judge_move(command, now)
             case StartWork():
                 return self._judge_work(command)
+            case SetReach() | LimitSession():
+                wish = self.requested
+                fits(self.envelopes.after(command, now.protections), wish.core_v, wish.frequency_mhz)
+                return ()
             case ClearFault():
                 self._check_clear(now)
                 return ()
@@ -156,7 +163,7 @@ class Guard:
         e = self.envelope
         core_v = Volts(e.stock_core_v if command.core_v is None else command.core_v)
         clock = Megahertz(e.stock_frequency_mhz if command.frequency_mhz is None else command.frequency_mhz)
-        granted = self._inside(core_v, clock)
+        granted = self._inside(core_v, clock, now)
         self._interlocks.fresh(now, SENSORS)
         self._interlocks.cool_enough(now)
         self._interlocks.input_inside(now)
@@ -173,7 +180,7 @@ class Guard:
             raise Refused("state", f"only a live board can be moved, this one is {self.state.value}")
         to_v = Volts(from_v if command.core_v is None else command.core_v)
         to_mhz = Megahertz(from_mhz if command.frequency_mhz is None else command.frequency_mhz)
-        granted = self._inside(to_v, to_mhz)
+        granted = self._inside(to_v, to_mhz, now)
         if self.limited is not None:
             return self._judge_limited_move(self.limited, to_v, to_mhz, granted)
         if not command.preset:
@@ -212,16 +219,12 @@ class Guard:
         power_of_two(command.ticket_difficulty)
         return (TicketDifficulty(command.ticket_difficulty),)
 
-    def _inside(self, core_v: float, frequency_mhz: float) -> Megahertz:
-        """Checks a point against the operator's range; returns what the clock can give for it."""
-        for name, value, span, hard, unit in (
-            ("core_v", core_v, self.envelope.core_v, self.envelope.core_v_hard, "V"),
-            ("frequency_mhz", frequency_mhz, self.envelope.frequency_mhz, self.envelope.frequency_hard_mhz, "MHz"),
-        ):
+    def _inside(self, core_v: float, frequency_mhz: float, now: BoardSnapshot) -> Megahertz:
+        """Checks a point against the limits that hold now; returns what the clock can give for it."""
+        for name, value in (("core_v", core_v), ("frequency_mhz", frequency_mhz)):
             if not math.isfinite(value):
                 raise Refused("envelope", f"{name} {value} is not a number that can be set")
-            if value not in span or value > hard:
-                raise Refused("envelope", f"{name} {value:g} {unit} is outside {span.low:g} to {span.high:g} {unit}")
+        fits(self.envelopes.limits(now.protections), core_v, frequency_mhz)
         try:
             granted = self._realise(Megahertz(frequency_mhz))
         except UsageError as error:

@@ -12,6 +12,7 @@ from typing import Final
 
 from controller.model import BoardSnapshot, Quality
 from controller.safety.commanded import Commanded
+from controller.safety.envelope import Envelopes
 from controller.safety.trips import (
     SENSORS,
     SETTLED_S,
@@ -23,7 +24,6 @@ from drivers.boards.board import (
     BringUp,
     Channel,
     CoreVoltage,
-    Envelope,
     FanDuty,
     FanTable,
     FastLink,
@@ -62,9 +62,13 @@ class Interlocks:
     """The table of one board. `commanded` and `core_in_band_s` are asked anew each time."""
 
     def __init__(
-        self, envelope: Envelope, commanded: Callable[[], Commanded], core_in_band_s: Callable[[], float]
+        self,
+        envelopes: Envelopes,
+        commanded: Callable[[], Commanded],
+        core_in_band_s: Callable[[], float],
     ) -> None:
-        self.envelope = envelope
+        self.envelope = envelopes.row
+        self._envelopes = envelopes
         self.warm = False
         """The board came down in an orderly way: it may start again while it is still warm."""
         self._commanded, self._core_in_band_s = commanded, core_in_band_s
@@ -106,8 +110,10 @@ class Interlocks:
 
     def _permit_voltage(self, target: float, now: BoardSnapshot) -> None:
         c, e = self._commanded(), self.envelope
-        if not math.isfinite(target) or target not in e.core_v or target > e.core_v_hard:
-            raise Refused("envelope", f"core_v {target:g} V is outside {e.core_v.low:g} to {e.core_v.high:g} V")
+        low_v, rises = e.core_v.low, not c.rail_on or c.core_v is None or target > c.core_v
+        high_v = min(self._envelopes.limits(now.protections).core_v_max.value if rises else math.inf, e.core_v_hard)
+        if not math.isfinite(target) or not low_v <= target <= high_v + NEAR:
+            raise Refused("envelope", f"core_v {target:g} V is outside {low_v:g} to {high_v:g} V")
         need(c.locked_down, "the regulator's own limits are not written")
         if not c.rail_on or c.core_v is None or target <= c.core_v:
             return
@@ -144,8 +150,9 @@ class Interlocks:
     def _permit_clock_rise(self, clock: float, now: BoardSnapshot) -> None:
         c, e = self._commanded(), self.envelope
         present = c.frequency_mhz
-        if not math.isfinite(clock) or clock > min(e.frequency_mhz.high, e.frequency_hard_mhz):
-            raise Refused("envelope", f"{clock:g} MHz is above {e.frequency_mhz.high:g} MHz")
+        high_mhz = min(self._envelopes.limits(now.protections).frequency_mhz_max.value, e.frequency_hard_mhz)
+        if not math.isfinite(clock) or clock > high_mhz + NEAR:
+            raise Refused("envelope", f"{clock:g} MHz is above {high_mhz:g} MHz")
         if clock < e.floor_frequency_mhz:
             raise Refused("envelope", f"{clock:g} MHz is below {e.floor_frequency_mhz:g} MHz")
         if present is None or not (c.rail_on and c.reset_released and c.brought_up):

@@ -15,13 +15,16 @@ from textual.screen import Screen
 from controller.model import (
     AddRemark,
     BoardInfo,
+    Channel,
     ClearFault,
     GuardState,
     KeepPoint,
     OperatingPoint,
     PowerDown,
+    Reach,
     RevertPoint,
     SetOperatingPoint,
+    SetReach,
     StartWork,
     StopWork,
 )
@@ -123,6 +126,8 @@ class HashbridgeApp(RigClient):
                 return False if recorded else (True if desk.info is not None else None)
             case "work":
                 return False if recorded else (True if desk.can(GuardState.LIVE) else None)
+            case "unlock":
+                return self._reach is not None
             case "power_down":
                 return desk.can(GuardState.LIVE)
             case "clear_fault":
@@ -156,6 +161,8 @@ class HashbridgeApp(RigClient):
             ("Edit the set point", "type a number for the marked quantity", "edit"),
             ("Start or stop work", "feed the chips, or let the last window end", "work"),
             ("Power down", "ramp down, then safe-off", "power_down"),
+            ("Unlock beyond stock", "as far as is shipped for this kind of board; it is on record", "unlock"),
+            ("Lock beyond stock", "only what stock allows may be asked for again", "unlock"),
             ("Clear the fault", "leave the latch; only when the readings are healthy", "clear_fault"),
             ("Profiles", "load, save or delete a named point", "profiles"),
             ("Write a note", "a line of your own in the history", "remark"),
@@ -166,6 +173,8 @@ class HashbridgeApp(RigClient):
         live = self.desk.can(GuardState.LIVE)
         for title, text, action in rows:
             if action == "apply" and (title == "Power up") == live:
+                continue
+            if action == "unlock" and (title == "Unlock beyond stock") == (self._reach is not Reach.STOCK):
                 continue
             if self._can_apply() if action == "apply" else self.check_action(action, ()):
                 yield SystemCommand(title, text, getattr(self, f"action_{action}"))
@@ -335,17 +344,14 @@ class HashbridgeApp(RigClient):
         desk, info = self.desk, self.desk.info
         if info is None:
             return
-        e, staged = info.envelope, desk.staged
-        clock = desk.field == 0
-        span, unit = (e.frequency_mhz, "MHz") if clock else (e.core_v, "V")
+        staged, clock = desk.staged, desk.field == 0
+        channel, unit = (Channel.FREQUENCY_MHZ, "MHz") if clock else (Channel.CORE_V, "V")
+        low, high, layer = desk.allowed(channel) or (0.0, 0.0, "")
+        allowed = f"{low:g} to {high:g}{f' ({layer})' if layer else ''}"
         now = number(staged.frequency_mhz, 2, unknown="") if clock else number(staged.core_v, 3, unknown="")
 
         def check(text: str) -> str | None:
-            return (
-                None
-                if _quantity(text) is not None
-                else f"{text!r} is no number of {unit}; allowed: {span.low:g} to {span.high:g}"
-            )
+            return None if _quantity(text) is not None else f"{text!r} is no number of {unit}; allowed: {allowed}"
 
         def take(text: str | None) -> None:
             value = None if text is None else _quantity(text)
@@ -357,7 +363,7 @@ class HashbridgeApp(RigClient):
             self.switch_mode("tune")
 
         title = f"{'Clock' if clock else 'Core voltage'} in {unit}"
-        hint = f"{span.low:g} to {span.high:g} {unit}. Enter stages it; nothing moves before it is applied."
+        hint = f"{allowed} {unit}. Enter stages it; nothing moves before it is applied."
         self.push_screen(AskText(title, hint, now, check), take)
 
     def action_work(self) -> None:
@@ -376,6 +382,36 @@ class HashbridgeApp(RigClient):
             ("pattern", "pattern     real block headers with known answers: the yield"),
         ]
         self.push_screen(AskChoice("Work", choices), take)
+
+    @property
+    def _reach(self) -> Reach | None:
+        """How far the selected board is unlocked; None where that cannot be changed now."""
+        board = self.desk.board
+        return board.limits.reach if self.desk.can_command and board is not None and board.limits is not None else None
+
+    def action_unlock(self) -> None:
+        """Beyond stock, as far as is shipped for this kind of board; locked again without a question."""
+        info, reach = self.desk.info, self._reach
+        if info is None or reach is None:
+            return
+        if reach is not Reach.STOCK:
+            self.wish(SetReach(reach=Reach.STOCK))
+            return
+        e = info.envelope
+
+        def unlock(yes: bool | None) -> None:
+            if yes:
+                self.wish(SetReach(reach=Reach.RANGE, note="on the screen"))
+
+        self.push_screen(
+            AskYesNo(
+                "Unlock what lies beyond stock?",
+                f"Commands may then ask for {e.frequency_mhz.high:g} MHz and {e.core_v.high:g} V instead of "
+                f"{e.stock_frequency_mhz:g} MHz and {e.stock_core_v:g} V, until the rig ends. Trips stay as they are. "
+                "It is on record.",
+            ),
+            unlock,
+        )
 
     def action_power_down(self) -> None:
         self.wish(PowerDown())

@@ -160,6 +160,21 @@ class Desk:
             value = round((staged.core_v or float(envelope.stock_core_v)) / grid + count) * grid
             self.stage(OperatingPoint(frequency_mhz=staged.frequency_mhz, core_v=round(max(grid, value), 6)))
 
+    def allowed(self, channel: Channel) -> tuple[float, float, str] | None:
+        """Lowest and highest that may be asked for now, and whose the upper limit is; "" where nobody has said."""
+        info, limits = self.info, None if self.board is None else self.board.limits
+        if info is None:
+            return None
+        if limits is None:
+            span = info.envelope.core_v if channel is Channel.CORE_V else info.envelope.frequency_mhz
+            return span.low, span.high, ""
+        low, high = (
+            (limits.core_v_min, limits.core_v_max)
+            if channel is Channel.CORE_V
+            else (limits.frequency_mhz_min, limits.frequency_mhz_max)
+        )
+        return low.value, high.value, high.layer.value
+
     def prediction(self) -> Prediction | None:
         """What the staged point would settle at; None while too little is known."""
         board, info = self.board, self.info

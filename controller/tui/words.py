@@ -20,6 +20,7 @@ from controller.model import (
     FaultRecorded,
     GuardState,
     LimitLifted,
+    LimitsChanged,
     Note,
     OperatingPoint,
     PointKept,
@@ -28,10 +29,12 @@ from controller.model import (
     PointReverted,
     PowerUp,
     Protection,
+    Reach,
     Remark,
     SafeOff,
     SafeOffDone,
     SetOperatingPoint,
+    SetReach,
     StartWork,
     StateChanged,
     StepApplied,
@@ -130,6 +133,9 @@ def command(given: Command) -> str:
             return f"start work {work}"
         case SafeOff(reason=reason):
             return f"safe-off: {reason}"
+        case SetReach(reach=reach, note=note):
+            what = "lock beyond stock" if reach is Reach.STOCK else f"unlock as far as {reach.value}"
+            return f"{what} “{note}”" if note else what
         case _:
             return given.kind.replace("_", " ")
 
@@ -193,6 +199,10 @@ def summary(event: Event) -> str:
             return f"{point(event.point)}: {event.sensor} {event.detail}"
         case LimitLifted():
             return f"{point(event.point)}, after {event.cause.value}"
+        case LimitsChanged(limits=now):
+            clock, core = now.frequency_mhz_max, now.core_v_max
+            most = f"at most {clock.value:g} MHz ({clock.layer.value}), {core.value:g} V ({core.layer.value})"
+            return f"{most}: {event.why}"
         case Remark():
             return event.text
         case FaultLatched():

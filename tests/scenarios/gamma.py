@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from controller.clock import LoopClock
 from controller.journal import Journal
-from controller.model import Event, EventBase, FaultLatched, PowerUp, SafeOffDone, Snapshot
+from controller.model import Event, EventBase, FaultLatched, OperatorLimits, PowerUp, Reach, SafeOffDone, Snapshot
 from controller.rig import Rig
 from controller.warden import RigBoard
 from drivers.boards import BOARDS
@@ -23,6 +23,7 @@ from emulator.ports.memory import MemoryPort, plug_in
 
 E = TypeVar("E", bound=EventBase)
 NAME = "gamma"
+UNLOCKED = OperatorLimits(unlock=Reach.RANGE)
 
 
 @dataclass
@@ -92,8 +93,8 @@ async def stand(
     settings: BenchSettings | None = None,
     *,
     journal: Path | None = None,
-    with_sentinel: bool = False,
     trips: Path | None = None,
+    operator: OperatorLimits = UNLOCKED,
 ) -> AsyncIterator[Stand]:
     settings = settings or BenchSettings()
     bench = BitaxeGamma(settings)
@@ -104,9 +105,8 @@ async def stand(
     clock = LoopClock()
     loop = asyncio.get_running_loop()
     beats: list[float] = []
-    beat = (lambda: beats.append(loop.time())) if with_sentinel else None
     told: list[Event] = []
-    given = RigBoard(board, attached, beat)
+    given = RigBoard(board, attached, lambda: beats.append(loop.time()), operator=operator)
     rig = Rig(
         [given],
         journal=None if journal is None else Journal(journal, boards=[given.info]),

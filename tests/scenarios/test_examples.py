@@ -126,7 +126,7 @@ def test_hold_a_point_is_a_program(place: Path) -> None:
     assert re.fullmatch(r"held for 2\.\d s: the time is over\n", ended.stdout)
     refused = example(place, "hold_a_point.py", *at, "1400")
     assert refused.returncode == Exit.USAGE
-    assert "core_v: 1.4 is not allowed; allowed: 1 to 1.25 V" in refused.stderr
+    assert "core_v: 1.4 is not allowed; allowed: 1 to 1.35 V" in refused.stderr
 
 
 @pytest.mark.real_time

@@ -318,7 +318,7 @@ async def test_leaving_is_safe_off_even_when_the_one_who_leaves_is_cancelled() -
 
 
 async def test_a_lost_control_port_stops_the_hashing_through_the_data_port_within_a_second() -> None:
-    async with stand(with_sentinel=True) as s:
+    async with stand() as s:
         await s.power_up()
         await s.rig.request(NAME, StartWork(work="pattern"))
         await asyncio.sleep(1.0)
@@ -352,7 +352,7 @@ async def test_a_control_port_that_hangs_up_unannounced_is_noticed_by_the_sweep(
 
 
 async def test_a_dead_sentinel_is_answered_with_safe_off_through_its_port() -> None:
-    async with stand(with_sentinel=True) as s:
+    async with stand() as s:
         await s.power_up()
         s.bench.faults.unplug("control")
         await asyncio.sleep(0.2)
@@ -394,7 +394,7 @@ async def test_an_owner_that_is_gone_is_a_cause_of_its_own() -> None:
 
 
 async def test_a_beat_follows_every_sweep_and_none_follows_a_sweep_that_is_stuck() -> None:
-    async with stand(with_sentinel=True) as s:
+    async with stand() as s:
         await asyncio.sleep(10.0)
         gaps = [b - a for a, b in zip(s.beats, s.beats[1:], strict=False)]
         assert 49 <= len(s.beats) <= 54

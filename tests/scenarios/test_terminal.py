@@ -60,16 +60,24 @@ def test_the_story_of_one_board_from_safe_off_through_a_trial_to_a_confirmed_sto
     assert stage.truth()["rail_on"]
     granted_v = stage.truth()["rail_set_v"]
 
-    # Beyond the range: the guard says no when it is staged, and no again when it is asked for all the same.
+    # Beyond stock: the guard says no when it is staged, and no again when it is asked for all the same.
     terminal.press("v")
-    type_number(terminal, "1.4")
+    type_number(terminal, "1.2")
     terminal.wait_for("✗ refused")
-    terminal.wait_for("core_v 1.4 V is outside 1 to 1.25 V")
+    terminal.wait_for("core_v 1.2 V is outside 1 to 1.15 V")
     terminal.press("a")
     terminal.wait_for("command refused")
     assert stage.truth()["rail_set_v"] == granted_v
     terminal.press("u")
     terminal.wait_for("nothing is staged")
+
+    # Unlocked on purpose, and shown from then on.
+    terminal.press("ctrl+p")
+    terminal.press(*"unlock", "enter")
+    terminal.wait_for("Unlock what lies beyond stock?")
+    terminal.press("y")
+    terminal.wait_for("UNLOCKED")
+    terminal.wait_for("1 to 1.25 (range)")
 
     # A step on trial that nobody keeps.
     terminal.press("+")
@@ -101,7 +109,7 @@ def test_the_story_of_one_board_from_safe_off_through_a_trial_to_a_confirmed_sto
     terminal.press("w")
     terminal.wait_for("random headers")
     terminal.press("enter")
-    terminal.wait_for(re.compile(r" LIVE +synthetic "))
+    terminal.wait_for(re.compile(r" LIVE +UNLOCKED +synthetic "))
     assert stage.truth()["hashing"]
     terminal.press("1")
     terminal.wait_for("TH/s")
@@ -121,7 +129,7 @@ def test_the_same_in_tmux_in_short(stage: Stage) -> None:
     terminal.wait_for("SAFE OFF")
     terminal.press("2", "v")
     type_number(terminal, "1.4")
-    terminal.wait_for("core_v 1.4 V is outside 1 to 1.25 V")
+    terminal.wait_for("core_v 1.4 V is outside 1 to 1.15 V")
     terminal.resize(80, 24)
     terminal.wait_for("✗ refused")
     terminal.press("3")
@@ -241,7 +249,7 @@ def test_an_emulator_that_is_killed_leaves_a_board_that_the_screen_calls_unprote
 
 def test_a_change_that_a_viewer_made_goes_back_by_itself_when_that_viewer_is_killed(stage: Stage) -> None:
     journal = stage.directory / "j.jsonl"
-    owner = stage.tui("--emulate", BOARD, "--start", "--journal", str(journal))
+    owner = stage.tui("--emulate", BOARD, "--unlock", "range", "--start", "--journal", str(journal))
     until_live(owner)
     before_v = stage.truth()["rail_set_v"]
     viewer = stage.tui("--rig", str(stage.rig()), "--keep-within", "4")

@@ -46,7 +46,7 @@ SETTINGS: Final = BenchSettings(seed=SEED, dilution=DILUTION)
 
 
 async def _story(path: Path) -> None:
-    async with stand(SETTINGS, journal=path, with_sentinel=True) as s:
+    async with stand(SETTINGS, journal=path) as s:
         request = s.rig.request
         await asyncio.sleep(2.0)
         await s.power_up(525.0, 1.150)

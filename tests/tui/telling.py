@@ -21,15 +21,19 @@ from controller.model import (
     GuardState,
     KeepPoint,
     LimitLifted,
+    LimitsChanged,
     Note,
     OperatingPoint,
+    OperatorLimits,
     PointKept,
     PointLimited,
     PointPending,
     PointReverted,
     PointStatus,
     PowerUp,
+    Protection,
     Quality,
+    Reach,
     Reading,
     Remark,
     SafeOffDone,
@@ -41,6 +45,8 @@ from controller.model import (
     WorkStarted,
     WorkStopped,
 )
+from controller.safety.envelope import Envelopes
+from drivers.boards import BOARDS
 from drivers.boards.board import Channel
 from tests.unit.cli.fakes import work_snapshot
 
@@ -149,6 +155,8 @@ def one_of_each() -> list[Event]:
     point = OperatingPoint(frequency_mhz=500.0, core_v=1.15)
     tell(PointLimited, **heat, detail="70.4 C is above the throttle level of 70 C", point=point)
     tell(LimitLifted, cause=Cause.CHIP_TEMPERATURE, point=STOCK)
+    unlocked = Envelopes(BOARDS["bitaxe-gamma"].envelope, OperatorLimits(unlock=Reach.RANGE))
+    tell(LimitsChanged, limits=unlocked.limits(frozenset({Protection.SENTINEL})), why="reach range: on the screen")
     tell(Remark, text="new paste")
     tell.fault()
     tell(FaultRecorded, cause=Cause.FAN, path="/trips/fan.jsonl")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.model import GuardState
+from controller.model import GuardState, Reach
 from controller.text import duration
 from controller.tui import words
 from controller.tui.desk import Desk
@@ -44,6 +44,10 @@ class Heading(Panel):
             if not desk.store.line.up:
                 text, look = f"({text})", "stale"
             left += [(" ", ""), (f" {text} ", look)]
+            if board.limits is not None and board.limits.reach is not Reach.STOCK:
+                left.append(
+                    (" UNLOCKED " if board.limits.reach is Reach.RANGE else " UNLOCKED TO THE HARD LIMITS ", "warn")
+                )
         if desk.playback is not None:
             left.append(("  RECORDING ", "mark"))
         if desk.paused_s is not None:

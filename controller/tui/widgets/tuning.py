@@ -37,13 +37,13 @@ class SetPoint(Panel, can_focus=True):
             return []
         e, base, staged = info.envelope, desk.base, desk.staged
         rows = (
-            ("clock", base.frequency_mhz, staged.frequency_mhz, 2, "MHz", e.frequency_step_mhz, e.frequency_mhz),
-            ("core", base.core_v, staged.core_v, 3, "V", e.core_v_step_v, e.core_v),
+            ("clock", base.frequency_mhz, staged.frequency_mhz, 2, "MHz", e.frequency_step_mhz, Channel.FREQUENCY_MHZ),
+            ("core", base.core_v, staged.core_v, 3, "V", e.core_v_step_v, Channel.CORE_V),
         )
         lines: list[Line] = []
-        allowed = [f"{span.low:g} to {span.high:g}, steps of {float(step):g} {unit}" for *_, unit, step, span in rows]
+        allowed = [self._allowed(channel, float(step), unit) for *_, unit, step, channel in rows]
         indent = " " * max(0, min(10, width - max(map(len, allowed))))
-        for index, (name, now, wish, digits, unit, _step, _span) in enumerate(rows):
+        for index, (name, now, wish, digits, unit, _step, _channel) in enumerate(rows):
             chosen = index == desk.field
             changed = now != wish
             lines.append(
@@ -60,6 +60,13 @@ class SetPoint(Panel, can_focus=True):
         lines.append([])
         lines.append(self._what(width))
         return lines[:height]
+
+    def _allowed(self, channel: Channel, step: float, unit: str) -> str:
+        found = self._desk.allowed(channel)
+        if found is None:
+            return ""
+        low, high, layer = found
+        return f"{low:g} to {high:g}{f' ({layer})' if layer else ''}, steps of {step:g} {unit}"
 
     def _what(self, width: int) -> Line:
         desk, board = self._desk, self._desk.board

@@ -103,11 +103,11 @@ def test_what_the_guard_refuses_ends_with_6_and_energises_nothing(places: dict[s
     trace = tmp_path / "trace.jsonl"
     emulator, ports = _emulator(places, trace)
     try:
-        code, out, err = _run(places, "run", "--port", ports["control"], "--voltage", "1400", "--json")
+        code, out, err = _run(places, "run", "--port", ports["control"], "--voltage", "1200", "--json")
     finally:
         _end(emulator)
     assert (code, out) == (6, "")
-    assert "1.4 V is outside 1 to 1.25 V" in err
+    assert "1.2 V is outside 1 to 1.15 V, which is stock; unlocking goes further" in err
     moves = [line["what"] for line in _trace(trace)]
     assert "fan duty" in moves
     assert "rail on" not in moves
@@ -215,7 +215,13 @@ def test_a_running_board_is_moved_on_trial_and_kept_at_a_terminal_alone(places: 
             assert (code, out) == (0, ""), err
             assert "now is saved: 525.00 MHz at 1.150 V" in err
             code, _, err = _run(places, "set", "--frequency", "550", "--dry-run")
+            assert (code, "which is stock" in err) == (6, True), err
+            code, out, err = _run(places, "set", "--unlock", "range", "--note", "a fan of 60 mm")
+            assert (code, "unlocked as far as range" in err) == (0, True), err
+            code, _, err = _run(places, "set", "--frequency", "550", "--dry-run")
             assert code == 0, err
+            code, out, err = _run(places, "status")
+            assert "clock 400.00 (hard) to 625.00 (range) MHz" in out, err
             code, out, err = _run(places, "set", "--frequency", "650", "--dry-run", "--json")
             assert (code, out) == (6, ""), err
             code, out, err = _run(places, "set", "--frequency", "550", "--keep-within", "1", "--note", "try", "--json")

@@ -11,12 +11,16 @@ from controller.model import (
     ChainSnapshot,
     ChipSnapshot,
     GuardState,
+    OperatorLimits,
     PointStatus,
     PowerUp,
+    Protection,
     Quality,
+    Reach,
     Reading,
     WorkSnapshot,
 )
+from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
 from drivers.boards.board import Channel, Envelope, Span, Step
 from drivers.units import Amps, Celsius, Megahertz, Volts, Watts
@@ -76,11 +80,12 @@ LIVE: Mapping[Channel, float] = {
 class Scene:
     """A guard and the world that it is shown. Time moves with each `look`."""
 
-    def __init__(self, envelope: Envelope = ENVELOPE) -> None:
-        self.guard = Guard("gamma", envelope)
+    def __init__(self, envelope: Envelope = ENVELOPE, reach: Reach = Reach.RANGE) -> None:
+        self.guard = Guard("gamma", Envelopes(envelope, OperatorLimits(unlock=reach)))
         self.at_s = 0.0
         self.values: dict[Channel, float | None] = dict(OFF)
         self.chips = 1
+        self.protections = frozenset({Protection.SENTINEL})
         self.work: WorkSnapshot | None = None
         self.taken_at_s: dict[Channel, float] = {}
         self.quality: dict[Channel, Quality] = {}
@@ -100,7 +105,7 @@ class Scene:
             at_s=self.at_s,
             at_utc=START + timedelta(seconds=self.at_s),
             state=self.guard.state,
-            protections=frozenset(),
+            protections=self.protections,
             channels=channels,
             point=PointStatus(),
             chains=(

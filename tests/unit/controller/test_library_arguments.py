@@ -17,15 +17,15 @@ from tests.scenarios.gamma import stand
 
 Verb = Callable[[AsyncRig], Awaitable[object]]
 
-MHZ, VOLT = "400 to 625 MHz", "1 to 1.25 V"
+MHZ, VOLT = "400 to 1000 MHz", "1 to 1.35 V"
 WRONG: list[tuple[str, Verb, str]] = [
     ("frequency_mhz: nan", lambda r: r.power_up(math.nan), MHZ),
     ("frequency_mhz: inf", lambda r: r.set_point(math.inf), MHZ),
     ("frequency_mhz: '525'", lambda r: r.power_up("525"), MHZ),  # type: ignore[arg-type]
     ("frequency_mhz: True", lambda r: r.power_up(True), MHZ),
-    ("frequency_mhz: 626", lambda r: r.set_point(626), MHZ),
+    ("frequency_mhz: 1001", lambda r: r.set_point(1001), MHZ),
     ("core_v: 1150", lambda r: r.power_up(525.0, 1150), VOLT),
-    ("core_v: 1.2501", lambda r: r.check_point(core_v=1.2501), VOLT),
+    ("core_v: 1.3501", lambda r: r.check_point(core_v=1.3501), VOLT),
     ("frequency_mhz and core_v: None", lambda r: r.set_point(), "one of them, or both"),
     ("preset: 1", lambda r: r.set_point(525.0, preset=1), "True or False"),  # type: ignore[arg-type]
     ("keep_within_s: 0.5", lambda r: r.set_point(525.0, keep_within_s=0.5), "1 to 3600 s"),
@@ -48,6 +48,8 @@ WRONG: list[tuple[str, Verb, str]] = [
     ("seconds: 0", lambda r: r.hold(0), "more than 0, at most 2.6784e+06 s"),
     ("seconds: nan", lambda r: r.work("pattern", math.nan), "more than 0"),
     ("seconds: '5'", lambda r: r.hold("5"), "more than 0"),  # type: ignore[arg-type]
+    ("unlock: 'all'", lambda r: r.unlock("all"), "one of stock, range, hard"),  # type: ignore[arg-type]
+    ("core_v: 1.4", lambda r: r.limit_session(core_v_max=1.4), VOLT),
     ("until: 5", lambda r: r.hold(5.0, until=5), "a function, or None"),  # type: ignore[arg-type]
 ]
 
@@ -86,7 +88,7 @@ async def test_numbers_of_other_libraries_are_numbers() -> None:
     async with stand() as s:
         rig = AsyncRig(s.rig)
         await rig.check_point(Fraction(500), Fraction(11, 10))  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="400 to 625 MHz"):
+        with pytest.raises(UsageError, match="400 to 1000 MHz"):
             await rig.check_point(Fraction(1, 2))  # type: ignore[arg-type]
 
 
@@ -107,6 +109,12 @@ NO_RIG: list[tuple[dict[str, Any], str]] = [
     ({"emulate": "bitaxe-gamma", "solved": "/no/such"}, "solved: '/no/such' is not allowed; allowed: a file that exi"),
     ({"emulate": "bitaxe-gamma", "journal": "/"}, "journal: '/' is not allowed; allowed: a file that does not exist y"),
     ({"emulate": "bitaxe-gamma", "record": "/no/such/x"}, "record: '/no/such/x' is not allowed; allowed: a file in a"),
+    ({"emulate": "bitaxe-gamma", "unlock": "all"}, "unlock: 'all' is not allowed; allowed: one of stock, range, hard"),
+    (
+        {"emulate": "bitaxe-gamma", "envelope": "/no/such"},
+        "envelope: '/no/such' is not allowed; allowed: a file that ",
+    ),
+    ({"rig": 5, "unlock": "range"}, "unlock: 'range' is not allowed; allowed: only with emulate or port"),
     ({"emulate": "bitaxe-gamma", "work": "mine"}, "work: 'mine' is not allowed; allowed: one of pattern, synthetic"),
     ({"seed": 1}, "seed: 1 is not allowed; allowed: only with emulate or port"),
     ({"rig": 5, "journal": "x"}, "journal: 'x' is not allowed; allowed: only with emulate or port"),

@@ -189,7 +189,7 @@ def test_a_notebook_session_on_pseudo_terminals(places: Path, interrupts: Callab
             with pytest.raises(KeyboardInterrupt):
                 rig.hold(60.0)
             assert rig.hold(0.5, until=lambda snapshot: same_as(rig.read(), snapshot)).reason is None
-            with pytest.raises(UsageError, match="400 to 625 MHz"):
+            with pytest.raises(UsageError, match="400 to 1000 MHz"):
                 rig.set_point(100.0)
             for _ in rig.watch():
                 break

@@ -1,0 +1,114 @@
+"""The words of a rig: qualities, states, causes, readings and points. Unknown is `None`; zero is a measurement."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+NOTE_CHARACTERS: Final = 500
+KEEP_WITHIN_MIN_S: Final = 1.0
+KEEP_WITHIN_MAX_S: Final = 3600.0
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Quality(StrEnum):
+    GOOD = "good"
+    SUSPECT = "suspect"
+    INVALID = "invalid"
+
+
+class GuardState(StrEnum):
+    """SAFE_OFF -power up-> STARTING -reached-> LIVE; a fault from anywhere -> LATCHED -clear-> SAFE_OFF.
+
+    UNPROTECTED: the control port is gone and nobody can cut the rail. UNKNOWN: before the first safe-off or contact.
+    """
+
+    UNKNOWN = "unknown"
+    SAFE_OFF = "safe_off"
+    STARTING = "starting"
+    LIVE = "live"
+    LATCHED = "latched"
+    UNPROTECTED = "unprotected"
+
+
+class Cause(StrEnum):
+    """Why a board was stopped. Exact: a bus fault is never called over-temperature."""
+
+    CHIP_TEMPERATURE = "chip_temperature"
+    VR_TEMPERATURE = "vr_temperature"
+    POWER = "power"
+    CURRENT = "current"
+    INPUT_LOW = "input_low"
+    INPUT_HIGH = "input_high"
+    CORE_VOLTAGE = "core_voltage"
+    REGULATOR_FAULT = "regulator_fault"
+    REGULATOR_OFF = "regulator_off"
+    SENSOR_STALE = "sensor_stale"
+    SENSOR_INVALID = "sensor_invalid"
+    SENSOR_BUS = "sensor_bus"
+    FAN = "fan"
+    RUNAWAY = "runaway"
+    ERROR_RATE = "error_rate"
+    ACTUATION = "actuation"
+    CHIP_SILENT = "chip_silent"
+    CONTROL_PORT_LOST = "control_port_lost"
+    DATA_PORT_LOST = "data_port_lost"
+    SENTINEL_LOST = "sentinel_lost"
+    OWNER_LOST = "owner_lost"
+    SUSPENDED = "suspended"
+    STOP_REQUESTED = "stop_requested"
+    INTERNAL = "internal"
+
+
+class Reading(Model):
+    """One channel at one moment: the last known value and how far to trust it."""
+
+    value: float | None
+    at_s: float
+    quality: Quality
+    evidence: str | None = None
+
+
+def good_value(reading: Reading | None) -> float | None:
+    """What is read, in the unit of the channel; None when it is unknown, old or doubtful."""
+    return reading.value if reading is not None and reading.quality is Quality.GOOD else None
+
+
+class OperatingPoint(Model):
+    """A frequency and a core voltage. Unknown parts are None."""
+
+    frequency_mhz: float | None = None
+    core_v: float | None = None
+
+
+class PointStatus(Model):
+    """What was asked for, what the guard allowed and the hardware can give, and what is read back: three fields."""
+
+    requested: OperatingPoint = OperatingPoint()
+    granted: OperatingPoint = OperatingPoint()
+    achieved: OperatingPoint = OperatingPoint()
+
+
+class PendingPoint(Model):
+    """A change that nobody has kept yet: at `until_s` (the rig's time) the rig itself goes back to `revert_to`."""
+
+    revert_to: OperatingPoint
+    until_s: float
+    keep_within_s: float
+    refused: str | None = None
+    """Why the way back was refused, while the rig tries again."""
+
+
+class Limited(Model):
+    """The board has given way: it runs at `point`, below what was requested, and takes that back by itself later."""
+
+    cause: Cause
+    sensor: str
+    detail: str
+    since_s: float
+    point: OperatingPoint
