@@ -54,7 +54,7 @@ check: .venv/dev.stamp ## ruff, mypy and all tests
 	@$(PY) -m mypy
 	$(TESTS)
 
-bench: .venv/dev.stamp ## measures, about 8 minutes; JSON on stdout and in bench.json
+bench: .venv/dev.stamp ## measures, about 12 minutes; JSON on stdout and in bench.json
 	@$(PY) -m tests.bench --out bench.json
 
 safety-report: .venv/dev.stamp ## how soon the board is safe after each fault, in virtual time; Markdown

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from controller.bell import Bell, each
 from controller.clock import Clock
 from controller.flight import Carry, FlightRecorder, in_thread
-from controller.journal import Journal, event_line, snapshot_line
+from controller.journal import Journal, SnapshotLines, event_line
 from controller.model import (
     BoardInfo,
     Event,
@@ -58,7 +58,10 @@ class Feed:
         event = kind(seq=len(self._events) + 1, at_s=at_s, at_utc=self._clock.utc(at_s), board=board, **fields)
         self._events.append(event)  # type: ignore[arg-type]
         if self._journal is not None or self._flight is not None:
-            self._keep(at_s, event_line(event), board, flush=True)  # type: ignore[arg-type]
+            line = event_line(event)  # type: ignore[arg-type]
+            self._write(line, board, flush=True)
+            if self._flight is not None:
+                self._flight.keep(at_s, board, line)
         if self._flight is not None:
             if isinstance(event, FaultLatched):
                 self._flight.begin(event)
@@ -71,17 +74,18 @@ class Feed:
         self._snapshot = snapshot
         self._snapshots += 1
         if self._journal is not None or self._flight is not None:
-            board = snapshot.boards[0].board if snapshot.boards else ""
-            self._keep(snapshot.at_s, snapshot_line(snapshot), board, flush=False)
+            lines = SnapshotLines(snapshot)  # made once for both: that costs more than to write it
+            if self._journal is not None:
+                self._write(lines.whole(), snapshot.boards[0].board if snapshot.boards else "", flush=False)
+            if self._flight is not None:
+                for board in snapshot.boards:
+                    self._flight.keep(snapshot.at_s, board.board, lines.of(board.board))
         self._news.ring()
 
-    def _keep(self, at_s: float, line: str, board: str, *, flush: bool) -> None:
-        """One line for both: it costs more to make than to write."""
+    def _write(self, line: str, board: str, *, flush: bool) -> None:
         if self._journal is not None:
             self._journal.line(line, flush=flush)
             self._check_journal(board)
-        if self._flight is not None:
-            self._flight.keep(at_s, line)
 
     def _saved(self, fault: FaultLatched, path: Path, broken: str | None) -> None:
         if broken is None:

@@ -1,9 +1,10 @@
 """The flight recorder: the last minute at full rate, on disk for every trip, in a file that opens like a rig.
 
-It keeps the lines of the last 60 s in memory, as a journal has them. When a board latches, they become a file of its
-own, and what follows for 10 s goes into it too. The file is forced to the disk once the safe-off is done; until then a
-latch cannot be cleared. Everything that touches the disk runs in a thread: one that is slow, full or broken costs the
-record, and holds up neither the safe-off nor the watch.
+It keeps the lines of the last 60 s of each board in memory, as a journal of that board has them. When it latches, they
+become a file of its own, and what follows for 10 s goes into it too. The file is forced to the disk once the safe-off
+is done; until then a latch cannot be cleared. Everything that touches the disk runs in a thread: one that is slow, full
+or broken costs the record, and holds up neither the safe-off nor the watch. One file is written at a time: boards on
+one supply trip together, and a rig that is busy with its records is taken for a frozen one.
 
 `hashbridge tui --open FILE` shows it in the screens, `controller.recording.RecordedRig` in a script.
 """
@@ -43,7 +44,7 @@ async def in_thread(write: Callable[[], None]) -> None:
 class _Trip:
     fault: FaultLatched
     path: Path
-    boards: tuple[BoardInfo, ...]
+    board: BoardInfo
     until_s: float
     lines: deque[str]
     """Kept, and not written yet."""
@@ -61,7 +62,7 @@ class _Trip:
         with self.lock:
             if self.journal is None:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self.journal = Journal(self.path, boards=self.boards)
+                self.journal = Journal(self.path, boards=[self.board])
             while self.lines:
                 self.journal.line(self.lines.popleft())
             self.journal.flush()
@@ -72,21 +73,26 @@ class _Trip:
 
 
 class FlightRecorder:
-    """One per rig. `keep` takes every line that the rig tells, in order; `begin` and `save` what a trip needs."""
+    """One per rig. `keep` takes every line of each board, in order; `begin` and `save` what a trip needs."""
 
     def __init__(
         self, directory: Path, boards: Sequence[BoardInfo], on_saved: Saved, *, carry: Carry = in_thread
     ) -> None:
-        self._directory, self._boards, self._on_saved, self._carry = directory, tuple(boards), on_saved, carry
-        self._ring: deque[tuple[float, str]] = deque()
+        self._directory, self._on_saved, self._carry = directory, on_saved, carry
+        self._boards = {board.name: board for board in boards}
+        self._rings: dict[str, deque[tuple[float, str]]] = {board.name: deque() for board in boards}
         self._trips: list[_Trip] = []
+        self._one_at_a_time = asyncio.Semaphore(1)
 
-    def keep(self, at_s: float, line: str) -> None:
-        """One line of the rig's life. `at_s` never falls."""
-        self._ring.append((at_s, line))
-        while at_s - self._ring[0][0] > BEFORE_S:
-            self._ring.popleft()
+    def keep(self, at_s: float, board: str, line: str) -> None:
+        """One line of the life of a board. `at_s` never falls."""
+        ring = self._rings[board]
+        ring.append((at_s, line))
+        while at_s - ring[0][0] > BEFORE_S:
+            ring.popleft()
         for trip in self._trips:
+            if trip.fault.board != board:
+                continue
             if trip.until_s >= at_s:
                 trip.lines.append(line)
             elif not trip.complete:
@@ -97,8 +103,8 @@ class FlightRecorder:
         """A board has latched. The line of the event itself has been kept before. Touches no disk: that comes after."""
         stamp = f"{fault.at_utc:%Y%m%dT%H%M%S}.{fault.at_utc.microsecond // 1000:03d}Z"
         path = self._directory / f"{stamp}-{fault.board}-{fault.cause.value}.jsonl"
-        lines = deque(line for _, line in self._ring)
-        trip = _Trip(fault, path, self._boards, fault.at_s + AFTER_S, lines)
+        lines = deque(line for _, line in self._rings[fault.board])
+        trip = _Trip(fault, path, self._boards[fault.board], fault.at_s + AFTER_S, lines)
         self._trips.append(trip)
         self._save(trip)
 
@@ -142,7 +148,8 @@ class FlightRecorder:
             safe, complete = trip.safe, trip.complete
             broken: str | None = None
             try:
-                await self._carry(partial(trip.write, sync=safe or complete))
+                async with self._one_at_a_time:
+                    await self._carry(partial(trip.write, sync=safe or complete))
             except OSError as error:
                 broken = str(error)
             if trip not in self._trips:

@@ -111,6 +111,22 @@ def snapshot_line(snapshot: Snapshot) -> str:
     return f'{{"kind":"snapshot","snapshot":{snapshot.model_dump_json(by_alias=True)}}}'
 
 
+class SnapshotLines:
+    """A snapshot as one line of all its boards, and as one of each: a board is put into words once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        bare = snapshot_line(snapshot.model_copy(update={"boards": ()}))
+        self._before, _, self._after = bare.rpartition("[]")
+        self._boards = {board.board: board.model_dump_json(by_alias=True) for board in snapshot.boards}
+
+    def whole(self) -> str:
+        return f"{self._before}[{','.join(self._boards.values())}]{self._after}"
+
+    def of(self, board: str) -> str:
+        """As if the rig had this board alone."""
+        return f"{self._before}[{self._boards[board]}]{self._after}"
+
+
 @dataclass(slots=True)
 class Recording:
     """A journal read back. `items` are in the order of the file."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import __version__
-from tests.bench import ports, screen, startup, throughput, virtual
+from tests.bench import ports, screen, startup, throughput, trip, virtual
 
 SCHEMA = "hashbridge.bench/1"
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
@@ -21,6 +21,7 @@ PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "startup": startup.measure,
     "virtual_time": virtual.measure,
     "ports": ports.measure,
+    "trip": trip.measure,
     "screen": screen.measure,
 }
 

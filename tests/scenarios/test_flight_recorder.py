@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.flight import FlightRecorder
 from controller.journal import read_journal
 from controller.model import (
     Cause,
@@ -26,6 +27,7 @@ from controller.recording import RecordedRig
 from drivers.boards.board import Channel
 from tests.scenarios import gamma
 from tests.scenarios.gamma import NAME, Stand, stand
+from tests.unit.controller.guarding import Scene
 
 
 def files(directory: Path) -> list[Path]:
@@ -168,3 +170,37 @@ async def test_the_last_that_a_journal_tells_of_a_board_is_how_it_was_left(tmp_p
     assert last.state is GuardState.SAFE_OFF
     assert last.channels[Channel.RESET_RELEASED].value == 0.0
     assert last.channels[Channel.CORE_V].value == pytest.approx(0.0, abs=0.05)
+
+
+async def test_boards_that_trip_together_are_recorded_one_after_the_other_each_for_itself(tmp_path: Path) -> None:
+    at_once, most = 0, 0
+    names = ("a", "b", "c")
+    saved: list[str | None] = []
+    now = Scene().live().now()
+
+    async def slow(write: Callable[[], None]) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.5)
+        write()
+        at_once -= 1
+
+    async with stand() as s:
+        infos = [s.rig.info[0].model_copy(update={"name": name}) for name in names]
+        recorder = FlightRecorder(tmp_path, infos, lambda fault, path, broken: saved.append(broken), carry=slow)
+        for name in names:
+            recorder.keep(now.at_s, name, f'{{"kind":"of {name}"}}')
+            fault = FaultLatched(
+                seq=1, at_s=now.at_s, at_utc=now.at_utc, board=name, cause=Cause.INPUT_LOW, sensor=None, detail="",
+                snapshot=None,
+            )  # fmt: skip
+            recorder.begin(fault)
+            recorder.save(name)
+        await recorder.settled()
+        recorder.close()
+    assert (most, saved) == (1, [None, None, None])
+    for name, path in zip(names, files(tmp_path), strict=True):
+        header, *lines = path.read_text().splitlines()
+        assert f'"name": "{name}"' in header
+        assert lines == [f'{{"kind":"of {name}"}}']
