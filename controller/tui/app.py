@@ -347,7 +347,7 @@ class HashbridgeApp(RigClient):
         staged, clock = desk.staged, desk.field == 0
         channel, unit = (Channel.FREQUENCY_MHZ, "MHz") if clock else (Channel.CORE_V, "V")
         low, high, layer = desk.allowed(channel) or (0.0, 0.0, "")
-        allowed = f"{low:g} to {high:g}{f' ({layer})' if layer else ''}"
+        allowed = f"{low:g} to {high:g} {unit}{f' ({layer})' if layer else ''}"
         now = number(staged.frequency_mhz, 2, unknown="") if clock else number(staged.core_v, 3, unknown="")
 
         def check(text: str) -> str | None:
@@ -363,7 +363,7 @@ class HashbridgeApp(RigClient):
             self.switch_mode("tune")
 
         title = f"{'Clock' if clock else 'Core voltage'} in {unit}"
-        hint = f"{allowed} {unit}. Enter stages it; nothing moves before it is applied."
+        hint = f"{allowed}. Enter stages it; nothing moves before it is applied."
         self.push_screen(AskText(title, hint, now, check), take)
 
     def action_work(self) -> None:
