@@ -4,7 +4,7 @@ Each row is an emulated Gamma that hashes at a point, one fault, and what the ri
 same figures on every machine. Safe is what the board did, not what the rig says: reset asserted and rail off, by the
 record of the emulated actuators. The die is the true one of the plant, not what the sensor read.
 
-Rows that want processes (a killed host, an unplugged port) are in tests/scenarios/test_death_trials.py.
+Rows that want processes (a killed host, an unplugged port) are in tests/deaths.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ from typing import Any, Final
 from controller.model import ClearFault, GuardState, PowerUp
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.transports.tap import RX, TX, TapRecord, read_tap
+from tests.deaths.client import STAGGER_S
+from tests.deaths.emulator import DILUTION
 from tests.measuring import spread
-from tests.scenarios.death_client import STAGGER_S
-from tests.scenarios.death_emulator import DILUTION
 
 BOARD: Final = "bitaxe-gamma"
 RIGS_OF_ONE: Final = 8
@@ -163,7 +163,7 @@ def _asserted(moves: Path) -> list[int]:
 @contextmanager
 def _emulators(directory: Path, count: int) -> Iterator[None]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.scenarios.death_emulator", str(directory), "0", str(count)],
+        [sys.executable, "-m", "tests.deaths.emulator", str(directory), "0", str(count)],
         stdout=subprocess.PIPE,
     )
     try:

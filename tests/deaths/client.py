@@ -1,4 +1,4 @@
-"""A client that owns a rig, sets it hashing and then does nothing more: `python -m tests.scenarios.death_client`.
+"""A client that owns a rig, sets it hashing and then does nothing more: `python -m tests.deaths.client`.
 
 Reads a `HostConfig` from standard input; says when all its boards hash, with the process id of the rig.
 """
