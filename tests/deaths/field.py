@@ -194,7 +194,7 @@ class Field:
     async def off(self, board: str, struck_s: float) -> Trial:
         """Wait for the rail to go off after a strike, and a moment more for the rest of the safe-off.
 
-        A board that was on its way to safe-off when it was struck has tripped by itself: that is no trial of the strike.
+        A board that was on its way to safe-off when it was struck has tripped by itself: no trial of the strike.
         """
         resets = [line.what for line in self.moves(board) if line.what.startswith("reset") and line.at_s <= struck_s]
         if resets[-1:] != ["reset released"]:
