@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench death-trials mutation safety-report udev api pictures clean venv
+.PHONY: help demo test check bench death-trials mutation safety-report protections udev api pictures clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -64,6 +64,9 @@ TRIALS ?= 50
 
 death-trials: .venv/dev.stamp ## kills and freezes rigs, sentinels and clients, TRIALS=50 times each, and times the rail; Markdown
 	@$(PY) -m tests.deaths --trials $(TRIALS)
+
+protections: .venv/dev.stamp ## writes the table of docs/safety.md anew from the rows of the boards
+	@$(PY) -m tests.protections --write docs/safety.md
 
 mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; long
 	@$(PY) -m tests.mutation

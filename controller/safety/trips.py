@@ -35,10 +35,17 @@ _RAIL_DOWN_V: Final = 0.5
 _RAIL_DOWN_WITHIN_S: Final = 2.0
 _FREQUENCY_TOLERANCE_MHZ: Final = 1.0
 _FAN_TOLERANCE: Final = 0.05
-_FAN_STOPPED_RPM: Final = 500.0
-_FAN_HELD_S: Final = 3.0
+FAN_STOPPED_RPM: Final = 500.0
+FAN_HELD_S: Final = 3.0
+FAN_STALLED_RATIO: Final = 0.3
+FAN_JUDGED_ABOVE_RATIO: Final = 0.4
+FAN_NEEDED_ABOVE_W: Final = 10.0
 _FAN_IDLE_RPM_RATIO: Final = 0.3
 """Speed of a fan at zero duty as a share of full speed: 0.23 to 0.43 seen on Bitaxe fans; a fit, not a datasheet."""
+CORE_HIGH_RATIO: Final = 1.08
+CORE_HIGH_S: Final = 0.1
+CORE_LOW_RATIO: Final = 0.90
+CORE_LOW_S: Final = 0.5
 _DIPS: Final = 3
 _RECOVERS_V: Final = 0.05
 """What the input gains at least when 10 W go away: 2 A over the 0.066 to 0.15 ohm of healthy supplies are 0.13 V."""
@@ -60,7 +67,9 @@ def expected_rpm(envelope: Envelope, duty: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
+class Level:
+    """A trip at a number, in `unit`, held for `hold_s`. Only GOOD samples count."""
+
     cause: Cause
     channel: Channel
     unit: str
@@ -77,11 +86,11 @@ class Trips:
         self._envelope = envelope
         e = envelope
 
-        def over(cause: Cause, channel: Channel, unit: str, limit: float, hold_s: float) -> _Level:
-            return _Level(cause, channel, unit, limit, True, hold_s, Held())
+        def over(cause: Cause, channel: Channel, unit: str, limit: float, hold_s: float) -> Level:
+            return Level(cause, channel, unit, limit, True, hold_s, Held())
 
         self._electrical = (
-            _Level(Cause.INPUT_LOW, Channel.INPUT_V, "V", e.input_v_low_trip, False, 0.1, Held()),
+            Level(Cause.INPUT_LOW, Channel.INPUT_V, "V", e.input_v_low_trip, False, 0.1, Held()),
             over(Cause.INPUT_HIGH, Channel.INPUT_V, "V", e.input_v_high_trip, 0.1),
             over(Cause.CORE_VOLTAGE, Channel.CORE_V, "V", e.core_v_hard + 0.050, 0.0),
             over(Cause.CURRENT, Channel.CORE_A, "A", e.core_a_trip, 0.5),
@@ -111,6 +120,11 @@ class Trips:
         self._nonces_s = 0.0
         self._core_in_band_since_s: float | None = None
         self._last_core_s = float("-inf")
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Every trip that is a number and a time, for the table of docs/safety.md."""
+        return (*self._electrical, *self._thermal)
 
     def core_in_band_s(self) -> float:
         """For how long, by samples, the core rail has been within 5 % of its command. 0 when it is not."""
@@ -162,7 +176,7 @@ class Trips:
 
     def forget(self) -> None:
         """A new start: nothing held from before counts."""
-        for level in (*self._electrical, *self._thermal):
+        for level in self.levels:
             level.held.forget()
         for held in (self._core_high, self._core_low, self._core_off_band, self._core_present, self._fan):
             held.forget()
@@ -180,7 +194,7 @@ class Trips:
     # --- one rule each ------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _levels(levels: tuple[_Level, ...], now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
+    def _levels(levels: tuple[Level, ...], now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
         channels = now.channels
         for level in levels:
             sample = channels.get(level.channel)
@@ -233,11 +247,21 @@ class Trips:
             if status.at_s - self._input_low_s <= _FRESH_LOW_INPUT_S:
                 text = f"status {word:#06x}: off while commanded on, input below {low_warn:.2f} V within 1 s before"
                 found.append((Cause.INPUT_LOW, sensor, text))
+            elif supply is not None and (high_v := self._high_input_v(supply)) is not None:
+                limit_v = self._envelope.input_v_high_trip
+                text = f"status {word:#06x}: off while commanded on, input {high_v:.2f} V, above {limit_v:.1f} V"
+                found.append((Cause.INPUT_HIGH, sensor, text))
             elif (weak := self._weak_supply(supply)) is not None:
                 found.append((Cause.INPUT_LOW, sensor, f"status {word:#06x}: off while commanded on; {weak}"))
             else:
                 text = f"status {word:#06x}: off while commanded on, no cause given"
                 found.append((Cause.REGULATOR_OFF, sensor, text))
+
+    def _high_input_v(self, supply: Reading) -> float | None:
+        """The regulator goes off by itself above 6.5 V, sooner than any debounce of ours."""
+        if supply.quality is not Quality.GOOD or supply.value is None:
+            return None
+        return supply.value if supply.value > self._envelope.input_v_high_trip else None
 
     def _weak_supply(self, supply: Reading | None) -> str | None:
         """A brown-out is over within a millisecond, and the input is back before the next sweep. But with the load gone
@@ -276,11 +300,11 @@ class Trips:
             elif self._core_in_band_since_s is None or self._core_in_band_since_s < changed_s:
                 self._core_in_band_since_s = core.at_s
         sensor = Channel.CORE_V.value
-        high_s = self._core_high.feed(core.at_s, value > 1.08 * target)
-        low_s = self._core_low.feed(core.at_s, value < 0.90 * target)
-        if high_s >= 0.1 - _JITTER_S:
+        high_s = self._core_high.feed(core.at_s, value > CORE_HIGH_RATIO * target)
+        low_s = self._core_low.feed(core.at_s, value < CORE_LOW_RATIO * target)
+        if high_s >= CORE_HIGH_S - _JITTER_S:
             found.append((Cause.CORE_VOLTAGE, sensor, f"{value:.3f} V is 8 % above {target:.3f} V for {high_s:.1f} s"))
-        if low_s >= 0.5 - _JITTER_S:
+        if low_s >= CORE_LOW_S - _JITTER_S:
             found.append((Cause.CORE_VOLTAGE, sensor, f"{value:.3f} V is 10 % below {target:.3f} V for {low_s:.1f} s"))
 
     def _sensors(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
@@ -326,10 +350,11 @@ class Trips:
             duty = said.value if said is not None and said.value is not None else 1.0
         power = now.channels.get(Channel.POWER_W) or now.channels.get(Channel.CORE_W)
         # Unknown power counts as high: only a good reading below 10 W excuses a slow fan.
-        light = power is not None and power.quality is Quality.GOOD and power.value is not None and power.value <= 10.0
-        limit = max(_FAN_STOPPED_RPM, 0.3 * expected_rpm(self._envelope, duty))
-        held_s = self._fan.feed(fan.at_s, fan.value < limit and duty > 0.4 and not light)
-        if held_s >= _FAN_HELD_S - _JITTER_S:
+        known_w = power.value if power is not None and power.quality is Quality.GOOD else None
+        light = known_w is not None and known_w <= FAN_NEEDED_ABOVE_W
+        limit = max(FAN_STOPPED_RPM, FAN_STALLED_RATIO * expected_rpm(self._envelope, duty))
+        held_s = self._fan.feed(fan.at_s, fan.value < limit and duty > FAN_JUDGED_ABOVE_RATIO and not light)
+        if held_s >= FAN_HELD_S - _JITTER_S:
             text = f"{fan.value:.0f} rpm is below {limit:.0f} rpm at duty {duty:.2f} for {held_s:.1f} s"
             found.append((Cause.FAN, Channel.FAN_RPM.value, text))
 

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain
+from drivers.boards import own_limits
 from drivers.boards.bitaxe_safe_off import RAIL_DOWN_V, RESET_PIN, make_safe, recipe
 from drivers.boards.board import (
     FAULTY,
@@ -482,5 +483,6 @@ BITAXE_GAMMA: Final = BoardKind(
     safe_off_recipe=recipe(),
     open=open_board,
     plausibility=_PLAUSIBILITY,
+    own_limits=own_limits.of_tps546(_REGULATOR),
     unswitchable=("the 5 V input", "the supply of fan and bridge"),
 )

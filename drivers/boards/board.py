@@ -326,6 +326,8 @@ class BoardKind:
     """What cannot be switched or measured through the bridge, for badges and docs."""
     plausibility: PlausibilityLimits = field(default_factory=PlausibilityLimits)
     """When a number from its sensors may be doubted."""
+    own_limits: Mapping[Channel, str] = field(default_factory=dict)
+    """What its parts do by themselves, with nobody there, once they are programmed; for docs."""
 
 
 class Board(Protocol):

@@ -186,10 +186,19 @@ class Tps546:
         return max(0.0, self._target_v + self._regulation_error_v)
 
     def set_regulation_error(self, volts: float, at_s: float) -> None:
-        """Fault: the output leaves its set point by this much."""
-        self._regulation_error_v = volts
-        if self._on:
+        """Fault: the output leaves its set point by this much. It never gets beyond the over-voltage limit: the
+        comparator takes microseconds, whatever the steps of the fault are."""
+        before_v, self._regulation_error_v = self.set_v, volts
+        if not self._on:
+            return
+        drop_v = max(0.0, before_v - self._rail(at_s).sense_v)
+        stops = self._registers[OV_RESPONSE][0] >> 6 != 0
+        if at_s < self._on_since_s + self._start_s or not stops or self.set_v - drop_v <= self._ov_fault_v:
             self._output(self.set_v, at_s, 0.0)
+            return
+        self._output(self._ov_fault_v + drop_v, at_s, 0.0)
+        self._latched[STATUS_VOUT] |= 0xC0  # fault and warning
+        self._respond(OV_RESPONSE, at_s)
 
     def trip(self, at_s: float) -> None:
         """Fault: the output goes off with no cause to be seen, and stays off until it is commanded off and on."""

@@ -125,6 +125,18 @@ def test_an_input_that_does_not_recover_when_the_load_is_gone_is_what_gave_way()
     assert healthy.look(input_v=5.25, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
 
 
+def test_off_while_the_input_is_above_its_level_is_blamed_on_the_input() -> None:
+    scene = Scene().live()
+    assert scene.look(input_v=5.2) is None
+    fault = scene.look(input_v=7.0, status_word=float(0x2841))
+    assert fault.cause is Cause.INPUT_HIGH
+    assert "input 7.00 V, above 5.5 V" in fault.detail
+    believed = Scene().live()
+    assert believed.look(input_v=5.2) is None
+    believed.quality[Channel.INPUT_V] = Quality.SUSPECT
+    assert believed.look(input_v=7.0, status_word=float(0x2841)).cause is Cause.REGULATOR_OFF
+
+
 def test_a_temperature_warning_bit_alone_is_left_to_the_temperature_rules() -> None:
     scene = Scene().live()
     for _ in range(20):

@@ -181,6 +181,20 @@ async def test_a_rail_that_runs_away_climbs_at_its_pace_until_the_regulators_own
         assert on.truth("burnt") is None
 
 
+@pytest.mark.parametrize("v_per_s", [1.0, 100.0])
+async def test_no_step_of_a_rail_that_runs_away_is_quicker_than_the_regulators_own_limit(v_per_s: float) -> None:
+    async with gamma() as on:
+        await on.power_up(525.0, 1.150)
+        seen_v: list[float] = []
+        on.bench.plant.rail_watchers.append(lambda core_v, _: seen_v.append(core_v))
+        on.bench.faults.run_away(v_per_s=v_per_s)
+        await asyncio.sleep(1.0)
+        assert on.truth("rail_on") is False
+        assert await byte(on, 0x7A, 0x24) & 0x80
+        assert 1.40 < max(seen_v) <= 1.25 * 1.150 + 0.002
+        assert on.truth("burnt") is None
+
+
 async def test_a_rail_that_runs_away_stops_when_it_is_told_to_and_regulates_again() -> None:
     async with gamma() as on:
         await on.power_up(525.0, 1.150)
