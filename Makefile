@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench death-trials mutation safety-report protections udev api pictures clean venv
+.PHONY: help demo test check bench campaign death-trials mutation safety-report protections udev api pictures clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -59,6 +59,17 @@ bench: .venv/dev.stamp ## measures, about 12 minutes; JSON on stdout and in benc
 
 safety-report: .venv/dev.stamp ## how soon the board is safe after each fault, in virtual time; Markdown
 	@$(PY) -m tests.safety_report
+
+N ?= 200
+SEED ?= 1
+MINUTES ?= 10
+JOBS ?= 2
+ONLY ?=
+CAMPAIGN_OPTIONS ?=
+
+campaign: .venv/dev.stamp ## N=200 random lives with faults, judged by what was really so; SEED, MINUTES, JOBS, ONLY=index
+	@$(PY) -m tests.campaign --scenarios $(N) --seed $(SEED) --minutes $(MINUTES) --jobs $(JOBS) \
+	    $(if $(ONLY),--only $(ONLY)) $(CAMPAIGN_OPTIONS)
 
 TRIALS ?= 50
 

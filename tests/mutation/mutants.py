@@ -42,7 +42,7 @@ _DEMANDS: Final = frozenset(
 )
 """Calls that raise when something does not hold."""
 _FINDS: Final = frozenset({"append"})
-_ROWS: Final = frozenset({"_Level", "over"})
+_ROWS: Final = frozenset({"Level", "over"})
 _STEPS: Final = frozenset(
     {"FanDuty", "LockDown", "CoreVoltage", "RailOn", "VerifyRail", "ReleaseReset", "BringUp", "SweepWindow", "FastLink"}
 )

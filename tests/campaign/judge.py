@@ -1,0 +1,283 @@
+"""Holds what was really so against what is promised. What sensors said does not count."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from controller.model import Cause, GuardState
+from drivers.boards import BOARDS
+from tests.campaign.catalogue import Excuse, Fault
+from tests.campaign.life import Life, Trip, Truth
+from tests.campaign.scenario import Scenario
+
+ENVELOPE: Final = BOARDS["bitaxe-gamma"].envelope
+
+
+class Bound(NamedTuple):
+    """A hard limit, how far physics may carry a board beyond it before anybody can have acted, and why."""
+
+    of: Callable[[Truth], float]
+    hard: float
+    overshoot: float
+    unit: str
+    why: str
+    for_s: float = 0.0
+    """It may be passed for so long."""
+
+    @property
+    def most(self) -> float:
+        return self.hard + self.overshoot
+
+
+DIE: Final = Bound(
+    lambda now: now.die_c, float(ENVELOPE.chip_c_trip), 3.0, "C", "1 s of debounce, a sweep and the safe-off at 2 C/s"
+)
+BOUNDS: Final[Mapping[str, Bound]] = {
+    "die": DIE,
+    "regulator": Bound(
+        lambda now: now.vr_c,
+        float(ENVELOPE.vr_c_trip),
+        1.0,
+        "C",
+        "the same times at 0.5 C/s: its time constant is 100 s",
+    ),
+    "core voltage": Bound(
+        lambda now: now.core_v,
+        float(ENVELOPE.core_v_hard),
+        0.050,
+        "V",
+        "VOUT_MAX, which the regulator itself holds, is 50 mV above the hard limit",
+    ),
+    "core current": Bound(
+        lambda now: now.core_a, 30.0, 1.5, "A", "the regulator's own limit, 30 A, latched; it measures to 5 %"
+    ),
+    "input power": Bound(
+        lambda now: now.input_w, float(ENVELOPE.power_hard_w), 1.0, "W", "0.2 s of debounce, two sweeps", for_s=0.8
+    ),
+}
+SUDDEN_DIE_C: Final = float(ENVELOPE.chip_c_emergency) + 6.0
+"""A heatsink that comes off heats the die's 2 J/K by up to 20 C/s. The emergency level needs one sample: a sweep of
+0.2 s, the reading and the safe-off later it is 6 C hotter."""
+OWN_RAIL_V: Final = 1.25 * float(ENVELOPE.core_v_hard)
+"""The regulator's own over-voltage limit, 125 % of what it was told."""
+FRESH_S: Final = 15.0
+"""So long after its end a fault may still be what a trip is about: votes, doubts and debounces take 10 s at most."""
+INPUT_FRESH_S: Final = 75.0
+"""Three dips within a minute are a trip."""
+HEAT_STAYS_S: Final = 300.0
+"""The heatsink's time constant is 90 s."""
+LOOK_BACK_S: Final = 5.0
+REACHES_AGAIN_S: Final = 10.0
+"""A board that can be reached again is safe by then."""
+NO_YIELD: Final = 0.3
+"""A chip whose results are right this seldom is silent because of its point, not because of a fault."""
+POOR_YIELD: Final = 0.93
+BRING_UP_MHZ: Final = 56.25
+RAIL_STANDS_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`failures` break a promise. `declared`: outside of it, with an excuse from the catalogue."""
+
+    failures: tuple[str, ...]
+    declared: tuple[str, ...]
+
+
+class Finding(NamedTuple):
+    text: str
+    excuse: str = ""
+
+
+def judge(told: Scenario, life: Life) -> Verdict:
+    found = [
+        *excursions(told.faults, life),
+        *trips(told.faults, life),
+        *confirmations(life),
+        *order(told.faults, life, rail_on_at_first=told.settings.rail_on_at_power_up),
+        *end(told.faults, life, 60.0 * told.minutes),
+        *(Finding(f"broken: {what}") for what in life.broken),
+    ]
+    return Verdict(
+        tuple(each.text for each in found if not each.excuse),
+        tuple(f"{each.text}: {each.excuse}" for each in found if each.excuse),
+    )
+
+
+def _with(faults: Iterable[Fault], excuse: Excuse, at_s: float, for_s: float) -> list[Fault]:
+    return [fault for fault in faults if excuse in fault.excuses and fault.acts(at_s, for_s)]
+
+
+def excursions(faults: Sequence[Fault], life: Life) -> list[Finding]:
+    """The worst of each quantity that no fault excuses; if all are excused, the worst of those."""
+    found: list[Finding] = []
+    for name, bound in BOUNDS.items():
+        bad: tuple[float, float] | None = None
+        excused: tuple[float, float, str] | None = None
+        since_s: float | None = None
+        for now in life.truth:
+            value = bound.of(now)
+            if value <= bound.most:
+                since_s = None
+                continue
+            since_s = now.at_s if since_s is None else since_s
+            if now.at_s - since_s < bound.for_s:
+                continue
+            excuse = _excuse(name, value, now.at_s, faults)
+            if not excuse and (bad is None or value > bad[0]):
+                bad = (value, now.at_s)
+            elif excuse and (excused is None or value > excused[0]):
+                excused = (value, now.at_s, excuse)
+        if bad is not None:
+            found.append(Finding(f"excursion: {name} {bad[0]:.3f} {bound.unit} at {bad[1]:.2f} s"))
+        elif excused is not None:
+            text = f"excursion: {name} {excused[0]:.3f} {bound.unit} at {excused[1]:.2f} s"
+            found.append(Finding(text, excused[2]))
+    if life.burnt is not None:
+        own = any(Excuse.RAIL_IS_ITS_OWN in fault.excuses for fault in faults) and "rail raised" in life.burnt
+        found.append(
+            Finding(f"excursion: the chip is destroyed: {life.burnt}", Excuse.RAIL_IS_ITS_OWN.value if own else "")
+        )
+    return found
+
+
+def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault]) -> str:
+    match name:
+        case "die" | "regulator":
+            heats = _with(faults, Excuse.NO_COOLING, at_s, HEAT_STAYS_S)
+            helpless = [
+                fault
+                for excuse in (Excuse.BLIND, Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT, Excuse.ACTS_BY_ITSELF)
+                for fault in _with(faults, excuse, at_s, FRESH_S)
+                if fault not in heats
+            ]
+            if heats and helpless:
+                return f"two faults: {heats[0].action} and {helpless[0].action}"
+            sudden = any(fault.action == "loosen_heatsink" for fault in heats)
+            if name == "die" and sudden and value <= SUDDEN_DIE_C:
+                return Excuse.SUDDEN_HEAT.value
+            return ""
+        case "core voltage" | "core current" | "input power":
+            own = _with(faults, Excuse.RAIL_IS_ITS_OWN, at_s, 2.0)
+            return Excuse.RAIL_IS_ITS_OWN.value if own and (name != "core voltage" or value <= OWN_RAIL_V) else ""
+    raise AssertionError(name)
+
+
+def explained(trip: Trip, truth: Sequence[Truth]) -> bool:
+    """Whether the plant itself was where this cause says, shortly before; within the sensors' noise of the level."""
+    times = [now.at_s for now in truth]
+
+    def before(for_s: float) -> Sequence[Truth]:
+        return truth[bisect_right(times, trip.at_s - for_s) : bisect_right(times, trip.at_s)]
+
+    past = before(LOOK_BACK_S)
+    if not past:
+        return False
+    match trip.cause:
+        case Cause.CHIP_TEMPERATURE:
+            return max(now.die_c for now in past) >= ENVELOPE.chip_c_trip - 1.0
+        case Cause.VR_TEMPERATURE:
+            return max(now.vr_c for now in past) >= ENVELOPE.vr_c_trip - 2.0
+        case Cause.INPUT_LOW:
+            return min(now.input_v for now in before(60.0 + LOOK_BACK_S)) <= ENVELOPE.input_v_low_warn + 0.02
+        case Cause.INPUT_HIGH:
+            return max(now.input_v for now in past) >= ENVELOPE.input_v_high_trip - 0.02
+        case Cause.POWER:
+            return max(now.chip_w for now in past) + 5.0 >= ENVELOPE.power_operator_w
+        case Cause.CURRENT:
+            return max(now.core_a for now in past) >= 27.5
+        case Cause.CHIP_SILENT | Cause.ERROR_RATE:
+            right = min(now.share_right for now in before(60.0))
+            return right < (NO_YIELD if trip.cause is Cause.CHIP_SILENT else POOR_YIELD)
+        case _:
+            return False
+
+
+def trips(faults: Sequence[Fault], life: Life) -> list[Finding]:
+    """Each trip that has no reason, or the wrong one."""
+    found: list[Finding] = []
+    for trip in life.trips:
+        fresh_s = INPUT_FRESH_S if trip.cause in (Cause.INPUT_LOW, Cause.INPUT_HIGH) else FRESH_S
+        before = [fault for fault in faults if fault.acts(trip.at_s, fresh_s)]
+        right = frozenset[Cause]().union(*(fault.causes for fault in before))
+        if any(fault.excuses & {Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT} for fault in before):
+            right |= {Cause.ACTUATION}  # a safe-off that could not be confirmed is one
+        if trip.cause in right or explained(trip, life.truth):
+            continue
+        names = ", ".join(fault.action for fault in before)
+        what = f"wrong cause after {names}" if before else "false trip"
+        found.append(Finding(f"{what}: {trip.cause.value} ({trip.sensor}) at {trip.at_s:.1f} s: {trip.detail}"))
+    return found
+
+
+def confirmations(life: Life) -> list[Finding]:
+    """Each safe-off that was called confirmed while the rail was on."""
+    found = []
+    for at_s in life.confirmed_s:
+        place = bisect_right(life.truth, at_s, key=lambda now: now.at_s)
+        if place and life.truth[place - 1].rail_on:
+            found.append(Finding(f"false confirmation: the rail is on at {at_s:.2f} s"))
+    return found
+
+
+def order(faults: Sequence[Fault], life: Life, *, rail_on_at_first: bool = False) -> list[Finding]:
+    """Reset is released only while the rail stands for 0.2 s, the rail comes on only while reset is asserted, and the
+    clock is raised only then. Not judged while something acts by itself."""
+    found: list[Finding] = []
+    released = False
+    on_s = 0.0 if rail_on_at_first else None
+    for at_s, what in life.moves:
+        by_itself = bool(_with(faults, Excuse.ACTS_BY_ITSELF, at_s, LOOK_BACK_S))
+        match what:
+            case "rail on":
+                if released and not by_itself:
+                    found.append(Finding(f"order: rail on while reset is released, at {at_s:.2f} s"))
+                on_s = at_s
+            case "rail off":
+                on_s = None
+            case "reset released":
+                if not by_itself and (on_s is None or at_s - on_s < RAIL_STANDS_S):
+                    found.append(Finding(f"order: reset released before the rail stood, at {at_s:.2f} s"))
+                released = True
+            case "reset asserted":
+                released = False
+    on_s = 0.0 if rail_on_at_first else None
+    for now in life.truth:
+        on_s = (now.at_s if on_s is None else on_s) if now.rail_on else None
+        early = on_s is None or now.at_s - on_s < RAIL_STANDS_S
+        if early and now.rail_on and now.frequency_mhz > BRING_UP_MHZ:
+            if _with(faults, Excuse.ACTS_BY_ITSELF, now.at_s, LOOK_BACK_S):
+                continue
+            found.append(Finding(f"order: {now.frequency_mhz:g} MHz before the rail stood, at {now.at_s:.2f} s"))
+            break
+    return found
+
+
+def end(faults: Sequence[Fault], life: Life, lasts_s: float) -> list[Finding]:
+    """A board that is not live is safe, or is said not to be: or a fault that is still there keeps it from it."""
+    found: list[Finding] = []
+    state = life.end_state
+    safe = not life.end_rail_on and life.end_reset_asserted
+    said = f"end: {state.value}, rail {'on' if life.end_rail_on else 'off'}, reset "
+    said += "asserted" if life.end_reset_asserted else "released"
+    reach = (Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT)
+    still = [fault for excuse in reach for fault in _with(faults, excuse, lasts_s, REACHES_AGAIN_S)]
+    excuse = min((each.value for fault in still for each in fault.excuses if each in reach), default="")
+    match state:
+        case GuardState.LIVE:
+            if not life.end_rail_on or life.end_reset_asserted is not False:
+                found.append(Finding(said))
+        case GuardState.SAFE_OFF:
+            if not safe:
+                found.append(Finding(said))
+        case GuardState.LATCHED | GuardState.UNKNOWN:
+            if not safe:
+                found.append(Finding(said, excuse))
+        case GuardState.UNPROTECTED:
+            found.append(Finding(said, excuse))
+        case GuardState.STARTING:
+            found.append(Finding(said))
+    return found

@@ -1,0 +1,123 @@
+"""One scenario: a specimen in a room, a point, an operator who means no good, and what goes wrong. From two numbers."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from controller.model import (
+    ClearFault,
+    Command,
+    KeepPoint,
+    LimitSession,
+    OperatorLimits,
+    PowerDown,
+    PowerUp,
+    Reach,
+    RevertPoint,
+    SafeOff,
+    SessionLimits,
+    SetOperatingPoint,
+    SetReach,
+    StartWork,
+    StopWork,
+)
+from emulator.benches import BenchSettings
+from emulator.physics import PlantSettings
+from tests.campaign.catalogue import Fault, draw
+
+DILUTION = 1 << 31
+"""Coarse work: a find a second at ticket difficulty 256 costs next to nothing to emulate."""
+WITHOUT_FAULT = 0.2
+"""This share of the scenarios has no fault: whatever trips there is a false trip."""
+FIRST_FAULT_S = 1.0
+MOST_COMMANDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """All that a life depends on. Times in seconds from the first command on."""
+
+    seed: int
+    index: int
+    minutes: float
+    settings: BenchSettings
+    operator: OperatorLimits
+    commands: tuple[tuple[float, Command], ...]
+    faults: tuple[Fault, ...]
+
+
+def scenario(seed: int, index: int, minutes: float) -> Scenario:
+    """The same on every machine."""
+    rng = random.Random(f"{seed}/{index}")
+    plant = PlantSettings(
+        spread=True,
+        source_v=rng.uniform(5.15, 5.4),
+        source_ohm=rng.uniform(0.05, 0.12),
+        power_per_k=rng.uniform(0.007, 0.013),
+    )
+    settings = BenchSettings(
+        seed=rng.randrange(1, 1 << 30),
+        dilution=DILUTION,
+        ambient_c=rng.uniform(5.0, 45.0),
+        plant=plant,
+        fan_controller=rng.choice(["EMC2101", "EMC2101-R"]),
+        rail_on_at_power_up=rng.random() < 0.2,
+    )
+    operator = OperatorLimits(unlock=rng.choice([Reach.STOCK, Reach.RANGE, Reach.RANGE, Reach.HARD]))
+    end_s = 60.0 * minutes
+    first = _point(rng, hostile=False)
+    commands: list[tuple[float, Command]] = [
+        (0.0, SetReach(reach=operator.unlock)),
+        (0.1, PowerUp(frequency_mhz=first[0], core_v=first[1])),
+        (rng.uniform(15.0, 30.0), _work(rng)),
+    ]
+    at_s, pauses_s = 30.0, rng.choice([(0.0, 0.1, 2.0, 10.0, 30.0, 90.0), (60.0, 120.0, 240.0)])
+    while (at_s := at_s + rng.choice(pauses_s)) < end_s - 5.0 and len(commands) < MOST_COMMANDS:
+        commands.append((at_s, _command(rng)))
+    faults: list[Fault] = []
+    if rng.random() >= WITHOUT_FAULT:
+        for _ in range(rng.choice([1, 1, 1, 2, 3])):
+            faults.append(draw(rng, round(rng.uniform(FIRST_FAULT_S, end_s - 15.0), 2)))
+    return Scenario(
+        seed, index, minutes, settings, operator, tuple(commands), tuple(sorted(faults, key=lambda f: f.at_s))
+    )
+
+
+def _point(rng: random.Random, *, hostile: bool) -> tuple[float | None, float | None]:
+    if hostile:
+        clock = rng.choice([None, rng.uniform(0.0, 1200.0), rng.uniform(380.0, 640.0), -1.0, 1e9])
+        core = rng.choice([None, rng.uniform(0.0, 2.0), rng.uniform(0.98, 1.36), -1.0])
+        return clock, core
+    return rng.choice([400.0, 450.0, 500.0, 525.0, 575.0, 625.0]), rng.choice([1.05, 1.10, 1.15, 1.20, 1.25])
+
+
+def _work(rng: random.Random) -> StartWork:
+    return StartWork(work="synthetic", ticket_difficulty=256, seed=rng.randrange(1, 1000))
+
+
+def _command(rng: random.Random) -> Command:
+    hostile = rng.random() < 0.5
+    clock, core = _point(rng, hostile=hostile)
+    match rng.randrange(16):
+        case 0 | 1 | 2 | 3 | 4 | 5:
+            if clock is None and core is None:
+                clock = 475.0
+            keep_s = rng.choice([None, None, 5.0, 30.0])
+            return SetOperatingPoint(frequency_mhz=clock, core_v=core, preset=rng.random() < 0.7, keep_within_s=keep_s)
+        case 6 | 7:
+            return PowerUp(frequency_mhz=clock, core_v=core)
+        case 8 | 9:
+            return _work(rng)
+        case 10:
+            return StopWork()
+        case 11:
+            return PowerDown() if rng.random() < 0.5 else SafeOff(reason="campaign")
+        case 12 | 13:
+            return ClearFault()
+        case 14:
+            return KeepPoint() if rng.random() < 0.5 else RevertPoint()
+        case _:
+            if rng.random() < 0.5:
+                return SetReach(reach=rng.choice(tuple(Reach)))
+            return LimitSession(limits=SessionLimits(core_v_max=rng.choice([None, 1.1, 1.2, 1.34])))

@@ -1,0 +1,23 @@
+"""A short campaign in every run of the tests; the long one is `make campaign`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.campaign.judge import judge
+from tests.campaign.life import live
+from tests.campaign.scenario import scenario
+
+SEED = 7
+MINUTES = 2.0
+
+
+@pytest.mark.parametrize("index", range(40))
+def test_no_scenario_of_the_short_campaign_breaks_a_promise(index: int) -> None:
+    told = scenario(SEED, index, MINUTES)
+    assert judge(told, live(told)).failures == ()
+
+
+def test_a_scenario_that_is_lived_twice_is_the_same_to_the_last_event() -> None:
+    told = scenario(SEED, 5, MINUTES)
+    assert live(told).digest == live(scenario(SEED, 5, MINUTES)).digest

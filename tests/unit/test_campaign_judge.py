@@ -1,0 +1,238 @@
+"""The judge of the campaign: what it lets pass, what it declares, and what it calls a failure."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.model import Cause, GuardState
+from emulator.benches import BenchSettings
+from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.faults import ACTIONS
+from emulator.faults.actions import OFF
+from tests.campaign import judge
+from tests.campaign.catalogue import CATALOGUE, LEFT_OUT, Excuse, Fault, draw
+from tests.campaign.life import Life, Move, Trip, Truth
+from tests.campaign.report import bounds
+from tests.campaign.scenario import scenario
+
+CALM: dict[str, Any] = {
+    "die_c": 55.0,
+    "vr_c": 60.0,
+    "core_v": 1.125,
+    "core_a": 12.0,
+    "chip_w": 13.5,
+    "input_w": 18.0,
+    "input_v": 5.1,
+    "rpm": 5000.0,
+    "frequency_mhz": 525.0,
+    "rail_on": True,
+    "share_right": 0.99,
+}
+ON_S = 2.0
+
+
+def truth(*spells: tuple[float, dict[str, Any]], lasts_s: float = 120.0) -> list[Truth]:
+    """The grid of the plant: off until 2 s, then calm, and from each moment on as told."""
+    found = []
+    for number in range(int(lasts_s * 20)):
+        at_s = number / 20
+        now = dict(CALM)
+        if at_s < ON_S + 1.0:
+            now["frequency_mhz"] = 0.0
+        for since_s, change in spells:
+            if at_s >= since_s:
+                now |= change
+        found.append(Truth(at_s=at_s, **now | ({"rail_on": False, "core_v": 0.0} if at_s < ON_S else {})))
+    return found
+
+
+def life(*spells: tuple[float, dict[str, Any]], **more: Any) -> Life:
+    given: dict[str, Any] = {
+        "truth": truth(*spells),
+        "moves": [Move(ON_S, "rail on"), Move(ON_S + 0.5, "reset released")],
+        "end_state": GuardState.LIVE,
+        "end_rail_on": True,
+        "end_reset_asserted": False,
+    }
+    return Life(**given | more)
+
+
+def fault(
+    action: str, at_s: float = 50.0, for_s: float | None = None, *excuses: Excuse, causes: tuple[Cause, ...] = ()
+) -> Fault:
+    return Fault(at_s, action, {}, for_s, frozenset(causes), frozenset(excuses))
+
+
+def verdict(lived: Life, *faults: Fault) -> judge.Verdict:
+    told = scenario(1, 0, 2.0)
+    settled = type(told)(1, 0, 2.0, BenchSettings(), told.operator, (), faults)
+    return judge.judge(settled, lived)
+
+
+def test_a_calm_life_keeps_every_promise() -> None:
+    assert verdict(life()) == judge.Verdict((), ())
+
+
+# --- excursions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"die_c": 78.1}, "die 78.100 C"),
+        ({"vr_c": 106.5}, "regulator 106.500 C"),
+        ({"core_v": 1.41}, "core voltage 1.410 V"),
+        ({"core_a": 31.6}, "core current 31.600 A"),
+        ({"input_w": 41.5}, "input power 41.500 W"),
+    ],
+)
+def test_each_quantity_beyond_its_bound_is_an_excursion(change: dict[str, Any], text: str) -> None:
+    (failure,) = verdict(life((60.0, change))).failures
+    assert text in failure
+
+
+def test_power_may_be_too_high_for_as_long_as_its_debounce_takes() -> None:
+    assert verdict(life((60.0, {"input_w": 45.0}), (60.7, {"input_w": 18.0}))).failures == ()
+    assert len(verdict(life((60.0, {"input_w": 45.0}), (61.0, {"input_w": 18.0}))).failures) == 1
+
+
+def test_a_heatsink_that_comes_off_is_declared_as_far_as_physics_goes_and_no_further() -> None:
+    off = fault("loosen_heatsink", 50.0, None, Excuse.NO_COOLING)
+    assert verdict(life((60.0, {"die_c": 90.0})), off).declared
+    assert verdict(life((60.0, {"die_c": 91.5})), off).failures
+    assert verdict(life((40.0, {"die_c": 90.0})), off).failures, "before it came off"
+    assert verdict(life((60.0, {"die_c": 90.0})), fault("stall_fan", 50.0, None, Excuse.NO_COOLING)).failures
+
+
+def test_one_fault_that_blinds_is_no_excuse_for_heat_but_two_are_declared() -> None:
+    hot = life((60.0, {"die_c": 95.0}))
+    blind = fault("misread", 40.0, None, Excuse.BLIND)
+    heat = fault("stall_fan", 50.0, None, Excuse.NO_COOLING)
+    assert verdict(hot, blind).failures
+    assert verdict(hot, heat).failures
+    both = verdict(hot, blind, heat)
+    assert both.failures == ()
+    assert "two faults: stall_fan and misread" in both.declared[0]
+    assert verdict(hot, fault("misread", 20.0, 5.0, Excuse.BLIND), heat).failures, "it had ended"
+
+
+def test_a_rail_of_its_own_will_is_declared_up_to_the_limit_of_the_regulator() -> None:
+    own = fault("run_away", 50.0, None, Excuse.RAIL_IS_ITS_OWN)
+    assert verdict(life((60.0, {"core_v": 1.5})), own).declared
+    assert verdict(life((60.0, {"core_v": 1.7})), own).failures
+    assert verdict(life(burnt="core rail raised to 1.500 V"), own).declared
+    assert verdict(life(burnt="core rail raised to 1.500 V")).failures
+    assert verdict(life(burnt="die at 125 C"), own).failures
+
+
+# --- trips ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_trip_without_a_fault_is_false_and_one_with_another_name_is_wrong() -> None:
+    tripped = life(trips=[Trip(60.0, Cause.SENSOR_BUS, None, "NAK")])
+    assert verdict(tripped).failures[0].startswith("false trip: sensor_bus")
+    bus = fault("nak", causes=(Cause.SENSOR_BUS,))
+    assert verdict(tripped, bus).failures == ()
+    tach = fault("lose_tach", causes=(Cause.FAN,))
+    assert verdict(tripped, tach).failures[0].startswith("wrong cause after lose_tach: sensor_bus")
+
+
+def test_a_fault_that_ended_long_ago_or_comes_later_explains_no_trip() -> None:
+    tripped = life(trips=[Trip(60.0, Cause.SENSOR_BUS, None, "NAK")])
+    assert verdict(tripped, fault("nak", 30.0, 20.0, causes=(Cause.SENSOR_BUS,))).failures == ()
+    assert verdict(tripped, fault("nak", 30.0, 10.0, causes=(Cause.SENSOR_BUS,))).failures
+    assert verdict(tripped, fault("nak", 61.0, None, causes=(Cause.SENSOR_BUS,))).failures
+
+
+@pytest.mark.parametrize(
+    ("cause", "change"),
+    [
+        (Cause.CHIP_TEMPERATURE, {"die_c": 75.0}),
+        (Cause.VR_TEMPERATURE, {"vr_c": 104.0}),
+        (Cause.INPUT_LOW, {"input_v": 4.7}),
+        (Cause.INPUT_HIGH, {"input_v": 5.6}),
+        (Cause.POWER, {"chip_w": 25.0}),
+        (Cause.CURRENT, {"core_a": 28.5}),
+        (Cause.CHIP_SILENT, {"share_right": 0.1}),
+        (Cause.ERROR_RATE, {"share_right": 0.85}),
+    ],
+)
+def test_a_trip_that_says_what_was_really_so_is_right(cause: Cause, change: dict[str, Any]) -> None:
+    trip = Trip(60.0, cause, None, "")
+    assert verdict(life((58.0, change), trips=[trip])).failures == ()
+    assert verdict(life((58.0, change), trips=[Trip(57.0, cause, None, "")])).failures
+    assert verdict(life(trips=[trip])).failures
+
+
+# --- order, confirmations, end ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("moves", "text"),
+    [
+        ([Move(2.0, "rail on"), Move(2.1, "reset released")], "reset released before the rail stood"),
+        ([Move(2.0, "reset released"), Move(2.5, "rail on")], "rail on while reset is released"),
+        ([Move(2.0, "rail on"), Move(9.0, "rail off"), Move(9.5, "reset released")], "before the rail stood"),
+    ],
+)
+def test_the_order_of_the_actuators_is_held(moves: list[Move], text: str) -> None:
+    failures = verdict(life(moves=moves)).failures
+    assert any(text in failure for failure in failures), failures
+    itself = fault("power_cycle", 1.0, 10.0, Excuse.ACTS_BY_ITSELF)
+    assert verdict(life(moves=moves), itself).failures == ()
+
+
+def test_a_chip_that_runs_before_its_rail_stands_is_out_of_order() -> None:
+    (failure,) = verdict(life((ON_S, {"frequency_mhz": 400.0}))).failures
+    assert "400 MHz before the rail stood" in failure
+
+
+def test_a_safe_off_is_not_confirmed_while_the_rail_is_on() -> None:
+    assert verdict(life(confirmed_s=[1.0])).failures == ()
+    assert verdict(life(confirmed_s=[60.0])).failures[0].startswith("false confirmation")
+
+
+def test_a_board_that_says_safe_is_safe_and_one_that_says_live_lives() -> None:
+    off = {"end_rail_on": False, "end_reset_asserted": True}
+    assert verdict(life(end_state=GuardState.LATCHED, **off)).failures == ()
+    assert verdict(life(end_state=GuardState.LIVE, **off)).failures
+    assert verdict(life(end_state=GuardState.SAFE_OFF)).failures
+    assert verdict(life(end_state=GuardState.STARTING, **off)).failures
+    assert verdict(life(end_state=GuardState.UNPROTECTED)).failures
+
+
+def test_a_rail_that_nobody_can_reach_is_declared_only_while_that_is_so() -> None:
+    on = life(end_state=GuardState.LATCHED)
+    assert verdict(on, fault("stuck_bus", 50.0, None, Excuse.RAIL_STAYS)).declared
+    assert verdict(on, fault("stuck_bus", 50.0, 10.0, Excuse.RAIL_STAYS)).failures
+
+
+def test_what_was_broken_fails() -> None:
+    assert verdict(life(broken=["KeyError('x')"])).failures == ("broken: KeyError('x')",)
+
+
+def test_the_page_has_the_bounds_of_the_judge() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "safety.md").read_text(encoding="utf-8")
+    assert bounds() in page
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_has_every_action_of_the_emulator() -> None:
+    assert set(CATALOGUE) | LEFT_OUT == set(ACTIONS)
+    assert not set(CATALOGUE) & LEFT_OUT
+
+
+@pytest.mark.parametrize("action", sorted(CATALOGUE))
+def test_whatever_is_drawn_can_be_done_and_ended(action: str) -> None:
+    parts = BitaxeGamma(BenchSettings()).faults.parts
+    for number in range(100):
+        drawn = draw(random.Random(number), 0.0, action)
+        ACTIONS[action].check(drawn.arguments, parts)
+        if drawn.for_s is not None:
+            ACTIONS[action].check({**drawn.arguments, OFF: True}, parts)
