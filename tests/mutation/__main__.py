@@ -19,9 +19,11 @@ SCHEMA: Final = "hashbridge.mutation/1"
 STAGES: Final = (
     (
         "tests/unit/controller/test_guard.py",
+        "tests/unit/controller/test_guard_permit.py",
         "tests/unit/controller/test_trips.py",
-        "tests/properties/test_guard_machine.py",
+        "tests/unit/controller/test_envelope.py",
     ),
+    ("tests/properties/test_guard_machine.py",),
     (
         "tests/scenarios/test_giving_way.py",
         "tests/scenarios/test_dynamics.py",

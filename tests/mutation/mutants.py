@@ -13,6 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 MODULES: Final = (
+    "controller/safety/envelope.py",
     "controller/safety/guard.py",
     "controller/safety/interlocks.py",
     "controller/safety/trips.py",
