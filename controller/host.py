@@ -19,7 +19,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,6 +54,7 @@ class Opened:
     attached: Attached
     board: Board
     sentinel: SentinelClient
+    reopen_data: Callable[[], Awaitable[Transport]]
 
 
 class AttentiveSelector(selectors.DefaultSelector):
@@ -142,7 +143,11 @@ async def open_board(config: wire.BoardConfig, orphan_s: float, taps: Taps) -> A
         )
         board = await kind.open(attached)
         stack.push_async_callback(board.aclose)
-        yield Opened(config, kind, attached, board, sentinel)
+
+        async def reopen_data() -> Transport:
+            return taps.around(await open_serial(config.data), config.data_tap, "data")
+
+        yield Opened(config, kind, attached, board, sentinel, reopen_data)
 
 
 async def run(config: wire.HostConfig, owner: socket.socket) -> int:
@@ -207,6 +212,7 @@ async def open_rig(boards: list[Opened], path: str | None) -> AsyncIterator[Open
             board.config.control,
             board.config.data,
             board.config.operator,
+            board.reopen_data,
         )
         for board in boards
     ]

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ from drivers.boards.board import (
     Board,
     Protection,
 )
-from drivers.errors import HashbridgeError, Unplugged
+from drivers.errors import HashbridgeError, TransportError, Unplugged
 from drivers.traits import Transport
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 CONTROL_GRACE_S: Final = 0.4
 """After the control port has gone silent for good: whoever owns the sentinel may know better, and says so sooner."""
 RETRY_SAFE_OFF_S: Final = 2.0
+REOPEN_DATA_EVERY_S: Final = 0.5
 BROKEN_PAUSE_S: Final = 1.0
 LAST_SWEEPS: Final = 5
 """Some channels have a turn in one sweep of five."""
@@ -65,6 +66,7 @@ class RigBoard:
     """A board handed to a rig: opened, with the ports it was opened on. `beat` is called after each completed sweep.
 
     `control` and `data` name the ports to people. `operator`: what its operator has unlocked or taken away.
+    `reopen_data` opens the data port again after it was lost; it raises `TransportError` while there is none.
     """
 
     board: Board
@@ -73,6 +75,7 @@ class RigBoard:
     control: str = ""
     data: str = ""
     operator: OperatorLimits | None = None
+    reopen_data: Callable[[], Awaitable[Transport]] | None = None
 
     @property
     def info(self) -> BoardInfo:
@@ -102,7 +105,7 @@ class Warden(ABC):
         self.board, self.attached, self.info = given.board, given.attached, given.info
         self.name = given.attached.name
         self._beat, self._feed, self._clock, self._swept = given.beat, feed, clock, swept
-        self._observe = observe
+        self._observe, self._reopen_data = observe, given.reopen_data
         kind = given.board.chains[0].kind
         self.guard = Guard(
             self.name,
@@ -300,6 +303,21 @@ class Warden(ABC):
     def _data_lost(self, error: Unplugged) -> None:
         self._feed.add(BoardLost, self.name, port="data", detail=str(error))
         self.trip(Cause.DATA_PORT_LOST, str(error))
+        if self._reopen_data is not None:
+            self._spawn(self._data_back(self._reopen_data), "data port")
+
+    async def _data_back(self, reopen: Callable[[], Awaitable[Transport]]) -> None:
+        """Asks for the data port until it is there. A board that nobody could make safe meanwhile is stopped by it."""
+        while True:
+            await asyncio.sleep(REOPEN_DATA_EVERY_S)
+            try:
+                await self.board.replace_data(await reopen())
+                break
+            except TransportError as error:
+                log.debug("%s: the data port: %s", self.name, error)
+        self._feed.add(Note, self.name, level="info", text="the data port is back")
+        if self._unconfirmed or self.guard.state is GuardState.UNPROTECTED:
+            await self._stop_hashing()
 
     def _control_gone(self, reason: str) -> None:
         """The port hung up under us. Wait a moment for the owner of the sentinel to say what happened."""

@@ -174,6 +174,14 @@ class Chain:
     async def aclose(self) -> None:
         await self._link.aclose()
 
+    async def replace_port(self, transport: Transport) -> None:
+        """From now on over this port, in place of one that is gone. The chips are as they were left: at their rate."""
+        gone, self._transport = self._link, transport
+        self._link = Link(transport, self._codec, on_events=self._take, on_lost=self._on_lost)
+        self._link.start()
+        await gone.aclose()
+        await self._host_rate(self.kind.fast_baud if self._fast else self.kind.reset_baud)
+
     def _on_lost(self, error: Unplugged) -> None:
         if self.on_lost is not None:
             self.on_lost(error)

@@ -183,6 +183,10 @@ class BitaxeGamma:
         self.bridge.start()
         self._rail = self._fan = None
 
+    async def replace_data(self, data: Transport) -> None:
+        """From now on over this port. The chip is as it was left."""
+        await self.chain.replace_port(data)
+
     def protections(self) -> frozenset[Protection]:
         held = set()
         if self._limits_hold:

@@ -189,7 +189,12 @@ CATALOGUE: Final[Mapping[str, Callable[[random.Random], Draw]]] = {
         volts=lambda rng: rng.choice([0.0, 4.4, 4.7, 4.9, 5.6, 6.0, 7.0]),
         over_s=lambda rng: rng.choice([0.0, 5.0]),
     ),
-    "dip": _of(_INPUT, by_v=lambda rng: rng.uniform(0.2, 3.0), for_s=lambda rng: rng.choice([0.001, 0.02, 0.3, 3.0])),
+    # A dip shorter than a sweep leaves an output that is off, and nothing that says why.
+    "dip": _of(
+        _INPUT | {Cause.REGULATOR_OFF},
+        by_v=lambda rng: rng.uniform(0.2, 3.0),
+        for_s=lambda rng: rng.choice([0.001, 0.02, 0.3, 3.0]),
+    ),
     "regulation_error": _of({Cause.CORE_VOLTAGE, Cause.ACTUATION}, _OWN, volts=lambda rng: rng.uniform(-0.3, 0.3)),
     "run_away": _of(
         {Cause.CORE_VOLTAGE, Cause.REGULATOR_FAULT, Cause.ACTUATION},

@@ -185,8 +185,12 @@ def _wire_again(s: Stand) -> None:
         loop.call_soon(s.rig.control_restored, NAME, None, transport)
         return wire
 
-    s.ports[0].new_wire = control
-    s.ports[1].new_wire = lambda: memory_pair("data")[1]
+    def data() -> Wire:
+        transport, wire = memory_pair("data")
+        s.data_again.append(transport)
+        return wire
+
+    s.ports[0].new_wire, s.ports[1].new_wire = control, data
 
 
 async def _ask(s: Stand, life: Life, at_s: float, command: Command) -> None:

@@ -16,6 +16,7 @@ from controller.rig import Rig
 from controller.warden import RigBoard
 from drivers.boards import BOARDS
 from drivers.boards.board import Attached, Board
+from drivers.errors import PortMissing
 from drivers.transports.memory import MemoryTransport, memory_pair
 from emulator.benches import BenchSettings
 from emulator.benches.bitaxe_gamma import BitaxeGamma
@@ -38,6 +39,8 @@ class Stand:
     ports: tuple[MemoryPort, MemoryPort]
     beats: list[float]
     told: list[Event]
+    data_again: list[MemoryTransport]
+    """Data ports that have come back and were not opened yet."""
 
     async def power_up(self, frequency_mhz: float | None = None, core_v: float | None = None) -> None:
         await self.rig.request(NAME, PowerUp(frequency_mhz=frequency_mhz, core_v=core_v))
@@ -76,6 +79,12 @@ class Stand:
         truth = self.bench.truth(asyncio.get_running_loop().time())
         return bool(truth["reset_asserted"] and not truth["rail_on"] and truth["fan_duty"] == 1.0)
 
+    def new_data(self) -> None:
+        """The data port comes back, on a new wire, for a rig that asks for it."""
+        transport, wire = memory_pair("data")
+        self.ports[1].replug(wire)
+        self.data_again.append(transport)
+
     def new_control(self) -> MemoryTransport:
         """The control port comes back, on a new wire."""
         transport, wire = memory_pair("control")
@@ -106,7 +115,14 @@ async def stand(
     loop = asyncio.get_running_loop()
     beats: list[float] = []
     told: list[Event] = []
-    given = RigBoard(board, attached, lambda: beats.append(loop.time()), operator=operator)
+    again: list[MemoryTransport] = []
+
+    async def reopen_data() -> MemoryTransport:
+        if not again:
+            raise PortMissing("data", "unplugged")
+        return again.pop()
+
+    given = RigBoard(board, attached, lambda: beats.append(loop.time()), operator=operator, reopen_data=reopen_data)
     rig = Rig(
         [given],
         journal=None if journal is None else Journal(journal, boards=[given.info]),
@@ -122,6 +138,6 @@ async def stand(
     listener = asyncio.create_task(listen())
     try:
         async with rig:
-            yield Stand(bench, rig, board, clock, control, ports, beats, told)
+            yield Stand(bench, rig, board, clock, control, ports, beats, told, again)
     finally:
         await listener

@@ -16,6 +16,7 @@ from controller.model import (
     CommandRefused,
     FaultCleared,
     GuardState,
+    Note,
     PowerDown,
     PowerUp,
     Quality,
@@ -373,6 +374,50 @@ async def test_a_lost_data_port_ends_in_safe_off() -> None:
         assert fault.cause is Cause.DATA_PORT_LOST
         assert s.find(BoardLost)[0].port == "data"
         assert s.is_safe()
+
+
+async def test_a_cable_that_is_put_back_stops_the_hashing_through_the_data_port_if_no_other_answers() -> None:
+    async with stand() as s:
+        await s.power_up()
+        await s.rig.request(NAME, StartWork(work="pattern"))
+        await asyncio.sleep(1.0)
+        s.bench.faults.unplug("data")
+        s.bench.faults.unplug("control")
+        await asyncio.sleep(3.0)
+        truth = s.bench.truth(asyncio.get_running_loop().time())
+        assert truth["rail_on"]
+        assert truth["activity"] > 0.0, "nobody can reach it"
+        s.new_data()
+        await asyncio.sleep(1.0)
+        truth = s.bench.truth(asyncio.get_running_loop().time())
+        assert truth["activity"] == 0.0
+        assert truth["frequency_mhz"] == pytest.approx(50.0)
+        texts = [note.text for note in s.find(Note)]
+        assert texts[-2:] == ["the data port is back", "hashing stopped through the data port: confirmed"]
+        s.rig.control_restored(NAME, None, s.new_control())
+        await asyncio.sleep(3.0)
+        assert s.is_safe()
+
+
+async def test_after_a_lost_data_port_came_back_the_board_can_be_powered_up_again() -> None:
+    async with stand() as s:
+        await s.power_up()
+        await s.rig.request(NAME, StartWork(work="pattern"))
+        await asyncio.sleep(0.5)
+        s.bench.faults.unplug("data")
+        assert (await s.fault()).cause is Cause.DATA_PORT_LOST
+        moves = len(s.moves())
+        s.new_data()
+        await asyncio.sleep(60.0)
+        assert s.is_safe()
+        assert len(s.moves()) == moves, "a port that comes back moves nothing on a safe board"
+        await s.rig.request(NAME, ClearFault())
+        await s.power_up()
+        await s.rig.request(NAME, StartWork(work="pattern"))
+        await asyncio.sleep(5.0)
+        board = s.rig.snapshot().boards[0]
+        assert board.state is GuardState.LIVE
+        assert board.chains[0].verified > 0
 
 
 async def test_a_machine_that_slept_makes_its_boards_safe() -> None:

@@ -97,6 +97,9 @@ class FakeBoard:
     def replace_control(self, control: object) -> None:
         raise AssertionError("not in these tests")
 
+    async def replace_data(self, data: object) -> None:
+        raise AssertionError("not in these tests")
+
     async def aclose(self) -> None:
         self.closed = True
 
