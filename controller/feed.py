@@ -93,10 +93,9 @@ class Feed:
         else:
             self.add(Note, fault.board, level="error", text=f"no flight record of {fault.cause.value}: {broken}")
 
-    async def recorded(self) -> None:
-        """Until every trip so far is on the disk, or could not be."""
-        if self._flight is not None:
-            await self._flight.settled()
+    async def recorded(self, board: str) -> str | None:
+        """Until every trip of this board is on the disk. Which file is not there and why; None when all are."""
+        return None if self._flight is None else await self._flight.settled(board)
 
     def _check_journal(self, board: str) -> None:
         journal = self._journal

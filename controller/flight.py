@@ -2,9 +2,10 @@
 
 It keeps the lines of the last 60 s of each board in memory, as a journal of that board has them. When it latches, they
 become a file of its own, and what follows for 10 s goes into it too. The file is forced to the disk once the safe-off
-is done; until then a latch cannot be cleared. Everything that touches the disk runs in a thread: one that is slow, full
-or broken costs the record, and holds up neither the safe-off nor the watch. One file is written at a time: boards on
-one supply trip together, and a rig that is busy with its records is taken for a frozen one.
+is done; until it is there, a latch cannot be cleared. Everything that touches the disk runs in a thread: one that is
+slow, full or broken holds up neither the safe-off nor the watch. A record that could not be written is kept, and
+written anew when somebody wants to clear the latch. One file is written at a time: boards on one supply trip together,
+and a rig that is busy with its records is taken for a frozen one.
 
 `hashbridge tui --open FILE` shows it in the screens, `controller.recording.RecordedRig` in a script.
 """
@@ -32,7 +33,7 @@ AFTER_S: Final = 10.0
 Carry = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs what writes to the disk; raises what it raises."""
 Saved = Callable[[FaultLatched, Path, str | None], None]
-"""Told once a trip: its fault, the file, and what went wrong with it."""
+"""Told of a trip when it is on the disk, and once before that if it could not be: its fault, the file, and why not."""
 
 
 async def in_thread(write: Callable[[], None]) -> None:
@@ -46,13 +47,17 @@ class _Trip:
     path: Path
     board: BoardInfo
     until_s: float
-    lines: deque[str]
-    """Kept, and not written yet."""
+    lines: list[str]
+    written: int = 0
+    """So many lines of them are in the file."""
     safe: bool = False
     """The safe-off is done: what there is has to be on the disk."""
     complete: bool = False
     """All that belongs to it has been kept."""
     told: bool = False
+    """It is on the disk, as far as the safe-off."""
+    broken: str | None = None
+    """Why the last attempt failed."""
     saving: asyncio.Task[None] | None = None
     journal: Journal | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,16 +65,27 @@ class _Trip:
     def write(self, *, sync: bool) -> None:
         """All that was kept so far, in order. Raises `OSError`. Runs in a thread."""
         with self.lock:
-            if self.journal is None:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self.journal = Journal(self.path, boards=[self.board])
-            while self.lines:
-                self.journal.line(self.lines.popleft())
-            self.journal.flush()
-            if self.journal.broken is not None:
-                raise OSError(self.journal.broken)
-            if sync and self.journal.descriptor is not None:
-                os.fsync(self.journal.descriptor)
+            try:
+                self._write(sync)
+            except OSError:
+                if self.journal is not None:
+                    self.journal.close()
+                self.journal = None  # the next attempt begins with the first line
+                raise
+
+    def _write(self, sync: bool) -> None:
+        if self.journal is None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.unlink(missing_ok=True)  # what an attempt that failed has left
+            self.journal, self.written = Journal(self.path, boards=[self.board]), 0
+        while self.written < len(self.lines):
+            self.journal.line(self.lines[self.written])
+            self.written += 1
+        self.journal.flush()
+        if self.journal.broken is not None:
+            raise OSError(self.journal.broken)
+        if sync and self.journal.descriptor is not None:
+            os.fsync(self.journal.descriptor)
 
 
 class FlightRecorder:
@@ -103,7 +119,7 @@ class FlightRecorder:
         """A board has latched. The line of the event itself has been kept before. Touches no disk: that comes after."""
         stamp = f"{fault.at_utc:%Y%m%dT%H%M%S}.{fault.at_utc.microsecond // 1000:03d}Z"
         path = self._directory / f"{stamp}-{fault.board}-{fault.cause.value}.jsonl"
-        lines = deque(line for _, line in self._rings[fault.board])
+        lines = [line for _, line in self._rings[fault.board]]
         trip = _Trip(fault, path, self._boards[fault.board], fault.at_s + AFTER_S, lines)
         self._trips.append(trip)
         self._save(trip)
@@ -114,13 +130,15 @@ class FlightRecorder:
             if trip.fault.board == board:
                 self._force(trip)
 
-    async def settled(self) -> None:
-        """Until every trip is on the disk, as far as the disk takes it."""
-        for trip in self._trips:
+    async def settled(self, board: str) -> str | None:
+        """Until every trip of this board is on the disk. Why one is not; None when all are."""
+        trips = [trip for trip in self._trips if trip.fault.board == board and not trip.told]
+        for trip in trips:
             self._force(trip)
-        waiting = [trip.saving for trip in self._trips if trip.saving is not None and not trip.told]
+        waiting = [trip.saving for trip in trips if trip.saving is not None]
         if waiting:
             await asyncio.wait(waiting)
+        return next((f"{trip.path}: {trip.broken or 'not written'}" for trip in trips if not trip.told), None)
 
     def close(self) -> None:
         """The rig ends. What was being written ends with it, on the disk if the disk takes it."""
@@ -154,10 +172,15 @@ class FlightRecorder:
                 broken = str(error)
             if trip not in self._trips:
                 return  # the rig has ended meanwhile
-            if not trip.told and (safe or complete or broken is not None):
+            before, trip.broken = trip.broken, broken
+            if broken is not None:
+                if before is None and not trip.told:
+                    self._on_saved(trip.fault, trip.path, broken)
+                return  # asked for again when there is more of it, and by who wants to clear the latch
+            if not trip.told and (safe or complete):
                 trip.told = True
-                self._on_saved(trip.fault, trip.path, broken)
-            if complete or trip.journal is None:
+                self._on_saved(trip.fault, trip.path, None)
+            if complete:
                 self._trips.remove(trip)
                 if trip.journal is not None:
                     trip.journal.close()

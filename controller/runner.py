@@ -206,7 +206,9 @@ class BoardRunner(Warden):
             case PowerDown():
                 await self._power_down(steps)
             case ClearFault():
-                await self._feed.recorded()  # nothing is re-enabled before the record of its trip is on the disk
+                # Nothing is re-enabled before the record of its trip is on the disk.
+                if (missing := await self._feed.recorded(self.name)) is not None:
+                    raise Refused("record", f"no flight record, {missing}; make room for it and clear again")
                 cause = self.guard.clear(self.poller.snapshot(full=False))
                 self._feed.add(FaultCleared, self.name, cause=cause)
                 self._announce_state("cleared by a person")

@@ -25,6 +25,7 @@ from controller.model import (
 )
 from controller.recording import RecordedRig
 from drivers.boards.board import Channel
+from drivers.errors import Refused
 from tests.scenarios import gamma
 from tests.scenarios.gamma import NAME, Stand, stand
 from tests.unit.controller.guarding import Scene
@@ -104,21 +105,39 @@ async def test_the_file_is_on_the_disk_before_the_latch_can_be_cleared(
     assert kinds.index(FaultLatched) < kinds.index(SafeOffDone)
 
 
-async def test_a_disk_that_fails_costs_the_record_and_nothing_else(
+async def test_a_disk_that_is_full_keeps_the_latch_and_not_the_board_and_the_record_is_whole_once_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(descriptor: int) -> None:
-        raise OSError(5, "Input/output error")
+    real = os.fsync
 
-    monkeypatch.setattr(os, "fsync", broken)
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
     async with stand(trips=tmp_path) as s:
         await trip(s)
         assert s.is_safe()
         note = await s.wait_for(Note)
-        assert note.text == "no flight record of fan: [Errno 5] Input/output error"
+        assert note.text == "no flight record of fan: [Errno 28] No space left on device"
         s.bench.faults.stall_fan(off=True)
         await asyncio.sleep(120.0)
+        for _ in range(2):
+            with pytest.raises(Refused, match="No space left on device; make room for it and clear again") as refused:
+                await s.rig.request(NAME, ClearFault())
+            assert refused.value.rule == "record"
+        assert s.rig.snapshot().boards[0].state is GuardState.LATCHED
+        assert s.find(FaultRecorded) == []
+        assert len([note for note in s.find(Note) if "flight record" in note.text]) == 1
+        monkeypatch.setattr(os, "fsync", real)
         await s.rig.request(NAME, ClearFault())
+        assert len(s.find(FaultRecorded)) == 1
+        await s.power_up()
+    (path,) = files(tmp_path)
+    told = read_journal(path)
+    assert not told.truncated
+    kinds = [type(event) for event in told.events]
+    assert kinds.count(FaultLatched) == 1
+    assert told.snapshots[-1].at_s - told.snapshots[0].at_s > 60.0
 
 
 async def test_a_disk_that_fails_while_the_rig_ends_does_not_cut_the_ending_short(
@@ -197,7 +216,8 @@ async def test_boards_that_trip_together_are_recorded_one_after_the_other_each_f
             )  # fmt: skip
             recorder.begin(fault)
             recorder.save(name)
-        await recorder.settled()
+        for name in names:
+            assert await recorder.settled(name) is None
         recorder.close()
     assert (most, saved) == (1, [None, None, None])
     for name, path in zip(names, files(tmp_path), strict=True):
