@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.files import new_file, readable_file
-from controller.model import KEEP_WITHIN_MAX_S, KEEP_WITHIN_MIN_S, NOTE_CHARACTERS, Envelope, OperatingPoint, Reach
+from controller.model import (
+    FAN_TARGET_MAX_C,
+    FAN_TARGET_MIN_C,
+    KEEP_WITHIN_MAX_S,
+    KEEP_WITHIN_MIN_S,
+    NOTE_CHARACTERS,
+    Envelope,
+    FanMode,
+    OperatingPoint,
+    Reach,
+    SetFan,
+)
 from drivers.boards.board import Span
 from drivers.errors import UsageError
 
@@ -101,6 +112,17 @@ def choice(key: str, value: object, allowed: Collection[str]) -> str:
 def reach(value: object) -> Reach | None:
     """How far to unlock, by its name."""
     return None if value is None else Reach(choice("unlock", value, tuple(Reach)))
+
+
+def fan(mode: object, target_chip_c: object, floor_ratio: object, note: object) -> SetFan:
+    """How the fan is to be led."""
+    targets = Span(FAN_TARGET_MIN_C, FAN_TARGET_MAX_C)
+    return SetFan(
+        mode=FanMode(choice("mode", mode, tuple(FanMode))),
+        target_chip_c=number("target_chip_c", target_chip_c, targets, "C"),
+        floor_ratio=number("floor_ratio", floor_ratio, Span(0.0, 1.0), "of full duty"),
+        note=text("note", note),
+    )
 
 
 def flag(key: str, value: object) -> bool:

@@ -26,6 +26,7 @@ from controller.model import (
     ClearFault,
     Command,
     Event,
+    FanStatus,
     GuardState,
     KeepPoint,
     Limits,
@@ -60,6 +61,7 @@ REPORT_WAIT_S: Final = 10.0
 WAY_OUT_S: Final = 10.0
 WorkKind = Literal["pattern", "synthetic", "headers"]
 ReachName = Literal["stock", "range", "hard"]
+FanName = Literal["full", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,19 @@ class AsyncRig:
         )
         await self._ask(LimitSession(limits=limits, note=arguments.text("note", note)))
         return await self._limits()
+
+    async def set_fan(
+        self, mode: FanName, *, target_chip_c: float = 60.0, floor_ratio: float = 0.0, note: str = ""
+    ) -> FanStatus:
+        """How the fan is led from now on, also over power-downs: "full", or "auto", which holds the die at its target.
+
+        `target_chip_c`: 35 to 63 C. `floor_ratio`: the least duty, 0 to 1; heat wins over it. Returns how it is led:
+        `why_full` says why "auto" is at full now, `degraded` that the fan does not turn as it should.
+        """
+        await self._ask(arguments.fan(mode, target_chip_c, floor_ratio, note))
+        found = (await self.read()).fan
+        assert found is not None  # only a recording may have none, and it takes no commands
+        return found
 
     async def _limits(self) -> Limits:
         found = (await self.read()).limits

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from controller import arguments
-from controller.asyncrig import AsyncRig, Held, OnProgress, Progress, ReachName, Until, WorkKind, good
+from controller.asyncrig import AsyncRig, FanName, Held, OnProgress, Progress, ReachName, Until, WorkKind, good
 from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report
 from controller.model import SafeOffRecord
 from controller.port import LiveRig
@@ -28,6 +28,7 @@ from drivers.errors import UsageError
 __all__ = [
     "AsyncRig",
     "Connecting",
+    "FanName",
     "Held",
     "OnProgress",
     "Progress",

@@ -93,6 +93,7 @@ class Poller:
             pending=self.pending(),
             limited=guard.limited,
             limits=guard.envelopes.limits(protections),
+            fan=guard.fan.status(),
             emulated=attached.emulated,
             dilution=attached.dilution,
             seed=attached.seed,

@@ -39,6 +39,7 @@ from controller.model import (
     Remark,
     RevertPoint,
     SafeOff,
+    SetFan,
     SetOperatingPoint,
     SetReach,
     StartWork,
@@ -55,7 +56,9 @@ from controller.work.planning import WorkPlan, plan_work
 from controller.work.session import WorkSession
 from drivers.boards.board import (
     BringUp,
+    Channel,
     CoreVoltage,
+    FanDuty,
     FastLink,
     Frequency,
     RailOn,
@@ -80,6 +83,7 @@ log = logging.getLogger(__name__)
 
 _COMMAND_ENDS_S: Final = 2.0
 _ONE_SWEEP_S: Final = 0.5
+_FAN_FAILURES: Final = 2
 _TOLD_TO_CHIPS: Final = (BringUp, Frequency, SweepWindow, FastLink, TicketDifficulty)
 THROTTLE: Final = "throttle"
 
@@ -101,6 +105,9 @@ class BoardRunner(Warden):
         self._give_up: Refused | None = None
         """Why the move in flight has to end before its next step: the board must give way first."""
         self._limited_by: Cause | None = None
+        self._fan_turns: asyncio.Task[None] | None = None
+        self._fan_failed = 0
+        self._fan_degraded: str | None = None
         self._keeper = Keeper(self.guard.envelope, self._trial_ends)
         self.poller.pending = lambda: self._keeper.pending
 
@@ -113,13 +120,17 @@ class BoardRunner(Warden):
         if give is not None:
             self._spawn(self._give_way(give), "gives way")
         self._tell_limit()
+        self._lead_fan(snapshot)
 
     async def _end_command(self) -> None:
         self._keeper.forget()
         command, self._command = self._command, None
-        if command is not None and not command.done():
-            command.cancel()
-            await asyncio.wait((command,), timeout=_COMMAND_ENDS_S)
+        fan, self._fan_turns = self._fan_turns, None
+        running = [task for task in (command, fan) if task is not None and not task.done()]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=_COMMAND_ENDS_S)
         self.guard.stopped_short()
 
     # --- commands -----------------------------------------------------------------------------------------------------
@@ -215,6 +226,9 @@ class BoardRunner(Warden):
             case SetReach() | LimitSession():
                 self.guard.envelopes.do(command)
                 self._tell_limits(_why(command))
+            case SetFan():
+                self.guard.fan.ask(command)
+                self._fan_degraded = None
             case SafeOff() | AddRemark():
                 return
 
@@ -441,6 +455,40 @@ class BoardRunner(Warden):
             if self.guard.state is GuardState.LIVE:
                 self._feed.add(LimitLifted, self.name, cause=cause, point=self.guard.granted)
 
+    # --- the fan ------------------------------------------------------------------------------------------------------
+
+    def _lead_fan(self, snapshot: BoardSnapshot) -> None:
+        """Beside everything else: neither a command nor the throttle waits for it, nor it for them."""
+        step = self.guard.fan_step(snapshot)
+        degraded = self.guard.fan.degraded
+        if degraded is not None and degraded != self._fan_degraded:
+            self._feed.add(Note, self.name, level="warn", text=f"fan degraded: {degraded}")
+        self._fan_degraded = degraded
+        if step is not None and (self._fan_turns is None or self._fan_turns.done()):
+            self._fan_turns = asyncio.create_task(self._turn_fan(step), name=f"{self.name} fan")
+
+    async def _turn_fan(self, step: FanDuty) -> None:
+        try:
+            self.guard.permit(step, self.poller.snapshot(full=False))
+        except SafetyError as error:
+            log.info("%s: %s", self.name, error)  # it stays faster than it would have to be
+            return
+        done = False
+        try:
+            await self.board.apply(step)
+            done, self._fan_failed = True, 0
+        except Unplugged as error:
+            log.info("%s: %s", self.name, error)  # the poll has noticed
+        except (DeviceError, ProtocolError, TransportError) as error:
+            self._fan_failed += 1
+            log.warning("%s: %s: %s", self.name, _describe(step), error)
+            if self._fan_failed >= _FAN_FAILURES:
+                self._fan_failed = 0
+                self._fan_turns = None  # the safe-off must not wait for the task that asks for it
+                await self._trip(Cause.ACTUATION, Channel.FAN_RATIO.value, f"{_describe(step)}: {error}")
+        finally:
+            self.guard.applied(step, asyncio.get_running_loop().time(), done=done)
+
     # --- work ---------------------------------------------------------------------------------------------------------
 
     def _plan(self, command: StartWork) -> WorkPlan:
@@ -490,6 +538,8 @@ def _describe(step: Step) -> str:
             return f"{type(step).__name__} {clock:g} MHz"
         case CoreVoltage(core_v=core_v):
             return f"CoreVoltage {core_v:.3f} V"
+        case FanDuty(ratio=ratio):
+            return f"FanDuty {ratio:.2f}"
         case RailOn():
             return "RailOn"
         case _:

@@ -23,8 +23,18 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from controller.library import AsyncRig, Held, OnProgress, ReachName, Until, WorkKind, connect, open_recording
-from controller.model import BoardInfo, BoardSnapshot, Event, Limits, Playback, PointStatus, SafeOffRecord, WorkSnapshot
+from controller.library import AsyncRig, FanName, Held, OnProgress, ReachName, Until, WorkKind, connect, open_recording
+from controller.model import (
+    BoardInfo,
+    BoardSnapshot,
+    Event,
+    FanStatus,
+    Limits,
+    Playback,
+    PointStatus,
+    SafeOffRecord,
+    WorkSnapshot,
+)
 from drivers.errors import HashbridgeError, Unplugged
 
 T = TypeVar("T")
@@ -345,6 +355,14 @@ class SyncRig:
     def unlock(self, reach: ReachName, note: str = "") -> Limits:
         """As `AsyncRig.unlock`."""
         return self._driver.run(lambda here: self._rig.unlock(reach, note))
+
+    def set_fan(
+        self, mode: FanName, *, target_chip_c: float = 60.0, floor_ratio: float = 0.0, note: str = ""
+    ) -> FanStatus:
+        """As `AsyncRig.set_fan`."""
+        return self._driver.run(
+            lambda here: self._rig.set_fan(mode, target_chip_c=target_chip_c, floor_ratio=floor_ratio, note=note)
+        )
 
     def limit_session(
         self,

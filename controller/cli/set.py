@@ -10,12 +10,12 @@ from typing import Final
 from controller.attach import choose_rig
 from controller.cli.exits import Exit
 from controller.cli.live import add_rig_option, choose_board
-from controller.cli.quantities import parse_frequency, parse_voltage
+from controller.cli.quantities import parse_fan, parse_frequency, parse_voltage
 from controller.cli.status import found_in, newest
 from controller.cli.talk import Talk
 from controller.cli.trial import Moved, add_trial_option, checked_note, move, parse_keep_within, point_text
 from controller.envelope_file import parse_reach
-from controller.model import PointStatus, Reach, SetOperatingPoint, SetReach
+from controller.model import FanMode, PointStatus, Reach, SetFan, SetOperatingPoint, SetReach
 from controller.port import LiveRig
 from drivers.errors import UsageError
 
@@ -28,6 +28,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz")
     parser.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V")
     parser.add_argument("--unlock", metavar="REACH", help="first: stock, range or hard, until the rig ends")
+    parser.add_argument("--fan", metavar="HOW", help="full, auto, or auto with a least duty in percent: 60")
+    parser.add_argument("--fan-target", metavar="C", help="where --fan auto holds the die; default: 60")
     parser.add_argument("--preset", action="store_true", help="allow more than 50 MHz and 50 mV at once")
     parser.add_argument("--note", metavar="TEXT", default="", help="why, for the history")
     parser.add_argument("--dry-run", action="store_true", help="ask the guard and change nothing: exit 0 or 6")
@@ -37,8 +39,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     reach = None if arguments.unlock is None else parse_reach(arguments.unlock, "--unlock")
-    if arguments.frequency is None and arguments.voltage is None and reach is None:
-        raise UsageError("set", None, "--frequency, --voltage or both, or --unlock")
+    if arguments.fan is None and arguments.fan_target is not None:
+        raise UsageError("--fan-target", arguments.fan_target, "together with --fan auto")
+    fan = None if arguments.fan is None else parse_fan(arguments.fan, arguments.fan_target)
+    if arguments.frequency is None and arguments.voltage is None and reach is None and fan is None:
+        raise UsageError("set", None, "--frequency, --voltage or both, --fan, or --unlock")
+    if arguments.dry_run and fan is not None:
+        raise UsageError("--fan", arguments.fan, "not with --dry-run, which changes nothing")
     if arguments.dry_run and reach is not None:
         raise UsageError("--unlock", arguments.unlock, "not with --dry-run, which changes nothing")
     if arguments.dry_run and arguments.keep_within is not None:
@@ -51,16 +58,19 @@ def run(arguments: Namespace) -> int:
         dry_run=arguments.dry_run,
         note=checked_note(arguments.note),
     )
-    return asyncio.run(_run(arguments, command, reach))
+    return asyncio.run(_run(arguments, command, reach, fan))
 
 
-async def _run(arguments: Namespace, command: SetOperatingPoint, reach: Reach | None) -> int:
+async def _run(arguments: Namespace, command: SetOperatingPoint, reach: Reach | None, fan: SetFan | None) -> int:
     talk = Talk(arguments.quiet)
     async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
         board = choose_board(rig, arguments.board)
         if reach is not None:
             await rig.request(board, SetReach(reach=reach, note=command.note))
             talk.say(f"{board}: unlocked as far as {reach.value}" if reach is not Reach.STOCK else f"{board}: locked")
+        if fan is not None:
+            await rig.request(board, fan.model_copy(update={"note": command.note}))
+            talk.say(f"{board}: fan {fan_text(fan)}")
         before = await newest(rig)
         if command.core_v is None and command.frequency_mhz is None:
             _tell(arguments, board, found_in(before, board).point, None)
@@ -93,6 +103,13 @@ def _tell(arguments: Namespace, board: str, point: PointStatus, kept: bool | Non
         print(f"{board}: the guard allows it; nothing was changed, requested is {point_text(point.requested)}")
     else:
         print(where_it_is(board, point))
+
+
+def fan_text(fan: SetFan) -> str:
+    if fan.mode is FanMode.FULL:
+        return "at full"
+    floor = f", at least {100 * fan.floor_ratio:.0f} %" if fan.floor_ratio > 0.0 else ""
+    return f"follows, die to {fan.target_chip_c:g} C{floor}"
 
 
 def where_it_is(board: str, point: PointStatus) -> str:

@@ -11,7 +11,7 @@ from controller.attach import choose_rig
 from controller.cli.exits import Exit
 from controller.cli.live import add_rig_option, event_line, snapshot_line
 from controller.cli.talk import facts, hashrate, number
-from controller.model import BoardSnapshot, Limit, Limits, Quality, Snapshot
+from controller.model import BoardSnapshot, FanMode, FanStatus, Limit, Limits, Quality, Snapshot
 from controller.port import LiveRig
 from drivers.boards.board import Channel
 from drivers.errors import NoReply
@@ -57,6 +57,15 @@ def limits_text(limits: Limits) -> tuple[str, ...]:
         f"die {of(limits.chip_c_warn, 0)}, {of(limits.chip_c_throttle, 0)}, {of(limits.chip_c_trip, 0)} C",
         f"regulator {of(limits.vr_c_warn, 0)}, {of(limits.vr_c_throttle, 0)}, {of(limits.vr_c_trip, 0)} C",
     )
+
+
+def fan_text(fan: FanStatus) -> str:
+    if fan.mode is FanMode.FULL:
+        led = "full"
+    else:
+        led = f"follows, die to {fan.target_chip_c:g} C, at least {100 * fan.floor_ratio:.0f} %"
+        led += f"; full now: {fan.why_full}" if fan.why_full is not None else ""
+    return f"{led}; DEGRADED: {fan.degraded}" if fan.degraded is not None else led
 
 
 def found_in(snapshot: Snapshot, board: str) -> BoardSnapshot:
@@ -106,6 +115,8 @@ def board_text(board: BoardSnapshot) -> str:
         rows.append((name, f"{number(part.frequency_mhz, 2, 'MHz')}, {number(part.core_v, 3, 'V')}"))
     if board.limits is not None:
         rows += [("limits", text) for text in limits_text(board.limits)]
+    if board.fan is not None:
+        rows.append(("fan", fan_text(board.fan)))
     for channel, reading in board.channels.items():
         if channel is Channel.STATUS_WORD and reading.value is not None:
             text = f"{int(reading.value):#06x}"

@@ -34,6 +34,9 @@ from controller.model.commands import (
     SafeOff as SafeOff,
 )
 from controller.model.commands import (
+    SetFan as SetFan,
+)
+from controller.model.commands import (
     SetOperatingPoint as SetOperatingPoint,
 )
 from controller.model.commands import (
@@ -163,6 +166,12 @@ from controller.model.snapshots import (
     WorkSnapshot as WorkSnapshot,
 )
 from controller.model.words import (
+    FAN_TARGET_MAX_C as FAN_TARGET_MAX_C,
+)
+from controller.model.words import (
+    FAN_TARGET_MIN_C as FAN_TARGET_MIN_C,
+)
+from controller.model.words import (
     KEEP_WITHIN_MAX_S as KEEP_WITHIN_MAX_S,
 )
 from controller.model.words import (
@@ -173,6 +182,12 @@ from controller.model.words import (
 )
 from controller.model.words import (
     Cause as Cause,
+)
+from controller.model.words import (
+    FanMode as FanMode,
+)
+from controller.model.words import (
+    FanStatus as FanStatus,
 )
 from controller.model.words import (
     GuardState as GuardState,

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from controller.model.limits import Reach, SessionLimits
-from controller.model.words import KEEP_WITHIN_MAX_S, KEEP_WITHIN_MIN_S, NOTE_CHARACTERS, Model
+from controller.model.words import (
+    FAN_TARGET_MAX_C,
+    FAN_TARGET_MIN_C,
+    KEEP_WITHIN_MAX_S,
+    KEEP_WITHIN_MIN_S,
+    NOTE_CHARACTERS,
+    FanMode,
+    Model,
+)
 
 
 class PowerUp(Model):
@@ -113,6 +121,20 @@ class LimitSession(Model):
     note: str = Field(default="", max_length=NOTE_CHARACTERS)
 
 
+class SetFan(Model):
+    """How the fan is led from now on, also over power-downs. Full unless somebody asks for `auto`.
+
+    `target_chip_c`: where `auto` holds the die, C. `floor_ratio`: the least duty in `auto`, 0 to 1; a floor, never a
+    ceiling: heat always wins.
+    """
+
+    kind: Literal["set_fan"] = "set_fan"
+    mode: FanMode = FanMode.FULL
+    target_chip_c: float = Field(default=60.0, ge=FAN_TARGET_MIN_C, le=FAN_TARGET_MAX_C)
+    floor_ratio: float = Field(default=0.0, ge=0.0, le=1.0)
+    note: str = Field(default="", max_length=NOTE_CHARACTERS)
+
+
 Command = Annotated[
     PowerUp
     | SetOperatingPoint
@@ -125,6 +147,7 @@ Command = Annotated[
     | ClearFault
     | AddRemark
     | SetReach
-    | LimitSession,
+    | LimitSession
+    | SetFan,
     Field(discriminator="kind"),
 ]

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 NOTE_CHARACTERS: Final = 500
 KEEP_WITHIN_MIN_S: Final = 1.0
 KEEP_WITHIN_MAX_S: Final = 3600.0
+FAN_TARGET_MIN_C: Final = 35.0
+FAN_TARGET_MAX_C: Final = 63.0
+"""3 C below the warning level, at which the fan goes to full."""
 
 
 class Model(BaseModel):
@@ -102,6 +105,24 @@ class PendingPoint(Model):
     keep_within_s: float
     refused: str | None = None
     """Why the way back was refused, while the rig tries again."""
+
+
+class FanMode(StrEnum):
+    """FULL: always. AUTO: the fan follows the temperatures where that is allowed, and is full elsewhere."""
+
+    FULL = "full"
+    AUTO = "auto"
+
+
+class FanStatus(Model):
+    """How the fan is led. `floor_ratio`: the least duty in AUTO, 0 to 1. `why_full`: why it is full now; None when it
+    follows. `degraded`: it turns slower than it should, with the numbers."""
+
+    mode: FanMode
+    target_chip_c: float
+    floor_ratio: float
+    why_full: str | None = None
+    degraded: str | None = None
 
 
 class Limited(Model):

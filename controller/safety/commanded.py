@@ -26,3 +26,5 @@ class Commanded:
     brought_up: bool = False
     moving: bool = False
     """A step is under way: read-backs may show the state before or after it."""
+    fan_moving: bool = False
+    """The same of the fan alone, which is led beside everything else."""

@@ -32,6 +32,7 @@ from controller.model import (
     PowerUp,
     RevertPoint,
     SafeOff,
+    SetFan,
     SetOperatingPoint,
     SetReach,
     StartWork,
@@ -40,6 +41,7 @@ from controller.model import (
 from controller.safety import ordering
 from controller.safety.commanded import Commanded
 from controller.safety.envelope import Envelopes, fits
+from controller.safety.fan import FanLoop
 from controller.safety.interlocks import (
     NEAR,
     PATIENCE_ELSE_S,
@@ -71,7 +73,7 @@ from drivers.boards.board import (
     VerifyRail,
 )
 from drivers.errors import Latched, Refused, UsageError
-from drivers.units import Megahertz, Volts
+from drivers.units import Megahertz, Ratio, Volts
 
 Realise = Callable[[Megahertz], Megahertz]
 """What the chip's clock can give for a wish: from the PLL solver of the chain."""
@@ -95,7 +97,10 @@ class Guard:
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
         self._throttle = Throttle(envelope)
-        self._interlocks = Interlocks(envelopes, lambda: self.commanded, self._trips.core_in_band_s)
+        self.fan = FanLoop(envelope)
+        self._interlocks = Interlocks(
+            envelopes, lambda: self.commanded, self._trips.core_in_band_s, lambda: self.fan.target_chip_c
+        )
         self._off = False
         """The last safe-off was confirmed, and nothing has been energised since."""
 
@@ -104,7 +109,7 @@ class Guard:
     def judge(self, command: Command, now: BoardSnapshot) -> tuple[Step, ...]:
         """The steps that carry out `command`, in order. Raises `Refused`, `Latched` or `UsageError`; then no step."""
         match command:
-            case SafeOff() | StopWork() | KeepPoint() | RevertPoint() | AddRemark():
+            case SafeOff() | StopWork() | KeepPoint() | RevertPoint() | AddRemark() | SetFan():
                 return ()  # none of them moves anything; a way back is asked for as a `SetOperatingPoint`
             case PowerDown():
                 clock = self.commanded.frequency_mhz
@@ -146,6 +151,14 @@ class Guard:
             self._throttle.forget()
             return None
         return self._throttle.look(now, self.commanded, self.requested)
+
+    def fan_step(self, now: BoardSnapshot) -> FanDuty | None:
+        """After each sweep: what the fan has to be told; None when it has that already. Only of a live board."""
+        if self.state is not GuardState.LIVE or self.fault is not None:
+            self.fan.forget()
+            return None
+        ratio = self.fan.look(now, self.commanded, self.requested, gives_way=self.limited is not None)
+        return None if ratio is None else FanDuty(Ratio(ratio))
 
     def steps_of(self, give: Give) -> tuple[Step, ...]:
         """One move of the clock or of the voltage, in the order that every move has. Never above what was requested."""
@@ -192,7 +205,10 @@ class Guard:
             self._interlocks.room_above_stock(now, to_mhz)
         self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
-        return tuple(ordering.move(self.envelope, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
+        e = self.envelope
+        beyond = to_v > e.stock_core_v + NEAR or to_mhz > e.stock_frequency_mhz + NEAR
+        steps = ordering.move(e, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz)
+        return (FanDuty(Ratio(1.0)), *steps) if beyond and self.commanded.fan_ratio != 1.0 else tuple(steps)
 
     def _judge_limited_move(
         self, limited: Limited, to_v: Volts, to_mhz: Megahertz, granted: Megahertz
@@ -255,13 +271,16 @@ class Guard:
             if self.state not in (GuardState.STARTING, GuardState.LIVE):
                 raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
             self._interlocks.permit(step, now)
-        self.commanded.moving = True
+        if isinstance(step, FanDuty):
+            self.commanded.fan_moving = True
+        else:
+            self.commanded.moving = True
 
     def _toward_safety(self, step: Step) -> bool:
         c = self.commanded
         match step:
             case FanDuty(ratio=ratio):
-                return ratio == 1.0
+                return ratio == 1.0 or (c.fan_ratio is not None and c.fan_ratio <= ratio < 1.0)
             case Frequency(frequency_mhz=clock):
                 return c.frequency_mhz is not None and self.envelope.floor_frequency_mhz <= clock <= c.frequency_mhz
             case SweepWindow(frequency_mhz=clock):
@@ -280,7 +299,10 @@ class Guard:
     def applied(self, step: Step, at_s: float, *, done: bool = True) -> None:
         """The step was carried out; or, with `done=False`, it failed and only the mark of `permit` is taken back."""
         c = self.commanded
-        c.moving = False
+        if isinstance(step, FanDuty):
+            c.fan_moving = False
+        else:
+            c.moving = False
         if not done:
             return
         match step:
@@ -314,6 +336,7 @@ class Guard:
     def started(self) -> None:
         """A power-up begins."""
         self._trips.forget()
+        self.fan.started()
         self._off = False
         self.state = GuardState.STARTING
 

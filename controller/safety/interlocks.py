@@ -13,6 +13,7 @@ from typing import Final
 from controller.model import BoardSnapshot, Quality
 from controller.safety.commanded import Commanded
 from controller.safety.envelope import Envelopes
+from controller.safety.fan import LEAST_RATIO, TARGET_VR_C
 from controller.safety.trips import (
     SENSORS,
     SETTLED_S,
@@ -40,8 +41,6 @@ from drivers.errors import Refused, UsageError
 
 REALISABLE_WITHIN_MHZ: Final = 1.0
 NEAR: Final = 1e-6
-_FAN_TARGET_CHIP_C: Final = 60.0
-_FAN_TARGET_VR_C: Final = 75.0
 _UNGUARDED_BELOW_MHZ: Final = 56.25
 _THROTTLE_MARGIN_C: Final = 5.0
 _IN_BAND_S: Final = 0.2
@@ -66,21 +65,23 @@ class Interlocks:
         envelopes: Envelopes,
         commanded: Callable[[], Commanded],
         core_in_band_s: Callable[[], float],
+        fan_target_c: Callable[[], float],
     ) -> None:
         self.envelope = envelopes.row
         self._envelopes = envelopes
         self.warm = False
         """The board came down in an orderly way: it may start again while it is still warm."""
-        self._commanded, self._core_in_band_s = commanded, core_in_band_s
+        self._commanded, self._core_in_band_s, self._fan_target_c = commanded, core_in_band_s, fan_target_c
 
     def permit(self, step: Step, now: BoardSnapshot) -> None:
         """Raises `Refused` when what has to hold before this step does not hold now."""
         c = self._commanded()
         match step:
             case FanDuty(ratio=ratio):
-                if not 0.0 <= ratio <= 1.0:
-                    raise Refused("envelope", f"fan duty {ratio} is outside 0 to 1")
+                if not LEAST_RATIO - NEAR <= ratio <= 1.0:
+                    raise Refused("envelope", f"fan duty {ratio} is outside {LEAST_RATIO:g} to 1")
                 self._cool_for_less_fan(now)
+                self._at_stock_for_less_fan()
             case FanTable():
                 need(c.locked_down, "the fan table is not written")
                 self._cool_for_less_fan(now)
@@ -119,6 +120,7 @@ class Interlocks:
             return
         rise_v = target - c.core_v
         need(rise_v <= e.core_v_step_v + NEAR, f"{rise_v * 1000:.0f} mV in one step")
+        self._full_fan_above_stock(target > e.stock_core_v + NEAR)
         self.fresh(now, SENSORS)
 
     def _permit_rail(self, now: BoardSnapshot) -> None:
@@ -167,6 +169,7 @@ class Interlocks:
             self.fresh(now, SENSORS)
             self.chips_complete(now)
         self.room_above_stock(now, clock)
+        self._full_fan_above_stock(clock > e.stock_frequency_mhz + NEAR)
 
     # --- what the interlocks ask --------------------------------------------------------------------------------------
 
@@ -213,8 +216,19 @@ class Interlocks:
     def _cool_for_less_fan(self, now: BoardSnapshot) -> None:
         self.fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_A))
         chip_c, vr_c = self.reads(now, Channel.CHIP_C), self.reads(now, Channel.VR_C)
-        cool = chip_c is not None and vr_c is not None and chip_c < _FAN_TARGET_CHIP_C and vr_c < _FAN_TARGET_VR_C
-        need(cool, f"chip_c {chip_c} C and vr_c {vr_c} C: less fan needs {_FAN_TARGET_CHIP_C:g} and below")
+        target_c = self._fan_target_c()
+        cool = chip_c is not None and vr_c is not None and chip_c < target_c and vr_c < TARGET_VR_C
+        need(cool, f"chip_c {chip_c} C and vr_c {vr_c} C: less fan needs less than {target_c:g} and {TARGET_VR_C:g} C")
+
+    def _full_fan_above_stock(self, above: bool) -> None:
+        ratio = self._commanded().fan_ratio  # None: the part's own table is in command
+        need(not above or ratio is None or ratio == 1.0, f"the fan is at {ratio}, above stock it has to be full")
+
+    def _at_stock_for_less_fan(self) -> None:
+        """With nobody there a fan stays as it is: above stock that has to be full."""
+        c, e = self._commanded(), self.envelope
+        hard = (c.core_v or 0.0) > e.stock_core_v + NEAR or (c.frequency_mhz or 0.0) > e.stock_frequency_mhz + NEAR
+        need(not hard, "the point is above stock: the fan stays at full")
 
     @staticmethod
     def reads(now: BoardSnapshot, channel: Channel) -> float | None:

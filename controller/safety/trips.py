@@ -375,6 +375,8 @@ class Trips:
                 continue
             if sample.at_s < changed_s + SETTLED_S or (until_s is not None and sample.at_s > until_s):
                 continue
+            if channel is Channel.FAN_RATIO and c.fan_moving:
+                continue
             held = self._mismatch[channel]
             bad = held.feed(sample.at_s, abs(sample.value - wanted) > tolerance) >= 0.0
             if bad and held.count >= _MISMATCHES:

@@ -17,12 +17,14 @@ from controller.model import (
     BoardInfo,
     Channel,
     ClearFault,
+    FanMode,
     GuardState,
     KeepPoint,
     OperatingPoint,
     PowerDown,
     Reach,
     RevertPoint,
+    SetFan,
     SetOperatingPoint,
     SetReach,
     StartWork,
@@ -128,6 +130,8 @@ class HashbridgeApp(RigClient):
                 return False if recorded else (True if desk.can(GuardState.LIVE) else None)
             case "unlock":
                 return self._reach is not None
+            case "fan":
+                return self._fan_mode is not None
             case "power_down":
                 return desk.can(GuardState.LIVE)
             case "clear_fault":
@@ -163,6 +167,12 @@ class HashbridgeApp(RigClient):
             ("Power down", "ramp down, then safe-off", "power_down"),
             ("Unlock beyond stock", "as far as is shipped for this kind of board; it is on record", "unlock"),
             ("Lock beyond stock", "only what stock allows may be asked for again", "unlock"),
+            (
+                "Fan follows",
+                "slower than full while the board is cool, at stock or below",
+                "fan",
+            ),
+            ("Fan at full", "whatever the temperatures are", "fan"),
             ("Clear the fault", "leave the latch; only when the readings are healthy", "clear_fault"),
             ("Profiles", "load, save or delete a named point", "profiles"),
             ("Write a note", "a line of your own in the history", "remark"),
@@ -175,6 +185,8 @@ class HashbridgeApp(RigClient):
             if action == "apply" and (title == "Power up") == live:
                 continue
             if action == "unlock" and (title == "Unlock beyond stock") == (self._reach is not Reach.STOCK):
+                continue
+            if action == "fan" and (title == "Fan follows") == (self._fan_mode is not FanMode.FULL):
                 continue
             if self._can_apply() if action == "apply" else self.check_action(action, ()):
                 yield SystemCommand(title, text, getattr(self, f"action_{action}"))
@@ -412,6 +424,17 @@ class HashbridgeApp(RigClient):
             ),
             unlock,
         )
+
+    @property
+    def _fan_mode(self) -> FanMode | None:
+        """How the fan of the selected board is led; None where that cannot be changed now."""
+        board = self.desk.board
+        return board.fan.mode if self.desk.can_command and board is not None and board.fan is not None else None
+
+    def action_fan(self) -> None:
+        """From full to following the temperatures, and back."""
+        if (mode := self._fan_mode) is not None:
+            self.wish(SetFan(mode=FanMode.AUTO if mode is FanMode.FULL else FanMode.FULL))
 
     def action_power_down(self) -> None:
         self.wish(PowerDown())

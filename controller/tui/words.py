@@ -15,6 +15,7 @@ from controller.model import (
     CommandAccepted,
     CommandRefused,
     Event,
+    FanMode,
     FaultCleared,
     FaultLatched,
     FaultRecorded,
@@ -33,6 +34,7 @@ from controller.model import (
     Remark,
     SafeOff,
     SafeOffDone,
+    SetFan,
     SetOperatingPoint,
     SetReach,
     StartWork,
@@ -133,6 +135,10 @@ def command(given: Command) -> str:
             return f"start work {work}"
         case SafeOff(reason=reason):
             return f"safe-off: {reason}"
+        case SetFan(mode=FanMode.FULL):
+            return "fan at full"
+        case SetFan(target_chip_c=target_c, floor_ratio=floor):
+            return f"fan follows, die to {target_c:g} C, at least {100 * floor:.0f} %"
         case SetReach(reach=reach, note=note):
             what = "lock beyond stock" if reach is Reach.STOCK else f"unlock as far as {reach.value}"
             return f"{what} “{note}”" if note else what

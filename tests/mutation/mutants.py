@@ -32,6 +32,8 @@ _DEMANDS: Final = frozenset(
         "room_above_stock",
         "_no_latch",
         "_cool_for_less_fan",
+        "_at_stock_for_less_fan",
+        "_full_fan_above_stock",
         "_small_enough",
         "power_of_two",
         "_check_clear",

@@ -13,7 +13,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.model import Cause, ClearFault, FaultRecord, GuardState, PowerDown, PowerUp, Quality, SetOperatingPoint
+from controller.model import (
+    Cause,
+    ClearFault,
+    FanMode,
+    FaultRecord,
+    GuardState,
+    PowerDown,
+    PowerUp,
+    Quality,
+    SetFan,
+    SetOperatingPoint,
+)
 from drivers.boards.board import (
     BringUp,
     Channel,
@@ -156,6 +167,24 @@ class GuardMachine(RuleBasedStateMachine):
         if fault is not None:
             self.latch(fault)
         self.gives_way()
+        self.leads_the_fan()
+
+    @rule(mode=st.sampled_from(FanMode), target_c=st.sampled_from([35.0, 60.0, 63.0]))
+    def set_fan(self, mode: FanMode, target_c: float) -> None:
+        wish = SetFan(mode=mode, target_chip_c=target_c)
+        assert self.scene.guard.judge(wish, self.scene.now()) == ()
+        self.scene.guard.fan.ask(wish)
+
+    def leads_the_fan(self) -> None:
+        """What the rig does after each sweep, beside everything else."""
+        guard = self.scene.guard
+        step = guard.fan_step(self.scene.now())
+        if step is not None:
+            assert guard.state is GuardState.LIVE
+            moving = guard.commanded.moving
+            taken = self.attempt(step)
+            assert taken or step.ratio < 1.0, "full was refused"
+            assert guard.commanded.moving is moving
 
     def gives_way(self) -> None:
         """What the rig does after each sweep: down goes before whatever is being raised, up waits for its turn."""
@@ -338,11 +367,13 @@ class GuardMachine(RuleBasedStateMachine):
         match step:
             case FanDuty(ratio=ratio):
                 assert 0.0 <= ratio <= 1.0
-                if ratio < 1.0:
+                if ratio < (1.0 if told.fan is None else told.fan):
+                    assert (told.clock or 0.0) <= e.stock_frequency_mhz + 1e-5
+                    assert told.core_v is None or told.core_v <= e.stock_core_v + 1e-5
                     chip_c, vr_c = self.good(Channel.CHIP_C), self.good(Channel.VR_C)
                     assert not latched
                     assert chip_c is not None
-                    assert chip_c < 60.0
+                    assert chip_c < guard.fan.target_chip_c
                     assert vr_c is not None
                     assert vr_c < 75.0
             case CoreVoltage(core_v=core_v):
@@ -351,6 +382,8 @@ class GuardMachine(RuleBasedStateMachine):
                 assert e.core_v.low <= core_v <= min(e.core_v.high, e.core_v_hard)
                 if told.rail and told.core_v is not None:
                     assert core_v <= told.core_v + e.core_v_step_v + 1e-5
+                    if core_v > max(told.core_v, e.stock_core_v) + 1e-5:
+                        assert told.fan in (1.0, None)
             case RailOn():
                 assert not latched
                 assert told.locked
@@ -379,6 +412,8 @@ class GuardMachine(RuleBasedStateMachine):
                     assert not told.risen, "the clock rose on a rail that was not read back"
                     if told.window:
                         assert clock <= told.window + 1e-5, "the clock rose under a window that is too long"
+                    if clock > e.stock_frequency_mhz + 1e-5:
+                        assert told.fan in (1.0, None)
                     if clock > 56.25:
                         assert self.scene.chips == 1
                         assert all(self.good(channel) is not None for channel in SENSORS)

@@ -12,6 +12,7 @@ from controller.model import (
     ClearFault,
     Command,
     Event,
+    FanMode,
     GuardState,
     KeepPoint,
     LimitSession,
@@ -23,6 +24,7 @@ from controller.model import (
     Reach,
     RevertPoint,
     SafeOff,
+    SetFan,
     SetOperatingPoint,
     SetReach,
     StartWork,
@@ -48,6 +50,10 @@ COMMANDS: dict[type, tuple[Command, str]] = {
     AddRemark: (AddRemark(text="new paste"), "add remark"),
     SetReach: (SetReach(reach=Reach.RANGE, note="a big fan"), "unlock as far as range “a big fan”"),
     LimitSession: (LimitSession(), "limit session"),
+    SetFan: (
+        SetFan(mode=FanMode.AUTO, target_chip_c=58.0, floor_ratio=0.6),
+        "fan follows, die to 58 C, at least 60 %",
+    ),
 }
 SUMMARIES = {
     "board_attached": "firmware bitaxe-raw, emulated, seed 1, one hash is 1, found powered",

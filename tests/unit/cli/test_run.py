@@ -80,7 +80,7 @@ def test_files_are_never_overwritten(tmp_path: Path) -> None:
         (["emulate", "toaster"], "one of bitaxe-gamma"),
         (["emulate", "bitaxe-gamma", "--name", "../x"], "letters, digits"),
         (["emulate", "bitaxe-gamma", "--ambient", "90"], "-20 to 60 C"),
-        (["set"], "--frequency, --voltage or both, or --unlock"),
+        (["set"], "--frequency, --voltage or both, --fan, or --unlock"),
         (["set", "--unlock", "all"], "--unlock: 'all' is not allowed; allowed: stock, range, hard"),
         (["set", "--unlock", "range", "--dry-run"], "not with --dry-run"),
         (["run", "--emulate", "bitaxe-gamma", "--unlock", "no"], "--unlock: 'no' is not allowed"),

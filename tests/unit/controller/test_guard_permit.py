@@ -31,7 +31,7 @@ from tests.unit.controller.guarding import Scene
 @pytest.mark.parametrize(
     ("step", "commanded", "why"),
     [
-        (FanDuty(Ratio(1.01)), {}, "fan duty 1.01 is outside 0 to 1"),
+        (FanDuty(Ratio(1.01)), {}, "fan duty 1.01 is outside 0.45 to 1"),
         (FanTable(), {"locked_down": False}, "the fan table is not written"),
         (LockDown(), {}, "limits are written before the rail is on"),
         (CoreVoltage(Volts(1.160)), {"locked_down": False}, "the regulator's own limits are not written"),
