@@ -23,7 +23,8 @@ def offered(s: Seat) -> set[str]:
 
 async def test_what_the_palette_offers_follows_the_state_of_the_board(run: Run, tmp_path: Path) -> None:
     port = scripted(run, run.reverted_s)
-    usual = {"Edit the set point", "Profiles", "Write a note", "Lock beyond stock", "Fan follows"}  # recorded with --unlock range
+    # Recorded with --unlock range.
+    usual = {"Edit the set point", "Profiles", "Write a note", "Lock beyond stock", "Fan follows"}
     trial = run.snapshots(run.on_trial_s)[-1].boards[0].pending
     async with seat(port, profiles=Profiles(tmp_path), owner=True) as s:
         assert offered(s) == usual | {"Undo", "Start or stop work", "Power down"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from controller.model import PowerUp, Quality, SetOperatingPoint
+from controller.model import Cause, ClearFault, FaultRecord, PowerUp, Quality, SetOperatingPoint
 from drivers.boards.board import (
     BringUp,
     Channel,
@@ -25,7 +26,7 @@ from drivers.boards.board import (
 )
 from drivers.errors import Refused, UsageError
 from drivers.units import Megahertz, Ratio, Volts
-from tests.unit.controller.guarding import Scene
+from tests.unit.controller.guarding import START, Scene
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,78 @@ def test_one_thing_that_does_not_hold_is_enough_to_refuse_a_step(
     with pytest.raises(Refused, match=why):
         scene.guard.permit(step, scene.now())
     assert not scene.guard.commanded.moving
+
+
+@pytest.mark.parametrize(
+    ("step", "channel"),
+    [
+        (CoreVoltage(Volts(1.160)), Channel.VR_C),
+        (Frequency(Megahertz(506.25)), Channel.VR_C),
+        (RailOn(), Channel.VR_C),
+        (ReleaseReset(), Channel.CORE_V),
+        (FanDuty(Ratio(0.8)), Channel.CORE_A),
+        (FanTable(), Channel.CORE_A),
+    ],
+)
+def test_a_step_away_from_safety_needs_fresh_readings_of_its_own(step: Step, channel: Channel) -> None:
+    spoils: tuple[tuple[Callable[[Scene], object], str], ...] = (
+        (lambda scene: scene.quality.update({channel: Quality.SUSPECT}), "suspect"),
+        (lambda scene: scene.values.pop(channel), "is unknown"),
+        (lambda scene: scene.values.update({channel: None}), "is unknown"),
+        (lambda scene: scene.taken_at_s.update({channel: scene.at_s - 1.2}), "1.2 s old"),
+    )
+    for spoil, why in spoils:
+        scene = Scene().live()
+        scene.values[Channel.CHIP_C] = 40.0
+        c = scene.guard.commanded
+        c.frequency_mhz, c.window_mhz, c.fan_ratio = 500.0, None, 1.0
+        if isinstance(step, RailOn):
+            c.reset_released, scene.values[Channel.RESET_RELEASED] = False, 0.0
+        spoil(scene)
+        with pytest.raises(Refused, match=why) as refused:
+            scene.guard.permit(step, scene.now())
+        assert refused.value.rule == "fresh"
+        assert channel.value in str(refused.value)
+
+
+def test_a_clock_below_the_floor_a_rail_without_a_voltage_and_an_odd_ticket_are_refused() -> None:
+    scene = Scene().live()
+    with pytest.raises(Refused, match="40 MHz is below 50 MHz"):
+        scene.guard.permit(Frequency(Megahertz(40.0)), scene.now())
+    with pytest.raises(UsageError, match="a power of two"):
+        scene.guard.permit(TicketDifficulty(3), scene.now())
+    scene.guard.commanded.core_v = None
+    with pytest.raises(Refused, match="no core voltage is set"):
+        scene.guard.permit(RailOn(), scene.now())
+
+
+def test_a_point_above_stock_needs_the_fan_at_full_or_its_own_table_in_command() -> None:
+    for step in (CoreVoltage(Volts(1.160)), Frequency(Megahertz(531.25))):
+        scene = Scene().live()
+        scene.guard.commanded.window_mhz = None
+        scene.guard.commanded.fan_ratio = 0.9
+        with pytest.raises(Refused, match="above stock it has to be full"):
+            scene.guard.permit(step, scene.now())
+        for ratio in (None, 1.0):
+            scene.guard.commanded.fan_ratio = ratio
+            scene.guard.permit(step, scene.now())
+
+
+def test_a_latch_is_not_cleared_on_old_readings_nor_before_the_board_is_safe() -> None:
+    record = FaultRecord(cause=Cause.FAN, sensor=None, detail="", at_s=1.0, at_utc=START)
+    scene = Scene().safe()
+    scene.guard.latch(record)
+    scene.guard.went_safe(scene.at_s)
+    now = scene.now()
+    assert scene.guard.judge(ClearFault(), now) == ()
+    for channel in (Channel.CHIP_C, Channel.VR_C, Channel.CORE_V):
+        scene.taken_at_s = {channel: scene.at_s - 1.2}
+        with pytest.raises(Refused, match=f"{channel.value} is 1.2 s old"):
+            scene.guard.judge(ClearFault(), scene.now())
+    scene.taken_at_s = {}
+    scene.guard.unprotected(record)
+    with pytest.raises(Refused, match="the board is unprotected: not yet safe"):
+        scene.guard.judge(ClearFault(), scene.now())
 
 
 @pytest.mark.parametrize("step", [Frequency(Megahertz(56.25)), LockDown(), RailOn(), CoreVoltage(Volts(1.150))])
