@@ -58,6 +58,7 @@ from drivers.boards.board import (
     CoreVoltage,
     FastLink,
     Frequency,
+    Protection,
     RailOn,
     Step,
     SweepWindow,
@@ -131,7 +132,7 @@ class BoardRunner(Warden):
             await self.safe_off(command.reason)
             return
         if isinstance(command, PowerUp | SetOperatingPoint) and command.dry_run:
-            self.guard.check(command, self.poller.snapshot(full=False))
+            self.guard.check(command, self._as_armed(command))
             return
         if isinstance(command, AddRemark):
             self._feed.add(Remark, self.name, text=command.text)
@@ -179,7 +180,7 @@ class BoardRunner(Warden):
                 plan = self._plan(command)
             left = self.guard.requested
             self._give_up = None
-            steps = self.guard.judge(self._as_judged(command), self.poller.snapshot(full=False))
+            steps = self.guard.judge(self._as_judged(command), self._as_armed(command))
         except (SafetyError, UsageError) as error:
             self._refuse(command, error)
             return
@@ -207,6 +208,7 @@ class BoardRunner(Warden):
                 await self._power_down(steps)
             case ClearFault():
                 await self._feed.recorded()  # nothing is re-enabled before the record of its trip is on the disk
+                await self._lease.clear()
                 cause = self.guard.clear(self.poller.snapshot(full=False))
                 self._feed.add(FaultCleared, self.name, cause=cause)
                 self._announce_state("cleared by a person")
@@ -220,6 +222,7 @@ class BoardRunner(Warden):
         self.guard.started()
         self._announce_state("power-up")
         try:
+            await self._take_lease()
             await self._run(steps)
         except HashbridgeError as error:
             # The safe-off must not cancel the task that waits for it.
@@ -229,6 +232,21 @@ class BoardRunner(Warden):
             raise
         self.guard.reached()
         self._announce_state("the point is reached")
+
+    async def _take_lease(self) -> None:
+        """Before anything is energised. The rail asks for it once more."""
+        ended = await self._lease.arm()
+        if ended is not None:
+            self._command = None
+            await self._trip(ended.cause, None, ended.detail)
+            raise Latched(ended.cause.value, ended.detail)
+
+    def _as_armed(self, command: Command) -> BoardSnapshot:
+        """What a command is judged by. The lease will be armed before the first step of a power-up."""
+        now = self.poller.snapshot(full=False)
+        if isinstance(command, PowerUp) and self._lease.there:
+            return now.model_copy(update={"protections": now.protections | {Protection.HOST_LEASE}})
+        return now
 
     async def _move(self, steps: tuple[Step, ...]) -> None:
         if self._session is not None:

@@ -84,7 +84,10 @@ _RAIL_DOWN_V: Final = 0.5
 class Guard:
     """One board: what may be done with it now, and whether it has to stop."""
 
-    def __init__(self, board: str, envelopes: Envelopes, realise: Realise | None = None) -> None:
+    def __init__(
+        self, board: str, envelopes: Envelopes, realise: Realise | None = None, *, leased: bool = False
+    ) -> None:
+        """`leased`: the firmware of the board has a host lease, without which the rail stays off."""
         self.board, self.envelopes = board, envelopes
         self.envelope = envelope = envelopes.row
         self._realise: Realise = realise or (lambda wish: wish)
@@ -95,7 +98,7 @@ class Guard:
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
         self._throttle = Throttle(envelope)
-        self._interlocks = Interlocks(envelopes, lambda: self.commanded, self._trips.core_in_band_s)
+        self._interlocks = Interlocks(envelopes, lambda: self.commanded, self._trips.core_in_band_s, leased=leased)
         self._off = False
         """The last safe-off was confirmed, and nothing has been energised since."""
 
