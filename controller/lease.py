@@ -25,8 +25,17 @@ LOST_S: Final = 1.5
 """So long without a heartbeat that was confirmed, and the rig makes safe itself, half a second before the firmware."""
 EXPLAIN_S: Final = 0.2
 """Longest that a fault waits for the firmware's own word."""
-_EXPLAINED: Final = frozenset({Cause.REGULATOR_OFF, Cause.INPUT_LOW, Cause.ACTUATION, Cause.CHIP_SILENT})
-"""What a board looks like that its firmware has made safe. All of them have the rail off, or wait for nothing hot."""
+_EXPLAINED: Final = frozenset(
+    {
+        Cause.REGULATOR_OFF,
+        Cause.INPUT_LOW,
+        Cause.ACTUATION,
+        Cause.CHIP_SILENT,
+        Cause.SENSOR_STALE,
+        Cause.SENSOR_BUS,
+    }
+)
+"""What a board looks like that its firmware has made safe, and what its readings look like to a rig that was frozen."""
 
 
 @dataclass(frozen=True, slots=True)

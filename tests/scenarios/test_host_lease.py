@@ -32,6 +32,7 @@ from controller.model import (
     StartWork,
 )
 from drivers.boards.leased_gamma import LEASED_GAMMA
+from drivers.boards.leased_gamma import LeasedGamma as LeasedBoard
 from drivers.codecs.bridge_system import Fault, State
 from drivers.errors import HashbridgeError, Latched, Refused
 from emulator.benches import BenchSettings
@@ -167,6 +168,19 @@ async def test_a_frozen_rig_without_a_sentinel_is_outlived_by_firmware_that_make
         assert "lease expired" in fault.detail
         assert s.is_safe()
         assert Protection.HOST_LEASE not in protections(s)
+
+
+async def test_a_rig_that_froze_in_the_midst_of_a_sweep_does_not_take_its_old_readings_for_a_silent_bus() -> None:
+    async with leased() as (s, _):
+        await hashing(s)
+        board = cast(LeasedBoard, s.board)
+        for _ in range(1000):
+            if board.bridge._busy.locked():
+                break
+            await asyncio.sleep(0.0005)
+        freeze(3.0)
+        assert (await s.fault()).cause is Cause.LEASE_EXPIRED
+        assert s.is_safe()
 
 
 async def test_a_freeze_that_ends_within_the_lease_changes_nothing() -> None:
