@@ -14,7 +14,7 @@ from typing import cast
 
 import pytest
 
-from controller.lease import BEAT_S, LOST_S
+from controller.lease import BEAT_S, LOST_S, LeaseKeeper
 from controller.model import (
     Cause,
     ClearFault,
@@ -273,6 +273,7 @@ async def test_a_lost_control_port_is_no_longer_the_end_of_all_protection() -> N
         await hashing(s)
         s.ports[0].hang_up()
         await s.wait_for(FaultLatched)
+        assert Protection.HOST_LEASE not in protections(s), "it can no longer be confirmed"
         assert any("makes the board safe when the lease ends" in note.text for note in s.find(Note))
         await asyncio.sleep(3.0)
         assert s.is_safe()
@@ -282,6 +283,13 @@ async def test_a_lost_control_port_is_no_longer_the_end_of_all_protection() -> N
         await s.rig.request(NAME, ClearFault())
         await s.power_up(400.0, 1.1)
         assert bench.bridge.policy.state is State.CONTROLLED
+
+
+async def test_a_rig_that_was_fenced_off_claims_no_lease() -> None:
+    async with leased(sentinel=True) as (s, _):
+        await hashing(s)
+        s.rig.fenced(NAME, "no beat for 1.0 s", None)
+        assert Protection.HOST_LEASE not in protections(s)
 
 
 # --- latched, and cleared in order -----------------------------------------------------------------------------------
@@ -381,6 +389,17 @@ async def test_a_lease_that_cannot_be_armed_energises_nothing() -> None:
             await s.power_up(400.0, 1.1)
         assert "5 V on" not in [move.what for move in bench.actuations[before:]]
         assert s.is_safe()
+
+
+async def test_a_power_up_that_forgot_to_arm_is_stopped_before_the_rail(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forget(self: LeaseKeeper) -> None:
+        return None
+
+    async with leased() as (s, bench):
+        monkeypatch.setattr(LeaseKeeper, "arm", forget)
+        with pytest.raises(Refused, match="the host lease is not armed"):
+            await s.power_up(400.0, 1.1)
+        assert "5 V on" not in [move.what for move in bench.actuations]
 
 
 async def test_a_board_with_sentinel_and_lease_has_both_badges() -> None:

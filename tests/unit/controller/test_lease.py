@@ -124,6 +124,17 @@ async def test_a_firmware_that_took_the_lease_away_is_believed() -> None:
         assert getattr(ended, "cause", None) is Cause.LEASE_LOST
 
 
+async def test_a_heartbeat_that_is_answered_without_a_lease_is_no_confirmation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with keeping() as (on, keeper):
+        await keeper.arm()
+        policy = on.bench.bridge.policy
+        monkeypatch.setattr(policy, "heartbeat", lambda at_s: policy.disarm())
+        ended = await look(keeper, BEAT_S + LOOK_S)
+        assert getattr(ended, "cause", None) is Cause.LEASE_LOST
+
+
 def test_the_rail_of_a_board_with_a_lease_stays_off_until_it_is_armed() -> None:
     for leased_board, protections, allowed in (
         (True, frozenset({Protection.SENTINEL}), False),
