@@ -61,6 +61,7 @@ from drivers.boards.board import (
     FanDuty,
     FastLink,
     Frequency,
+    Protection,
     RailOn,
     Step,
     SweepWindow,
@@ -142,7 +143,7 @@ class BoardRunner(Warden):
             await self.safe_off(command.reason)
             return
         if isinstance(command, PowerUp | SetOperatingPoint) and command.dry_run:
-            self.guard.check(command, self.poller.snapshot(full=False))
+            self.guard.check(command, self._as_armed(command))
             return
         if isinstance(command, AddRemark):
             self._feed.add(Remark, self.name, text=command.text)
@@ -190,7 +191,7 @@ class BoardRunner(Warden):
                 plan = self._plan(command)
             left = self.guard.requested
             self._give_up = None
-            steps = self.guard.judge(self._as_judged(command), self.poller.snapshot(full=False))
+            steps = self.guard.judge(self._as_judged(command), self._as_armed(command))
         except (SafetyError, UsageError) as error:
             self._refuse(command, error)
             return
@@ -220,6 +221,7 @@ class BoardRunner(Warden):
                 # Nothing is re-enabled before the record of its trip is on the disk.
                 if (missing := await self._feed.recorded(self.name)) is not None:
                     raise Refused("record", f"no flight record, {missing}; make room for it and clear again")
+                await self._lease.clear()
                 cause = self.guard.clear(self.poller.snapshot(full=False))
                 self._feed.add(FaultCleared, self.name, cause=cause)
                 self._announce_state("cleared by a person")
@@ -236,6 +238,7 @@ class BoardRunner(Warden):
         self.guard.started()
         self._announce_state("power-up")
         try:
+            await self._take_lease()
             await self._run(steps)
         except HashbridgeError as error:
             # The safe-off must not cancel the task that waits for it.
@@ -245,6 +248,21 @@ class BoardRunner(Warden):
             raise
         self.guard.reached()
         self._announce_state("the point is reached")
+
+    async def _take_lease(self) -> None:
+        """Before anything is energised. The rail asks for it once more."""
+        ended = await self._lease.arm()
+        if ended is not None:
+            self._command = None
+            await self._trip(ended.cause, None, ended.detail)
+            raise Latched(ended.cause.value, ended.detail)
+
+    def _as_armed(self, command: Command) -> BoardSnapshot:
+        """What a command is judged by. The lease will be armed before the first step of a power-up."""
+        now = self.poller.snapshot(full=False)
+        if isinstance(command, PowerUp) and self._lease.there:
+            return now.model_copy(update={"protections": now.protections | {Protection.HOST_LEASE}})
+        return now
 
     async def _move(self, steps: tuple[Step, ...]) -> None:
         if self._session is not None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from controller.clock import Clock
 from controller.feed import Feed
+from controller.lease import LeaseKeeper
 from controller.model import (
     ActionRecord,
     BoardAttached,
@@ -111,7 +112,9 @@ class Warden(ABC):
             self.name,
             Envelopes(given.board.kind.envelope, given.operator),
             lambda wish: pll.solve(wish, kind.pll_rule, kind.pll_shape).actual_mhz,
+            leased=given.board.lease is not None,
         )
+        self._lease = LeaseKeeper(lambda: self.board.lease)
         self.poller = Poller(given.board, given.attached, self.guard, clock)
         self.poller.work = self._work_snapshot
         self.poller.protections = self.protections
@@ -191,6 +194,8 @@ class Warden(ABC):
         ours = {Protection.SOFTWARE_TRIPS} if self._polling is not None and self._control_ok.is_set() else set()
         if self._sentinel and self._control_ok.is_set():
             ours.add(Protection.SENTINEL)
+        if self._lease.held():
+            ours.add(Protection.HOST_LEASE)
         return self.board.protections() | ours
 
     # --- what the one who moves the board adds ------------------------------------------------------------------------
@@ -248,8 +253,31 @@ class Warden(ABC):
             await self._latch(fault)
         elif self._unconfirmed and snapshot.at_s >= self._retry_at_s:
             await self.safe_off("the last one was not confirmed")
+        elif not await self._keep_lease():
+            return
         self._tell_limits("the protections of the board have changed")
         self._looked(snapshot)
+
+    async def _keep_lease(self) -> bool:
+        """A heartbeat if one is due, after a sweep and nowhere else. False: the control port is gone."""
+        try:
+            ended = await self._lease.look(watched=self.poller.watched())
+        except Unplugged as error:
+            self._control_gone(str(error))
+            return False
+        if ended is not None:
+            await self._trip(ended.cause, None, ended.detail)
+        return True
+
+    async def _give_lease_back(self) -> None:
+        """The board is confirmed safe. A fault that its firmware has latched is one of the board."""
+        try:
+            ended = await self._lease.disarm()
+        except (HashbridgeError, TimeoutError) as error:
+            self._feed.add(Note, self.name, level="warn", text=f"the lease was not given back, it will end: {error}")
+            return
+        if ended is not None and (self.guard.fault is None or self.guard.fault.cause is not ended.cause):
+            self._announce_fault(self._record(ended.cause, None, ended.detail))
 
     def _tell_limits(self, why: str) -> None:
         limits = self.guard.envelopes.limits(self.protections())
@@ -273,6 +301,8 @@ class Warden(ABC):
         self._spawn(self._trip(cause, None, detail), "trip")
 
     async def _latch(self, record: FaultRecord) -> None:
+        if (ended := await self._lease.explain(record.cause)) is not None:
+            record = self._record(ended.cause, record.sensor, f"{ended.detail}; seen as {record.detail}")
         self._announce_fault(record)
         # A board that is latched and safe already is made safe again all the same: the reason may be new.
         await self.safe_off(f"{record.cause.value}: {record.detail}")
@@ -339,6 +369,10 @@ class Warden(ABC):
         self.guard.unprotected(record)
         self._feed.add(FaultLatched, self.name, cause=record.cause, sensor=None, detail=reason, snapshot=snapshot)
         self._announce_state(reason)
+        if (left_s := self._lease.left_s()) is not None:
+            text = f"its firmware makes the board safe when the lease ends, in {left_s:.1f} s"
+            self._feed.add(Note, self.name, level="warn", text=text)
+        self._lease.rest()
         self._swept()
         self._spawn(self._stop_hashing(), "stop hashing")
 
@@ -375,6 +409,7 @@ class Warden(ABC):
         if self._gone is not None:
             self._gone.cancel()
         self._epoch += 1
+        self._lease.rest()
         at_s = asyncio.get_running_loop().time()
         self._fence = record or SafeOffRecord(at_s=at_s, confirmed=False, by="sentinel", actions=())
         self._announce_fault(self._record(Cause.SENTINEL_LOST, None, why))
@@ -412,6 +447,7 @@ class Warden(ABC):
         await self._stop_work(abort=True)
         if self._fence is not None:
             return self._fence  # the port is not ours: the sentinel has done this
+        self._lease.rest()
         report = await self.board.safe_off()
         record = SafeOffRecord(
             at_s=report.at_s,
@@ -427,6 +463,7 @@ class Warden(ABC):
         self._feed.add(SafeOffDone, self.name, reason=reason, report=record)
         if report.confirmed:
             self.guard.went_safe(asyncio.get_running_loop().time())
+            await self._give_lease_back()
         else:
             self.guard.not_safe()
             failed = ", ".join(action.name for action in report.actions if not action.confirmed) or "everything"

@@ -66,6 +66,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now_s
 
+    def skip(self, seconds: float) -> None:
+        """The process is stopped for so long: time passes, and nothing of it runs. What was due runs late, in order."""
+        self._go_to(self._now_s + seconds)
+
     def jump(self) -> None:
         """Move the clock to the next timer. `Deadlock` when there is none."""
         due = self._scheduled[0] if self._scheduled else None
@@ -74,8 +78,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         if due is None:
             waiting = "; ".join(sorted(_where(task) for task in asyncio.all_tasks(self))) or "no task"
             raise Deadlock(f"at {self._now_s:.6f} s nothing is ready and nothing is scheduled; waiting: {waiting}")
-        if due.when() > self._now_s:
-            self._now_s = due.when()
+        self._go_to(due.when())
+
+    def _go_to(self, at_s: float) -> None:
+        if at_s > self._now_s:
+            self._now_s = at_s
             # The loop runs what is due before now + resolution; that sum has to differ from now, however late it is.
             if self._now_s > self._coarser_from_s:
                 self._clock_resolution = max(1e-9, 2.0 * math.ulp(self._now_s))

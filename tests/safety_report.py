@@ -18,10 +18,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from controller.model import Cause, FaultLatched, GuardState, SetOperatingPoint, StartWork
+from controller.model import Cause, FaultLatched, GuardState, SafeOff, SetOperatingPoint, StartWork
+from controller.warden import end_tasks
+from drivers.boards.leased_gamma import LEASED_GAMMA
 from drivers.errors import HashbridgeError
+from emulator.benches.leased_gamma import LeasedGamma
 from emulator.virtual_time import VirtualTimeLoop
-from tests.scenarios.gamma import NAME, Stand, stand
+from tests.scenarios.gamma import NAME, Stand, freeze, stand
 
 SCHEMA: Final = "hashbridge.safety-report/1"
 LOOK_S: Final = 0.05
@@ -31,7 +34,11 @@ Inject = Callable[[Stand], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One injection. `budget_s` None: it must not trip at all within `watch_s`."""
+    """One injection. `budget_s` None: it must not trip at all within `watch_s`.
+
+    `leased`: on the emulated board whose firmware has a host lease, without a sentinel; the time then counts from the
+    last heartbeat that the firmware heard.
+    """
 
     number: str
     what: str
@@ -42,6 +49,7 @@ class Row:
     watch_s: float = 120.0
     frequency_mhz: float = 525.0
     core_v: float = 1.150
+    leased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +83,21 @@ def move(action: str, then: SetOperatingPoint, **arguments: Any) -> Inject:
     return inject
 
 
+async def freeze_rig(s: Stand) -> None:
+    freeze(10.0)
+
+
+async def end_poll_loop(s: Stand) -> None:
+    """The rig lives, answers and looks at nothing any more. Ten seconds later somebody asks it for a safe-off."""
+    await end_tasks(s.rig._runner(NAME)._polling)
+    await asyncio.sleep(10.0)
+    await s.rig.request(NAME, SafeOff(reason="the report"))
+
+
 _SENSOR: Final = frozenset({Cause.SENSOR_INVALID, Cause.SENSOR_STALE})
 _RISE: Final = SetOperatingPoint(core_v=1.190)
 _CLOCK: Final = SetOperatingPoint(frequency_mhz=575.0)
+_LEASE: Final = "2.0 s of lease, looked at every 4 ms"
 
 ROWS: Final = (
     Row("1a", "die reads 127 C", do("misread", channel="chip_c", value=127.0), _SENSOR, 3.0, "invalid 2 s, safe 1 s"),
@@ -153,6 +173,33 @@ ROWS: Final = (
         "8 % for 0.1 s",
     ),
     Row("5e", "regulator goes off without a cause", do("trip_rail"), frozenset({Cause.REGULATOR_OFF}), 0.7, "at once"),
+    Row(
+        "6a",
+        "rig frozen, no sentinel, host lease",
+        freeze_rig,
+        frozenset({Cause.LEASE_EXPIRED}),
+        2.01,
+        _LEASE,
+        leased=True,
+    ),
+    Row(
+        "6b",
+        "rig's loop ended, no sentinel, host lease",
+        end_poll_loop,
+        frozenset({Cause.LEASE_EXPIRED}),
+        2.01,
+        _LEASE,
+        leased=True,
+    ),
+    Row(
+        "6c",
+        "no byte reaches the bridge, host lease",
+        do("lose_bytes", p=1.0, port="control", way="to_board"),
+        frozenset({Cause.LEASE_LOST, Cause.SENSOR_BUS}),
+        2.01,
+        _LEASE,
+        leased=True,
+    ),
     Row("7", "127.88 C once", do("garbage_once", channel="vr_c", value=127.88), frozenset(), None, "no trip"),
     Row(
         "8",
@@ -176,7 +223,8 @@ ROWS: Final = (
 
 
 async def run(row: Row) -> Outcome:
-    async with stand() as s:
+    there = {"build": LeasedGamma, "kind": LEASED_GAMMA, "sentinel": False} if row.leased else {}
+    async with stand(**there) as s:  # type: ignore[arg-type]
         await s.power_up(row.frequency_mhz, row.core_v)
         await s.rig.request(NAME, StartWork(work="pattern"))
         await asyncio.sleep(60.0)
@@ -198,6 +246,9 @@ async def run(row: Row) -> Outcome:
         await asyncio.gather(injected, return_exceptions=True)
         await asyncio.sleep(1.0)
         fault = s.find(FaultLatched)[0] if s.find(FaultLatched) else None
+        if row.leased:
+            assert isinstance(s.bench, LeasedGamma)
+            began_s = s.bench.bridge.control.heartbeats[-1]
         safe_s = _safe_after(s, began_s)
     safe = safe_s is not None and row.budget_s is not None and safe_s <= row.budget_s
     named = fault is not None and fault.cause in row.causes

@@ -13,7 +13,7 @@ from controller.cli.live import add_rig_option, event_line, snapshot_line
 from controller.cli.talk import facts, hashrate, number
 from controller.model import BoardSnapshot, FanMode, FanStatus, Limit, Limits, Quality, Snapshot
 from controller.port import LiveRig
-from drivers.boards.board import Channel
+from drivers.boards.board import Channel, Protection
 from drivers.errors import NoReply
 
 _FIRST_WAIT_S: Final = 5.0
@@ -127,6 +127,8 @@ def board_text(board: BoardSnapshot) -> str:
             text += f"  {reading.quality.value}, {age_s:.1f} s old{f': {reading.evidence}' if reading.evidence else ''}"
         rows.append((channel.value, text))
     rows.append(("protected by", ", ".join(sorted(guard.value for guard in board.protections)) or "NOTHING"))
+    missing = [guard.value for guard in Protection if guard not in board.protections]
+    rows.append(("not protected by", ", ".join(missing) or "-"))
     if board.work:
         work = board.work
         state = "running" if work.running else "ended"

@@ -86,7 +86,10 @@ _RAIL_DOWN_V: Final = 0.5
 class Guard:
     """One board: what may be done with it now, and whether it has to stop."""
 
-    def __init__(self, board: str, envelopes: Envelopes, realise: Realise | None = None) -> None:
+    def __init__(
+        self, board: str, envelopes: Envelopes, realise: Realise | None = None, *, leased: bool = False
+    ) -> None:
+        """`leased`: the firmware of the board has a host lease, without which the rail stays off."""
         self.board, self.envelopes = board, envelopes
         self.envelope = envelope = envelopes.row
         self._realise: Realise = realise or (lambda wish: wish)
@@ -99,7 +102,11 @@ class Guard:
         self._throttle = Throttle(envelope)
         self.fan = FanLoop(envelope)
         self._interlocks = Interlocks(
-            envelopes, lambda: self.commanded, self._trips.core_in_band_s, lambda: self.fan.target_chip_c
+            envelopes,
+            lambda: self.commanded,
+            self._trips.core_in_band_s,
+            lambda: self.fan.target_chip_c,
+            leased=leased,
         )
         self._off = False
         """The last safe-off was confirmed, and nothing has been energised since."""

@@ -30,6 +30,7 @@ from drivers.boards.board import (
     FastLink,
     Frequency,
     LockDown,
+    Protection,
     RailOn,
     ReleaseReset,
     Step,
@@ -66,9 +67,13 @@ class Interlocks:
         commanded: Callable[[], Commanded],
         core_in_band_s: Callable[[], float],
         fan_target_c: Callable[[], float],
+        *,
+        leased: bool = False,
     ) -> None:
+        """`leased`: the firmware of the board has a host lease, which has to be armed first."""
         self.envelope = envelopes.row
         self._envelopes = envelopes
+        self._leased = leased
         self.warm = False
         """The board came down in an orderly way: it may start again while it is still warm."""
         self._commanded, self._core_in_band_s, self._fan_target_c = commanded, core_in_band_s, fan_target_c
@@ -129,6 +134,7 @@ class Interlocks:
         need(c.core_v is not None, "no core voltage is set")
         need(not c.reset_released and self.reads(now, Channel.RESET_RELEASED) == 0.0, "reset is not asserted")
         need(c.fan_ratio == 1.0, "the fan is not commanded to full")
+        need(not self._leased or Protection.HOST_LEASE in now.protections, "the host lease is not armed")
         self.fresh(now, SENSORS)
         self.cool_enough(now)
         self.input_inside(now)

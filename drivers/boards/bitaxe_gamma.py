@@ -13,12 +13,13 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain
 from drivers.boards import own_limits
-from drivers.boards.bitaxe_safe_off import RAIL_DOWN_V, RESET_PIN, make_safe, recipe
+from drivers.boards.bitaxe_safe_off import RAIL_DOWN_V, SafeOff, Wiring, make_safe
 from drivers.boards.board import (
     FAULTY,
     Attached,
@@ -50,6 +51,7 @@ from drivers.boards.board import (
 )
 from drivers.boards.sweep import Sweep
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
+from drivers.bridges.lease import HostLease
 from drivers.errors import (
     DeviceError,
     NoReply,
@@ -133,6 +135,8 @@ _PLAUSIBILITY: Final = PlausibilityLimits(
 _DIODE: Final = Diode(ideality_raw=0x24, beta_raw=0x00)
 """For the diode of the BM1370, as ESP-Miner sets it; mujina leaves the values after power-up."""
 
+_WIRING: Final = Wiring()
+
 _SLOW_SWEEPS: Final = 5
 """Fan, reset latch and clock are read once in so many sweeps, each in a turn of its own."""
 _CLOCK_FRESH_S: Final = 2.0
@@ -152,8 +156,13 @@ _RAIL_READS: Final = 4
 class BitaxeGamma:
     """A `Board`. Made by `open_board`. Nothing moves before `first_contact`, `apply` or `safe_off` is called."""
 
-    def __init__(self, kind: BoardKind, bridge: BitaxeRawBridge, chain: Chain) -> None:
+    lease: HostLease | None = None
+    """bitaxe-raw has none: whatever the host does or leaves, the outputs stay as they are."""
+
+    def __init__(self, kind: BoardKind, bridge: BitaxeRawBridge, chain: Chain, wiring: Wiring = _WIRING) -> None:
         self.kind = kind
+        self._wiring, self._plan = wiring, SafeOff(wiring)
+        self._profile = replace(_REGULATOR, on_off_config=wiring.on_off_config)
         self.chain = chain
         self.chains: Sequence[Chain] = (chain,)
         self.bridge = bridge
@@ -179,7 +188,7 @@ class BitaxeGamma:
     def replace_control(self, control: Transport) -> None:
         """From now on over this port. The parts are identified anew; the limits in the regulator still hold."""
         self._retired.append(self.bridge)
-        self.bridge = BitaxeRawBridge(control)
+        self.bridge = BitaxeRawBridge(control, dialect=self._wiring.dialect)
         self.bridge.start()
         self._rail = self._fan = None
 
@@ -200,7 +209,7 @@ class BitaxeGamma:
     async def first_contact(self) -> BoardIdentity:
         """Fan up, then read only. Raises `NoReply` when nothing at all answers on the control port."""
         await self.bridge.open()
-        contact, pin = _Contact(), self.bridge.gpio(RESET_PIN)
+        contact, pin = _Contact(), self.bridge.gpio(self._wiring.reset_pin)
         await contact.ask(self._fan_up)
         fan = await contact.ask(self._open_fan)
         rail = await contact.ask(self._open_rail)
@@ -210,10 +219,13 @@ class BitaxeGamma:
         core_v = await contact.ask(rail.output_v) if rail else None
         return BoardIdentity(
             board=self.kind.name,
-            firmware="bitaxe-raw, reply dialect A",
+            firmware=await self._firmware(),
             parts={"regulator": part, "fan controller": fan.name if fan else None},
             hashing_suspected=bool(released) or bool(on) or (core_v or 0.0) > RAIL_DOWN_V,
         )
+
+    async def _firmware(self) -> str:
+        return "bitaxe-raw, reply dialect A"
 
     async def _fan_up(self) -> bool:
         i2c = self.bridge.i2c()
@@ -231,7 +243,7 @@ class BitaxeGamma:
     async def _open_rail(self, i2c: I2c | None = None) -> Tps546:
         if self._rail is None:
             retrying = self.bridge.i2c()
-            self._rail = (await Tps546.open(i2c or retrying, _REGULATOR)).over(retrying)
+            self._rail = (await Tps546.open(i2c or retrying, self._profile)).over(retrying)
         return self._rail
 
     async def _unusable_part(self) -> str | None:
@@ -292,6 +304,8 @@ class BitaxeGamma:
         rail = await self._open_rail()
         # Before as well: a sweep may ask between write and answer, or the write may work and its answer be lost.
         self._drop_vr, self._enabled_at_s = True, asyncio.get_running_loop().time()
+        if self._wiring.rail_pin is not None:
+            await self.bridge.gpio(self._wiring.rail_pin).set(True)
         found = await rail.on()
         self._enabled_at_s = asyncio.get_running_loop().time()
         self._drop_vr = True
@@ -310,7 +324,7 @@ class BitaxeGamma:
         raise VerifyError("core rail", f"{step.core_v:.3f} V +- {tolerance_v:.3f} V", f"{found_v:.3f} V")
 
     async def _release_reset(self) -> None:
-        pin = self.bridge.gpio(RESET_PIN)
+        pin = self.bridge.gpio(self._wiring.reset_pin)
         if await pin.get():  # a chip that is not in reset has a past: give it a clean start
             await pin.set(False)
             await asyncio.sleep(_RESET_PULSE_S)
@@ -332,7 +346,7 @@ class BitaxeGamma:
         await self._read_rail(sweep, i2c)
         await self._read_fan(sweep, i2c, fan_speed=first or turn == 0, fan_duty=first or turn == 2)
         if first or turn == 4:
-            await sweep.take(Channel.RESET_RELEASED, lambda: bridge.gpio(RESET_PIN).get(tries=1))
+            await sweep.take(Channel.RESET_RELEASED, lambda: bridge.gpio(self._wiring.reset_pin).get(tries=1))
         else:
             sweep.leave_out(Channel.RESET_RELEASED)
         if turn == 1:
@@ -423,7 +437,7 @@ class BitaxeGamma:
     async def safe_off(self) -> SafeOffReport:
         """Reset asserted, rail off, fan full, each tried whatever failed before, then read back. Never raises."""
         async with self._making_safe:
-            outcomes = await make_safe(self.bridge)
+            outcomes = await make_safe(self.bridge, self._plan)
             self._table_in_command = False
             self._enabled_at_s = self._released_at_s = self._clocked_at_s = None
             if outcomes[0].confirmed:
@@ -484,7 +498,7 @@ BITAXE_GAMMA: Final = BoardKind(
     envelope=_ENVELOPE,
     chip="BM1370",
     chips=1,
-    safe_off_recipe=recipe(),
+    safe_off_recipe=SafeOff(_WIRING).recipe(),
     open=open_board,
     plausibility=_PLAUSIBILITY,
     own_limits=own_limits.of_tps546(_REGULATOR),

@@ -12,14 +12,13 @@ from typing import Final
 
 from drivers.boards.board import ActionOutcome, RecipeAction
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
-from drivers.codecs import bitaxe_raw, pmbus
+from drivers.codecs import bitaxe_raw, dialect_b, pmbus
 from drivers.codecs.bitaxe_raw import Request
 from drivers.codecs.pmbus import Command
 from drivers.errors import DeviceError, ProtocolError, TransportError, Unplugged
 from drivers.peripherals import emc2101, tps546
 from drivers.peripherals.emc2101 import Register
 
-RESET_PIN: Final = 0
 RAIL_DOWN_V: Final = 0.1
 RESET, RAIL, FAN = "reset asserted", "rail off", "fan full"
 """The three outcomes of a safe-off, in its order."""
@@ -29,6 +28,18 @@ _TRIES: Final = 2
 _DECAY_S: Final = 0.5
 _POLL_S: Final = 0.05
 _VOUT_EXPONENT: Final = -9
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What differs between boards with these parts."""
+
+    dialect: str = "A"
+    reset_pin: int = 0
+    rail_pin: int | None = None
+    """A pin of the bridge that drives the EN pin of the regulator, high is on; None: nobody drives it."""
+    on_off_config: int = 0x1B
+    """What the regulator obeys: 1B OPERATION alone, 1F its EN pin as well. Off is at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +76,64 @@ def _fan_write(register: Register, value: int) -> Request:
     return bitaxe_raw.i2c_write(emc2101.ADDRESS, bytes([register, value]))
 
 
-def _fan_read(register: Register) -> Request:
-    return bitaxe_raw.i2c_write_read(emc2101.ADDRESS, bytes([register]), 1)
+def _fan_read(register: Register, count: int) -> Request:
+    return bitaxe_raw.i2c_write_read(emc2101.ADDRESS, bytes([register]), count)
 
 
 _TWO_WRITTEN: Final = b"\x02"
 
-MOVES: Final = (
-    Move(RESET, bitaxe_raw.gpio_set(RESET_PIN, False), b"\x00"),
-    Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, bytes([Command.OPERATION, 0x00])), _TWO_WRITTEN),
-    # A part that was set up to ignore OPERATION obeys it from here on: off, and at once.
-    Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, bytes([Command.ON_OFF_CONFIG, 0x1B])), _TWO_WRITTEN),
-    Move(FAN, _fan_write(Register.FAN_CONFIG, emc2101.DIRECT_MODE), _TWO_WRITTEN),
-    Move(FAN, _fan_write(Register.FAN_SETTING, emc2101.FULL), _TWO_WRITTEN),
-)
-PROOFS: Final = (
-    Proof(RESET, "reset latch", bitaxe_raw.gpio_get(RESET_PIN), b"\x00", b"\xff"),
-    Proof(RAIL, "OPERATION", _regulator_read(Command.OPERATION, 1), b"\x00", b"\xff"),
-    Proof(FAN, "fan mode", _fan_read(Register.FAN_CONFIG), bytes([emc2101.PROG]), bytes([emc2101.PROG])),
-    Proof(FAN, "fan setting", _fan_read(Register.FAN_SETTING), bytes([emc2101.FULL]), b"\x3f", pause_s=0.1),
-)
 RAIL_DOWN: Final = Proof(RAIL, "READ_VOUT", _regulator_read(Command.READ_VOUT, 2), b"\x00\x00", b"\xc0\xff")
 """As a mask: fewer than 64 steps of 2**-9 V, so below 0.125 V, the nearest to 0.1 V that a mask can say."""
 
 
-def recipe() -> tuple[RecipeAction, ...]:
-    """The same as whole frames, dialect A, ids zero. Each read-back has an outcome of its own: all must hold."""
-    host, device = bitaxe_raw.HostCodec("A"), bitaxe_raw.DeviceCodec("A")
-    actions = []
-    for move in MOVES:
-        reply = device.encode_reply(0, move.payload)
-        actions.append(RecipeAction(move.outcome, host.encode(move.request, 0), reply, b"\xff" * len(reply)))
-    spoken_for: set[str] = set()
-    for proof in (*PROOFS, RAIL_DOWN):
-        name = f"{proof.outcome}: {proof.what}"
-        confirms = name if proof.outcome in spoken_for else proof.outcome
-        spoken_for.add(proof.outcome)
-        request, reply = host.encode(proof.request, 0), device.encode_reply(0, proof.payload)
-        actions.append(RecipeAction(name, request, reply, b"\xff\xff\xff" + proof.mask, proof.pause_s, confirms))
-    return tuple(actions)
+class SafeOff:
+    """The moves and proofs of one wiring, in order."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.dialect = wiring.dialect
+        reset, rail_pin = wiring.reset_pin, wiring.rail_pin
+        moves = [Move(RESET, bitaxe_raw.gpio_set(reset, False), b"\x00")]
+        proofs = [Proof(RESET, "reset latch", bitaxe_raw.gpio_get(reset), b"\x00", b"\xff")]
+        if rail_pin is not None:
+            moves.append(Move(RAIL, bitaxe_raw.gpio_set(rail_pin, False), b"\x00"))
+            proofs.append(Proof(RAIL, "rail pin", bitaxe_raw.gpio_get(rail_pin), b"\x00", b"\xff"))
+        operation, config = bytes([Command.OPERATION, 0x00]), bytes([Command.ON_OFF_CONFIG, wiring.on_off_config])
+        moves += [
+            Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, operation), _TWO_WRITTEN),
+            # A part that was set up to ignore OPERATION obeys it from here on: off, and at once.
+            Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, config), _TWO_WRITTEN),
+            Move(FAN, _fan_write(Register.FAN_CONFIG, emc2101.DIRECT_MODE), _TWO_WRITTEN),
+            Move(FAN, _fan_write(Register.FAN_SETTING, emc2101.FULL), _TWO_WRITTEN),
+        ]
+        # In dialect B one byte may look like an error: a second is read, and may be anything.
+        count = 2 if wiring.dialect == "B" else 1
+        rest = bytes(count - 1)
+        mode, full = bytes([emc2101.PROG]) + rest, bytes([emc2101.FULL]) + rest
+        proofs += [
+            Proof(RAIL, "OPERATION", _regulator_read(Command.OPERATION, count), b"\x00" + rest, b"\xff" + rest),
+            Proof(FAN, "fan mode", _fan_read(Register.FAN_CONFIG, count), mode, mode),
+            Proof(FAN, "fan setting", _fan_read(Register.FAN_SETTING, count), full, b"\x3f" + rest, pause_s=0.1),
+        ]
+        self.moves, self.proofs = tuple(moves), tuple(proofs)
+
+    def recipe(self) -> tuple[RecipeAction, ...]:
+        """The same as whole frames, ids zero. Each read-back has an outcome of its own: all must hold."""
+        host: bitaxe_raw.HostCodec | dialect_b.HostCodec = bitaxe_raw.HostCodec("A")
+        device: bitaxe_raw.DeviceCodec | dialect_b.DeviceCodec = bitaxe_raw.DeviceCodec("A")
+        if self.dialect == "B":
+            host, device = dialect_b.HostCodec(), dialect_b.DeviceCodec()
+        actions = []
+        for move in self.moves:
+            reply = device.encode_reply(0, move.payload)
+            actions.append(RecipeAction(move.outcome, host.encode(move.request, 0), reply, b"\xff" * len(reply)))
+        spoken_for: set[str] = set()
+        for proof in (*self.proofs, RAIL_DOWN):
+            name = f"{proof.outcome}: {proof.what}"
+            confirms = name if proof.outcome in spoken_for else proof.outcome
+            spoken_for.add(proof.outcome)
+            request, reply = host.encode(proof.request, 0), device.encode_reply(0, proof.payload)
+            actions.append(RecipeAction(name, request, reply, b"\xff\xff\xff" + proof.mask, proof.pause_s, confirms))
+        return tuple(actions)
 
 
 @dataclass(slots=True)
@@ -119,10 +149,10 @@ class _Account:
             self.details.append(what)
 
 
-async def make_safe(bridge: BitaxeRawBridge) -> tuple[ActionOutcome, ...]:
+async def make_safe(bridge: BitaxeRawBridge, plan: SafeOff) -> tuple[ActionOutcome, ...]:
     """Carry it out and read it back. Tries everything, never raises, may run again. About 10 ms when all answers."""
     accounts = {outcome: _Account() for outcome in (RESET, RAIL, FAN)}
-    for move in MOVES:
+    for move in plan.moves:
         account = accounts[move.outcome]
         payload = await _ask(bridge, move.request, move.outcome, account, _TRIES)
         if payload != move.payload:
@@ -131,7 +161,7 @@ async def make_safe(bridge: BitaxeRawBridge) -> tuple[ActionOutcome, ...]:
                 account.failed(f"the bridge answers {payload.hex()}")
     # A port that answered no write is asked once more for each proof, not twice: a rig waits for this report.
     tries = _TRIES if any(account.sent for account in accounts.values()) else 1
-    for proof in PROOFS:
+    for proof in plan.proofs:
         account = accounts[proof.outcome]
         payload = await _ask(bridge, proof.request, proof.what, account, tries)
         if payload is None or not proof.holds(payload):

@@ -20,6 +20,7 @@ from drivers.units import Amps, Celsius, Megahertz, Ratio, Rpm, Seconds, Volts, 
 
 if TYPE_CHECKING:
     from drivers.asics.chain import Chain
+    from drivers.bridges.lease import HostLease
 
 
 class Channel(StrEnum):
@@ -335,6 +336,11 @@ class Board(Protocol):
 
     kind: BoardKind
     chains: Sequence[Chain]
+
+    @property
+    def lease(self) -> HostLease | None:
+        """The lease of its firmware, over the present control port; None where the firmware has none."""
+        ...
 
     async def first_contact(self) -> BoardIdentity:
         """Fan up, then read only: the board is presumed hot and hashing."""

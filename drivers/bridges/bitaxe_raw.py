@@ -3,7 +3,8 @@
 The firmware parses one frame per USB packet, counts lengths in two ways and drops what it cannot answer, so the driver
 is the careful side: one request at a time, written in one call; ids that start at random and are never 0xFF; input
 flushed and 20 ms of silence before the first request; reads tried again, writes never. Sources: korbin/bitaxe-raw
-src/control/*.rs, 256foundation/emberone-usbserial-fw; docs/wire/bitaxe-raw.md.
+src/control/*.rs, 256foundation/emberone-usbserial-fw; docs/wire/bitaxe-raw.md. Firmwares that answer in dialect B take
+the same requests (docs/wire/host-lease.md).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from drivers.codecs import bitaxe_raw
+from drivers.codecs import bitaxe_raw, dialect_b
 from drivers.codecs.bitaxe_raw import ErrorCode, HostCodec, HostEvent, Refusal, Reply, Request, Stray
 from drivers.errors import BridgeRefused, Nack, NoReply, UnexpectedReply, Unplugged, UsageError
 from drivers.link import Link
@@ -33,6 +34,7 @@ READ_TRIES: Final = 3
 
 T = TypeVar("T")
 _Frame = tuple[Request, int]
+_Codec = HostCodec | dialect_b.HostCodec
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class BridgeCounters:
 class _Framing:
     """The codec with the one-argument `encode` that a `Link` calls."""
 
-    def __init__(self, codec: HostCodec) -> None:
+    def __init__(self, codec: _Codec) -> None:
         self._codec = codec
 
     def encode(self, message: _Frame, /) -> bytes:
@@ -64,12 +66,14 @@ class BitaxeRawBridge:
     def __init__(
         self, transport: Transport, *, dialect: str = "A", timeout_s: float = TIMEOUT_S, first_id: int | None = None
     ) -> None:
+        """`dialect`: A or B, in which the firmware answers."""
         self.name = transport.name
+        self.dialect = dialect
         self.counters = BridgeCounters()
         self.on_lost: Callable[[Unplugged], None] | None = None
         self._transport = transport
         self._timeout_s = timeout_s
-        self._codec = HostCodec(dialect)
+        self._codec: _Codec = dialect_b.HostCodec() if dialect == "B" else HostCodec(dialect)
         self._link: Link[_Frame, HostEvent] = Link(
             transport, _Framing(self._codec), on_events=self._on_events, on_lost=self._on_lost
         )
@@ -138,7 +142,7 @@ class BitaxeRawBridge:
 
             limit_s = timeout_s or self._timeout_s
             try:
-                if request.reply_bytes in bitaxe_raw.COLLIDING_LENGTHS:
+                if self.dialect == "A" and request.reply_bytes in bitaxe_raw.COLLIDING_LENGTHS:
                     answer = await self._ask_ambiguous((request, own_id), pick, what, limit_s)
                 else:
                     answer = await self._link.ask((request, own_id), pick, limit_s, what)
@@ -222,13 +226,17 @@ class BridgeI2c:
         if payload[0] != len(data) & 0xFF:
             raise UnexpectedReply(f"{what}: {len(data)} bytes were sent, the bridge says {payload[0]}")
 
+    def _length(self, count: int) -> int:
+        """What is read for `count` bytes: no length whose answer could be an error."""
+        return bitaxe_raw.safe_read_length(max(2, count) if self._bridge.dialect == "B" else count)
+
     async def read(self, address: int, count: int) -> bytes:
-        request = bitaxe_raw.i2c_read(address, bitaxe_raw.safe_read_length(count))
+        request = bitaxe_raw.i2c_read(address, self._length(count))
         return (await self._read(address, request, f"I2C read {address:#04x}"))[:count]
 
     async def write_read(self, address: int, data: bytes, count: int) -> bytes:
         # A colliding length is avoided by reading one byte more, and never by a second read: that would start over.
-        request = bitaxe_raw.i2c_write_read(address, data, bitaxe_raw.safe_read_length(count))
+        request = bitaxe_raw.i2c_write_read(address, data, self._length(count))
         return (await self._read(address, request, _read_name(address, data)))[:count]
 
     async def _read(self, address: int, request: Request, what: str) -> bytes:

@@ -1,7 +1,7 @@
 """bitaxe-raw control packets: I2C, GPIO and ADC of a board, tunnelled through the USB bridge. Reply dialect A.
 
 Facts: korbin/bitaxe-raw and bitaxeorg/bitaxe-raw `src/control/*.rs`, 256foundation/emberone-usbserial-fw; collected in
-docs/wire/bitaxe-raw.md, with what other firmware does differently.
+docs/wire/bitaxe-raw.md, with what other firmware does differently. Dialect B: `dialect_b.py`.
 """
 
 from __future__ import annotations
@@ -65,12 +65,16 @@ class MalformedRequest(ProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `reply_bytes`: payload bytes of a success, which the parser must know: see `HostCodec`."""
+    """One request. `reply_bytes`: payload bytes of a success, which the parser must know: see `HostCodec`.
+
+    `reply_bytes_most`: the success may have up to so many instead. Dialect A has no way to tell how many came.
+    """
 
     page: int
     command: int
     data: bytes = b""
     reply_bytes: int = 0
+    reply_bytes_most: int | None = None
 
     def __post_init__(self) -> None:
         _check_range("page", self.page, 0, 0xFF)
@@ -256,6 +260,8 @@ class HostCodec:
 
     def expect(self, request: Request, id: int) -> None:
         """What the next answer must fit. Kept bytes and discarding belong to the past and end here."""
+        if request.reply_bytes_most is not None:
+            raise UsageError("reply", f"{request.reply_bytes} bytes or more", "a known number of bytes in dialect A")
         self._question = _Question(request, _check_range("id", id, 0, UNPARSED_ID - 1))
         self._rest = b""
         self._discarding = ""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from emulator.benches.bench import Actuation, BenchSettings
-from emulator.device import Burst
+from emulator.device import Burst, Device
 from emulator.faults import Faults
 from emulator.faults.topic import Tap, UartChip
-from emulator.firmware.bitaxe_raw import BitaxeRaw
+from emulator.firmware.bitaxe_raw import BitaxeRaw, DataPort
 from emulator.hashing import SolvedHeaders
 from emulator.parts import I2cBus
 from emulator.parts.emc2101 import Emc2101, Surroundings
@@ -29,6 +29,22 @@ T = TypeVar("T")
 BOARD = "bitaxe-gamma"
 ADC_FULL_V = 3.1
 """Full scale of the ESP32-S3 ADC at 11 dB, uncalibrated [A]."""
+
+
+class Firmware(Protocol):
+    """The bridge of a bench."""
+
+    chip: UartChip
+
+    @property
+    def control(self) -> Device: ...
+
+    @property
+    def data(self) -> DataPort: ...
+
+    def power_up(self, at_s: float) -> None: ...
+
+    def settle(self, at_s: float) -> None: ...
 
 
 class BitaxeGamma:
@@ -66,17 +82,15 @@ class BitaxeGamma:
         self.chips = (self.chip,)
         parts = {"tps546": self.regulator.address, "emc2101": self.fan.address}
         self.faults = Faults(self, parts, known.seed)
-        self.firmware = BitaxeRaw(
-            I2cBus((self.regulator, self.fan), self.faults.bus),
-            self,
-            self.faults,
-            set_reset=self._set_reset,
-            core_adc=self._core_adc,
-        )
+        self.firmware = self._make_firmware()
         self.control = self.firmware.control
         self.data = self.firmware.data
         self.plant.input_watchers.append(self._moved)
         self._power_up(0.0)
+
+    def _make_firmware(self) -> Firmware:
+        bus = I2cBus((self.regulator, self.fan), self.faults.bus)
+        return BitaxeRaw(bus, self, self.faults, set_reset=self._set_reset, core_adc=self._core_adc)
 
     def advance(self, at_s: float) -> None:
         """Bring everything to `at_s`; an earlier time changes nothing."""

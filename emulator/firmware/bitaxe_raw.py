@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from drivers.codecs.bitaxe_raw import DeviceCodec
 from emulator.device import Burst
@@ -293,10 +293,19 @@ class ControlPort:
         self._answers.append(Burst(0, answer))
 
 
+class Piping(Protocol):
+    """A firmware that pipes bytes to a chip."""
+
+    chip: UartChip
+    faults: Faults
+
+    def settle(self, at_s: float) -> None: ...
+
+
 class DataPort:
     """The data port, a `Device`: a byte pipe to the chip UART, always 8N1, at the rate of the line coding."""
 
-    def __init__(self, firmware: BitaxeRaw) -> None:
+    def __init__(self, firmware: Piping) -> None:
         self._firmware = firmware
         self.power_up()
 

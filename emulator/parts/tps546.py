@@ -175,6 +175,11 @@ class Tps546:
             self._control_changed(at_s)
             self.supervise(at_s, self._rail(at_s))
 
+    def set_enable_pin(self, high: bool, at_s: float) -> None:
+        """EN, on a board that drives it. Whether it counts says ON_OFF_CONFIG."""
+        self.enable_pin = high
+        self._control_changed(at_s)
+
     @property
     def converting(self) -> bool:
         """The output is on."""

@@ -14,13 +14,14 @@ from controller.journal import Journal
 from controller.model import Event, EventBase, FaultLatched, OperatorLimits, PowerUp, Reach, SafeOffDone, Snapshot
 from controller.rig import Rig
 from controller.warden import RigBoard
-from drivers.boards import BOARDS
-from drivers.boards.board import Attached, Board
+from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
+from drivers.boards.board import Attached, Board, BoardKind
 from drivers.errors import PortMissing
 from drivers.transports.memory import MemoryTransport, memory_pair
 from emulator.benches import BenchSettings
 from emulator.benches.bitaxe_gamma import BitaxeGamma
 from emulator.ports.memory import MemoryPort, plug_in
+from emulator.virtual_time import VirtualTimeLoop
 
 E = TypeVar("E", bound=EventBase)
 NAME = "gamma"
@@ -92,6 +93,13 @@ class Stand:
         return transport
 
 
+def freeze(seconds: float) -> None:
+    """The rig's process stands still for so long, and wakes up. The board goes on."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.skip(seconds)
+
+
 async def at_once(write: Callable[[], None]) -> None:
     """Without a thread, whose end the virtual clock would not wait for."""
     write()
@@ -104,13 +112,17 @@ async def stand(
     journal: Path | None = None,
     trips: Path | None = None,
     operator: OperatorLimits = UNLOCKED,
+    build: Callable[[BenchSettings], BitaxeGamma] = BitaxeGamma,
+    kind: BoardKind = BITAXE_GAMMA,
+    sentinel: bool = True,
 ) -> AsyncIterator[Stand]:
+    """Beats as if a sentinel were there, unless told that there is none."""
     settings = settings or BenchSettings()
-    bench = BitaxeGamma(settings)
+    bench = build(settings)
     (control, control_wire), (data, data_wire) = memory_pair("control"), memory_pair("data")
     ports = plug_in(bench, control_wire, data_wire)
     attached = Attached(NAME, control, data, emulated=True, dilution=settings.dilution, seed=settings.seed)
-    board = await BOARDS[bench.board].open(attached)
+    board = await kind.open(attached)
     clock = LoopClock()
     loop = asyncio.get_running_loop()
     beats: list[float] = []
@@ -122,7 +134,8 @@ async def stand(
             raise PortMissing("data", "unplugged")
         return again.pop()
 
-    given = RigBoard(board, attached, lambda: beats.append(loop.time()), operator=operator, reopen_data=reopen_data)
+    beat = (lambda: beats.append(loop.time())) if sentinel else None
+    given = RigBoard(board, attached, beat, operator=operator, reopen_data=reopen_data)
     rig = Rig(
         [given],
         journal=None if journal is None else Journal(journal, boards=[given.info]),

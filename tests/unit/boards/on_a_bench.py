@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from controller.safety import ordering
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, BitaxeGamma, open_board
 from drivers.boards.board import Attached, Step
-from drivers.transports.memory import MemoryWire, memory_pair
+from drivers.boards.leased_gamma import LeasedGamma
+from drivers.boards.leased_gamma import open_board as open_leased
+from drivers.transports.memory import MemoryTransport, MemoryWire, memory_pair
 from drivers.units import Megahertz, Volts
 from emulator.benches import BenchSettings
 from emulator.benches.bitaxe_gamma import BitaxeGamma as GammaBench
-from emulator.ports.memory import plug_in
+from emulator.benches.leased_gamma import LeasedGamma as LeasedBench
+from emulator.ports.memory import MemoryPort, plug_in
 from tests.unit.boards.recording import Recording
 
 SUPPLY_SETTLES_S = 0.1
@@ -59,5 +62,62 @@ async def gamma(settings: BenchSettings | None = None) -> AsyncIterator[OnBench]
     board = await open_board(attached)
     try:
         yield OnBench(bench, board, control_wire, data_wire, control_frames, data_frames)
+    finally:
+        await board.aclose()
+
+
+@dataclass
+class OnLeasedBench:
+    """A board with a host lease, and what it hangs on."""
+
+    bench: LeasedBench
+    board: LeasedGamma
+    port: MemoryPort
+
+    def truth(self, key: str) -> object:
+        return self.bench.truth(asyncio.get_running_loop().time())[key]
+
+    def new_control(self) -> MemoryTransport:
+        """The control port on a new wire; the old one hangs up."""
+        control, wire = memory_pair("control")
+        self.port.hang_up()
+        self.port.replug(wire)
+        return control
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """The lease is taken, and renewed all along."""
+        await self.board.lease.arm()
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(0.5)
+                await self.board.lease.heartbeat()
+
+        beating = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.wait([beating])
+
+    async def power_up(self, frequency_mhz: float = 400.0, core_v: float = 1.1) -> None:
+        """The steps that the guard makes of a power-up."""
+        for step in ordering.power_up(BITAXE_GAMMA.envelope, Volts(core_v), Megahertz(frequency_mhz), None):
+            await self.board.apply(step)
+            await asyncio.sleep(step.settle_s)
+
+
+@asynccontextmanager
+async def leased() -> AsyncIterator[OnLeasedBench]:
+    """A board with a host lease, that was just attached. Nothing was sent yet."""
+    bench = LeasedBench()
+    control, control_wire = memory_pair("control")
+    data, data_wire = memory_pair("data")
+    port, _ = plug_in(bench, control_wire, data_wire)
+    await asyncio.sleep(SUPPLY_SETTLES_S)
+    board = await open_leased(Attached("leased", control, data, emulated=True))
+    try:
+        yield OnLeasedBench(bench, board, port)
     finally:
         await board.aclose()

@@ -48,6 +48,8 @@ from tests.unit.controller.guarding import ENVELOPE, OFF
 class FakeBoard:
     """Obeys; `before` may raise or wait in front of any step, `reading` in front of any sweep."""
 
+    lease = None
+
     def __init__(self) -> None:
         self.kind = SimpleNamespace(
             envelope=ENVELOPE,

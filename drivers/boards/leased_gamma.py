@@ -1,0 +1,65 @@
+"""A Gamma behind bonanza-bridge, the firmware with a host lease: emulated only, unverified on hardware.
+
+Not among `BOARDS`, because nobody can buy it: bonanza-bridge sits behind another MCU, where no host computer speaks to
+it. It is here so that the lease has been driven, byte for byte, by the time that a board with one can be had. Wired as
+`emulator/benches/leased_gamma.py` is: pin 1 drives the regulator's EN pin, pin 2 the reset of the chip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from drivers.asics import ASICS
+from drivers.asics.chain import Chain
+from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, BitaxeGamma
+from drivers.boards.bitaxe_safe_off import SafeOff, Wiring
+from drivers.boards.board import Attached, BoardKind
+from drivers.bridges.bitaxe_raw import BitaxeRawBridge
+from drivers.bridges.bonanza import BonanzaLease
+from drivers.traits import Transport
+
+_WIRING: Final = Wiring(dialect="B", reset_pin=2, rail_pin=1, on_off_config=0x1F)
+
+
+class LeasedGamma(BitaxeGamma):
+    """A `Board` with a lease. Made by `open_board`."""
+
+    lease: BonanzaLease
+
+    def __init__(self, kind: BoardKind, bridge: BitaxeRawBridge, chain: Chain) -> None:
+        super().__init__(kind, bridge, chain, _WIRING)
+        self.lease = BonanzaLease(bridge)
+
+    def replace_control(self, control: Transport) -> None:
+        super().replace_control(control)
+        self.lease = BonanzaLease(self.bridge)
+
+    async def _firmware(self) -> str:
+        info = await self.lease.firmware()
+        return f"bonanza-bridge {info.version}, protocol {info.major}.{info.minor}, reply dialect B"
+
+
+async def open_board(attached: Attached) -> LeasedGamma:
+    """Begin to read both ports. Nothing is sent and nothing moves."""
+    bridge = BitaxeRawBridge(attached.control, dialect=_WIRING.dialect)
+    chain = Chain(
+        attached.data,
+        ASICS[LEASED_GAMMA.chip],
+        expected_chips=LEASED_GAMMA.chips,
+        dilution=attached.dilution,
+        name=attached.name,
+    )
+    bridge.start()
+    chain.start()
+    return LeasedGamma(LEASED_GAMMA, bridge, chain)
+
+
+LEASED_GAMMA: Final = replace(
+    BITAXE_GAMMA,
+    name="leased-gamma",
+    title="Gamma with a host lease (emulated only)",
+    matches=(),
+    safe_off_recipe=SafeOff(_WIRING).recipe(),
+    open=open_board,
+)
