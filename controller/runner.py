@@ -150,6 +150,7 @@ class BoardRunner(Warden):
             return
         epoch = self._epoch
         async with self._lock:
+            await self._until_safe_off_ends()
             if epoch != self._epoch:
                 self._refuse(command, Refused("safe_off", "a safe-off came first"))
             task = asyncio.create_task(self._carry_out(command), name=f"{self.name} {command.kind}")
@@ -436,6 +437,7 @@ class BoardRunner(Warden):
         epoch = self._epoch
         async with self._lock:
             self._give_up = None
+            await self._until_safe_off_ends()
             if epoch != self._epoch or self.guard.state is not GuardState.LIVE:
                 return
             task = self._command = asyncio.create_task(self._carry_give(give), name=f"{self.name} gives way")

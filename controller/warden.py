@@ -230,9 +230,7 @@ class Warden(ABC):
                 await asyncio.sleep(BROKEN_PAUSE_S)
 
     async def _look(self) -> None:
-        running = self._safe_off
-        if running is not None and not running.done():
-            await asyncio.wait((running,))
+        await self._until_safe_off_ends()
         await self._control_ok.wait()
         slept_s = self._clock.slept_s()
         if slept_s is not None:
@@ -256,7 +254,8 @@ class Warden(ABC):
         elif not await self._keep_lease():
             return
         self._tell_limits("the protections of the board have changed")
-        self._looked(snapshot)
+        if self._safe_off is None or self._safe_off.done():  # nothing is moved beside one that has begun meanwhile
+            self._looked(snapshot)
 
     async def _keep_lease(self) -> bool:
         """A heartbeat if one is due, after a sweep and nowhere else. False: the control port is gone."""
@@ -441,6 +440,12 @@ class Warden(ABC):
             self._touched = True
             self._safe_off = asyncio.create_task(self._run_safe_off(reason), name=f"{self.name} safe-off")
         return await asyncio.shield(self._safe_off)
+
+    async def _until_safe_off_ends(self) -> None:
+        """What is asked for while a board is being made safe is judged by what it is afterwards."""
+        running = self._safe_off
+        if running is not None and not running.done():
+            await asyncio.wait((running,))
 
     async def _run_safe_off(self, reason: str) -> SafeOffRecord:
         await self._end_command()

@@ -15,6 +15,7 @@ from controller.model import (
     ClearFault,
     CommandRefused,
     FaultCleared,
+    FaultLatched,
     GuardState,
     Note,
     PowerDown,
@@ -362,6 +363,24 @@ async def test_a_dead_sentinel_is_answered_with_safe_off_through_its_port() -> N
         assert fault.cause is Cause.SENTINEL_LOST
         assert s.is_safe()
         assert Protection.SENTINEL not in s.rig.snapshot().boards[0].protections
+
+
+async def test_what_is_asked_for_while_a_board_is_being_made_safe_is_judged_by_what_it_is_then() -> None:
+    async with stand() as s:
+        await s.power_up(500.0, 1.15)
+        await s.rig.request(NAME, StartWork(work="pattern"))
+        await asyncio.sleep(2.0)
+        stopping = asyncio.create_task(s.rig.request(NAME, SafeOff(reason="now")))
+        await asyncio.sleep(0.003)
+        assert not stopping.done()
+        moving = SetOperatingPoint(frequency_mhz=450.0, core_v=1.05, preset=True)
+        with pytest.raises(Refused, match="only a live board can be moved, this one is safe_off"):
+            await s.rig.request(NAME, moving)
+        await stopping
+        await asyncio.sleep(10.0)
+        assert s.find(FaultLatched) == []
+        assert s.rig.snapshot().boards[0].state is GuardState.SAFE_OFF
+        assert s.is_safe()
 
 
 async def test_a_lost_data_port_ends_in_safe_off() -> None:
