@@ -42,7 +42,8 @@ class Where:
 
     `board`: which board is behind `port`, where its USB strings do not say. The rest is for emulated boards: `solved`,
     other solved headers; `seed` of all chance (1); `dilution`, how many hashes one hash stands for (1; for synthetic
-    work 2**24). `envelope`, a file, and `unlock`: what its operator may ask for (controller/envelope_file.py).
+    work 2**24). `envelope`, a file, and `unlock`: what its operator may ask for (controller/envelope_file.py);
+    `retry`: it may come back by itself after a trip (controller/safety/retry.py).
     """
 
     emulate: str | None = None
@@ -53,6 +54,7 @@ class Where:
     dilution: int | None = None
     envelope: str | None = None
     unlock: Reach | None = None
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ async def _emulate(where: Where, name: str, work: str, stack: AsyncExitStack, ke
 
 
 def _operator(where: Where, kind: str) -> OperatorLimits:
-    return operator_limits(kind, where.envelope, where.unlock)
+    return operator_limits(kind, where.envelope, where.unlock, retry=where.retry)
 
 
 def _config_of(sidecar: Sidecar) -> BoardConfig:

@@ -6,6 +6,7 @@ unlock = "range"            # stock (default), range, or hard: how far the limit
 core_v_max = 1.200
 frequency_mhz_max = 575.0
 chip_c_trip = 72.0          # levels of the trips: lower than shipped, never higher
+retry = true                # after a trip that a lower point may cure the board comes back by itself
 ```
 
 It is read when a rig starts: `--envelope FILE`, else `envelopes/KIND.toml` of the config directory when there is one.
@@ -36,8 +37,12 @@ def usual_file(kind: str) -> Path:
     return config_dir() / "envelopes" / f"{kind}.toml"
 
 
-def operator_limits(kind: str, file: str | None = None, unlock: Reach | None = None) -> OperatorLimits:
+def operator_limits(
+    kind: str, file: str | None = None, unlock: Reach | None = None, *, retry: bool = False
+) -> OperatorLimits:
     """What holds for a board of this kind, a row of BOARDS: the file, and `unlock` instead of what it says of that.
+
+    `retry`: it may come back by itself, whatever the file says.
 
     Raises `UsageError` with file, key, value and what is allowed.
     """
@@ -46,6 +51,8 @@ def operator_limits(kind: str, file: str | None = None, unlock: Reach | None = N
     limits = OperatorLimits() if path is None else load(path)
     if unlock is not None:
         limits = limits.model_copy(update={"unlock": unlock})
+    if retry:
+        limits = limits.model_copy(update={"retry": True})
     Envelopes(BOARDS[kind].envelope, limits, where="" if path is None else f"{path}: ")
     return limits
 
@@ -69,6 +76,7 @@ def load(path: Path) -> OperatorLimits:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])
         allowed = "a number" if key in OperatorLimits.model_fields else _KEYS
+        allowed = "true or false" if key == "retry" else allowed
         raise UsageError(f"{path}: {printable(key)}", first["input"], allowed) from None
 
 

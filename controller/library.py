@@ -127,6 +127,7 @@ def connect(
     record: str | PathLike[str] | None = None,
     work: WorkKind = "pattern",
     unlock: ReachName | None = None,
+    retry: bool = False,
     envelope: str | PathLike[str] | None = None,
 ) -> Connecting:
     """Start a rig for a board, or join one that runs. `async with connect(...) as rig:`, or await it and close it.
@@ -137,7 +138,8 @@ def connect(
     readings and events, and for every byte of both ports. Emulated: `seed` of all chance, `dilution` (a power of two;
     by default 2**24 when `work` is to be "synthetic", else 1), `solved` headers. Beyond stock is locked: `unlock`
     "range" (what is shipped for this kind of board) or "hard"; `envelope` is the file of the operator's limits, by
-    default envelopes/KIND.toml of the config directory.
+    default envelopes/KIND.toml of the config directory. `retry`: after a trip that a lower point may cure the board
+    comes back by itself.
 
     `rig` is the process id of a running rig or the path of its socket; without any of the three it is the only rig of
     this user. It is joined, and only left, never stopped. `board`: which of its boards.
@@ -159,12 +161,13 @@ def connect(
             dilution=arguments.power_of_two("dilution", dilution),
             envelope=arguments.present_file("envelope", envelope),
             unlock=arguments.reach(unlock),
+            retry=arguments.flag("retry", retry),
         )
         files = arguments.fresh_file("journal", journal), arguments.fresh_file("record", record)
         return Connecting(lambda: _start(where, work, *files))
     for key, value in (
         ("seed", seed), ("dilution", dilution), ("solved", solved), ("journal", journal), ("record", record),
-        ("unlock", unlock), ("envelope", envelope),
+        ("unlock", unlock), ("envelope", envelope), ("retry", retry or None),
     ):  # fmt: skip
         if value is not None:
             raise UsageError(key, value, "only with emulate or port: a running rig was started with its own")

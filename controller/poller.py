@@ -16,6 +16,7 @@ from controller.model import (
     PendingPoint,
     PointStatus,
     Reading,
+    RetryStatus,
     WorkSnapshot,
     good_value,
 )
@@ -44,6 +45,7 @@ class Poller:
         self.work: Callable[[bool], WorkSnapshot | None] = lambda intervals: None
         self.protections: Callable[[], frozenset[Protection]] = board.protections
         self.pending: Callable[[], PendingPoint | None] = lambda: None
+        self.retry: Callable[[], RetryStatus | None] = lambda: None
         self.lateness_s: deque[float] = deque(maxlen=_REMEMBERED_SWEEPS)
         """How late each of the last sweeps began."""
         self.sweeps = 0
@@ -93,6 +95,7 @@ class Poller:
             pending=self.pending(),
             limited=guard.limited,
             limits=guard.envelopes.limits(protections),
+            retry=self.retry(),
             fan=guard.fan.status(),
             emulated=attached.emulated,
             dilution=attached.dilution,

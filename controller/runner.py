@@ -9,9 +9,10 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from controller.clock import Clock
+from controller.fan import FanTurner
 from controller.feed import Feed
 from controller.keeper import RETRY_S, Keeper
 from controller.model import (
@@ -23,6 +24,7 @@ from controller.model import (
     CommandAccepted,
     CommandRefused,
     FaultCleared,
+    FaultRecord,
     GuardState,
     KeepPoint,
     LimitLifted,
@@ -49,14 +51,15 @@ from controller.model import (
     WorkStarted,
     WorkStopped,
 )
+from controller.retrier import Retrier
 from controller.safety.envelope import fits
+from controller.safety.retry import Retries
 from controller.safety.throttle import Give
 from controller.warden import RigBoard, Warden, end_tasks
 from controller.work.planning import WorkPlan, plan_work
 from controller.work.session import WorkSession
 from drivers.boards.board import (
     BringUp,
-    Channel,
     CoreVoltage,
     FanDuty,
     FastLink,
@@ -84,7 +87,8 @@ log = logging.getLogger(__name__)
 
 _COMMAND_ENDS_S: Final = 2.0
 _ONE_SWEEP_S: Final = 0.5
-_FAN_FAILURES: Final = 2
+_NO_DECISION: Final = (AddRemark, SetFan, SetReach, LimitSession)
+"""Commands that leave a retry as it is."""
 _TOLD_TO_CHIPS: Final = (BringUp, Frequency, SweepWindow, FastLink, TicketDifficulty)
 THROTTLE: Final = "throttle"
 
@@ -106,11 +110,23 @@ class BoardRunner(Warden):
         self._give_up: Refused | None = None
         """Why the move in flight has to end before its next step: the board must give way first."""
         self._limited_by: Cause | None = None
-        self._fan_turns: asyncio.Task[None] | None = None
-        self._fan_failed = 0
-        self._fan_degraded: str | None = None
+        self._fan = FanTurner(
+            self.name,
+            self.board,
+            self.guard,
+            lambda: self.poller.snapshot(full=False),
+            self._trip,
+            lambda text: self._note("warn", text),
+        )
         self._keeper = Keeper(self.guard.envelope, self._trial_ends)
         self.poller.pending = lambda: self._keeper.pending
+        self._fed: StartWork | None = None
+        """The work that the chips are fed with, as it was asked for."""
+        self._retries: Retries | None = None
+        self._retrier = Retrier(self.name, feed, self._request, lambda: self.guard.fault)
+        if given.operator is not None and given.operator.retry and not observe:
+            self._retries = Retries(self.guard.envelope)
+        self.poller.retry = lambda: self._retrier.status
 
     def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
         return None if self._session is None else self._session.snapshot(intervals=intervals)
@@ -121,12 +137,12 @@ class BoardRunner(Warden):
         if give is not None:
             self._spawn(self._give_way(give), "gives way")
         self._tell_limit()
-        self._lead_fan(snapshot)
+        self._fan.after_sweep(snapshot)
 
     async def _end_command(self) -> None:
         self._keeper.forget()
         command, self._command = self._command, None
-        fan, self._fan_turns = self._fan_turns, None
+        fan, self._fan.turning = self._fan.turning, None
         running = [task for task in (command, fan) if task is not None and not task.done()]
         for task in running:
             task.cancel()
@@ -138,6 +154,11 @@ class BoardRunner(Warden):
 
     async def request(self, command: Command) -> None:
         """Carries out one command; returns when it is done. Raises what refused or broke it."""
+        if not isinstance(command, _NO_DECISION) and not getattr(command, "dry_run", False):
+            self._retrier.cancel(f"somebody asks for {command.kind}")
+        await self._request(command)
+
+    async def _request(self, command: Command) -> None:
         if isinstance(command, SafeOff):
             self._feed.add(CommandAccepted, self.name, command=command, steps=0)
             await self.safe_off(command.reason)
@@ -214,6 +235,7 @@ class BoardRunner(Warden):
                 await self._run(steps)
                 if plan is not None:
                     self._start_work(plan)
+                    self._fed = command
             case StopWork():
                 await self._stop_work(abort=False)
             case PowerDown():
@@ -231,7 +253,6 @@ class BoardRunner(Warden):
                 self._tell_limits(_why(command))
             case SetFan():
                 self.guard.fan.ask(command)
-                self._fan_degraded = None
             case SafeOff() | AddRemark():
                 return
 
@@ -350,12 +371,12 @@ class BoardRunner(Warden):
             command = RevertPoint(why=why, until_s=trial.until_s)
             try:
                 self.guard.check(self._way_back(command), self.poller.snapshot(full=False))
-                await self.request(command)
+                await self._request(command)
                 return
             except Refused as error:
                 if self._keeper.refused(trial, str(error)) and not told:
                     told = True
-                    self._feed.add(Note, self.name, level="error", text=f"the way back is refused for now: {error}")
+                    self._note("error", f"the way back is refused for now: {error}")
             except HashbridgeError as error:
                 log.info("%s: the trial ends otherwise: %s", self.name, error)
                 return
@@ -366,7 +387,7 @@ class BoardRunner(Warden):
         try:
             await self._run(steps)
         except HashbridgeError as error:
-            self._feed.add(Note, self.name, level="warn", text=f"the orderly stop ended early: {error}")
+            self._note("warn", f"the orderly stop ended early: {error}")
         self._command = None
         await self.safe_off("power-down")
 
@@ -423,6 +444,44 @@ class BoardRunner(Warden):
             else:
                 return
 
+    def _note(self, level: Literal["info", "warn", "error"], text: str) -> None:
+        self._feed.add(Note, self.name, level=level, text=text)
+
+    # --- coming back --------------------------------------------------------------------------------------------------
+
+    async def _latch(self, record: FaultRecord) -> None:
+        """As the warden does; and where the operator asked for it, a way back is planned once the board is safe."""
+        guard = self.guard
+        retries = self._retries if guard.fault is None else None
+        seen, wanted, c = self.poller.glance(), guard.requested, guard.commanded
+        was = OperatingPoint(frequency_mhz=c.frequency_mhz, core_v=c.core_v)
+        if guard.state is GuardState.STARTING:
+            was = wanted
+        powered = guard.state in (GuardState.STARTING, GuardState.LIVE)
+        work = self._fed if self._feeder is not None else None
+        await super()._latch(record)
+        if retries is None or not powered or guard.fault is not record:
+            return
+        plan = retries.plan(record, seen, was)
+        if isinstance(plan, str):
+            self._retrier.cancel(plan)
+            self._note("warn", f"no retry: {plan}")
+        else:
+            self._retrier.begin(plan, record, wanted, work)
+
+    def _announce_fault(self, record: FaultRecord) -> None:
+        if self.guard.fault is not None:
+            self._retrier.cancel(f"{record.cause.value} as well: {record.detail}")
+        super()._announce_fault(record)
+
+    def control_lost(self, reason: str) -> None:
+        self._retrier.cancel(f"the control port is gone: {reason}")
+        super().control_lost(reason)
+
+    async def close(self) -> None:
+        self._retrier.cancel("the rig ends")
+        await super().close()
+
     # --- giving way ---------------------------------------------------------------------------------------------------
 
     def _check_give_up(self) -> None:
@@ -474,40 +533,6 @@ class BoardRunner(Warden):
             self._limited_by = None
             if self.guard.state is GuardState.LIVE:
                 self._feed.add(LimitLifted, self.name, cause=cause, point=self.guard.granted)
-
-    # --- the fan ------------------------------------------------------------------------------------------------------
-
-    def _lead_fan(self, snapshot: BoardSnapshot) -> None:
-        """Beside everything else: neither a command nor the throttle waits for it, nor it for them."""
-        step = self.guard.fan_step(snapshot)
-        degraded = self.guard.fan.degraded
-        if degraded is not None and degraded != self._fan_degraded:
-            self._feed.add(Note, self.name, level="warn", text=f"fan degraded: {degraded}")
-        self._fan_degraded = degraded
-        if step is not None and (self._fan_turns is None or self._fan_turns.done()):
-            self._fan_turns = asyncio.create_task(self._turn_fan(step), name=f"{self.name} fan")
-
-    async def _turn_fan(self, step: FanDuty) -> None:
-        try:
-            self.guard.permit(step, self.poller.snapshot(full=False))
-        except SafetyError as error:
-            log.info("%s: %s", self.name, error)  # it stays faster than it would have to be
-            return
-        done = False
-        try:
-            await self.board.apply(step)
-            done, self._fan_failed = True, 0
-        except Unplugged as error:
-            log.info("%s: %s", self.name, error)  # the poll has noticed
-        except (DeviceError, ProtocolError, TransportError) as error:
-            self._fan_failed += 1
-            log.warning("%s: %s: %s", self.name, _describe(step), error)
-            if self._fan_failed >= _FAN_FAILURES:
-                self._fan_failed = 0
-                self._fan_turns = None  # the safe-off must not wait for the task that asks for it
-                await self._trip(Cause.ACTUATION, Channel.FAN_RATIO.value, f"{_describe(step)}: {error}")
-        finally:
-            self.guard.applied(step, asyncio.get_running_loop().time(), done=done)
 
     # --- work ---------------------------------------------------------------------------------------------------------
 

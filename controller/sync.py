@@ -191,6 +191,7 @@ class SyncRig:
         record: str | PathLike[str] | None = None,
         work: WorkKind = "pattern",
         unlock: ReachName | None = None,
+        retry: bool = False,
         envelope: str | PathLike[str] | None = None,
     ) -> Self:
         """As `controller.library.connect`, but the rig is there when it returns. `with SyncRig.connect(...) as rig:`"""
@@ -206,6 +207,7 @@ class SyncRig:
             record=record,
             work=work,
             unlock=unlock,
+            retry=retry,
             envelope=envelope,
         )
         opened: list[AsyncRig] = []

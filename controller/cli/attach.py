@@ -46,4 +46,5 @@ def where_of(arguments: Namespace) -> Where:
         dilution=None if arguments.dilution is None else parse_dilution(arguments.dilution),
         envelope=None if arguments.envelope is None else str(readable_file(arguments.envelope, "--envelope")),
         unlock=None if arguments.unlock is None else parse_reach(arguments.unlock, "--unlock"),
+        retry=getattr(arguments, "retry", False),
     )

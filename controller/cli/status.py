@@ -113,6 +113,11 @@ def board_text(board: BoardSnapshot) -> str:
     point = board.point
     for name, part in (("requested", point.requested), ("granted", point.granted), ("achieved", point.achieved)):
         rows.append((name, f"{number(part.frequency_mhz, 2, 'MHz')}, {number(part.core_v, 3, 'V')}"))
+    if board.retry is not None:
+        retry = board.retry
+        when = f"in {max(0.0, retry.due_s - board.at_s):.0f} s" if retry.due_s is not None else "runs"
+        wanted = f"{number(retry.wanted.frequency_mhz, 2, 'MHz')}, {number(retry.wanted.core_v, 3, 'V')}"
+        rows.append(("retry", f"{retry.number} of {retry.of} {when}, after {retry.cause.value}; wanted: {wanted}"))
     if board.limits is not None:
         rows += [("limits", text) for text in limits_text(board.limits)]
     if board.fan is not None:

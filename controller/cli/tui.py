@@ -41,6 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     choice.add_argument("--open", metavar="FILE", help="a journal, opened like a rig that can be played and sought in")
     screen = parser.add_argument_group("screen")
     screen.add_argument("--start", action="store_true", help="power up at stock and hash as soon as the rig is there")
+    screen.add_argument("--retry", action="store_true", help="come back by itself, lower, after heat, a dip or silence")
     screen.add_argument("--keep-within", metavar="S", help=f"how long a change waits to be kept ({KEEP_WITHIN_S:g})")
     screen.add_argument("--theme", metavar="NAME", help=f"one of {', '.join(_THEMES)}; ansi-* have 16 colours")
     files = parser.add_argument_group("files")
@@ -74,7 +75,7 @@ def understand(arguments: Namespace) -> Wish:
     owner = arguments.emulate is not None or arguments.port is not None
     if arguments.emulate is not None:
         known_board(arguments.emulate, "--emulate")
-    for option in ("start", "journal", "record", "board", "seed", "dilution", "solved", "unlock", "envelope"):
+    for option in ("start", "journal", "record", "board", "seed", "dilution", "solved", "unlock", "envelope", "retry"):
         if getattr(arguments, option) not in (None, False) and not owner:
             raise UsageError(f"--{option}", getattr(arguments, option), "only with --emulate or --port")
     keep_within_s = parse_keep_within(arguments.keep_within)

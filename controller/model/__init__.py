@@ -100,6 +100,12 @@ from controller.model.events import (
     Remark as Remark,
 )
 from controller.model.events import (
+    RetryEnded as RetryEnded,
+)
+from controller.model.events import (
+    RetryPlanned as RetryPlanned,
+)
+from controller.model.events import (
     SafeOffDone as SafeOffDone,
 )
 from controller.model.events import (
@@ -212,6 +218,9 @@ from controller.model.words import (
 )
 from controller.model.words import (
     Reading as Reading,
+)
+from controller.model.words import (
+    RetryStatus as RetryStatus,
 )
 from controller.model.words import (
     good_value as good_value,

@@ -144,6 +144,26 @@ class FaultCleared(EventBase):
     cause: Cause
 
 
+class RetryPlanned(EventBase):
+    """The board will be powered up again by itself, in `wait_s`, to `point`; `wanted` is remembered."""
+
+    kind: Literal["retry_planned"] = "retry_planned"
+    cause: Cause
+    number: int
+    of: int
+    wait_s: float
+    wanted: OperatingPoint
+    point: OperatingPoint
+
+
+class RetryEnded(EventBase):
+    kind: Literal["retry_ended"] = "retry_ended"
+    cause: Cause
+    number: int
+    how: Literal["done", "given up", "cancelled"]
+    why: str
+
+
 class SafeOffDone(EventBase):
     kind: Literal["safe_off_done"] = "safe_off_done"
     reason: str
@@ -186,6 +206,8 @@ Event = Annotated[
     | FaultLatched
     | FaultRecorded
     | FaultCleared
+    | RetryPlanned
+    | RetryEnded
     | SafeOffDone
     | WorkStarted
     | WorkStopped

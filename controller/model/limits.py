@@ -66,10 +66,13 @@ class SessionLimits(Model):
 class OperatorLimits(SessionLimits):
     """What the operator of a board may use of its hard envelope, fixed when the rig starts. None: as shipped.
 
-    `unlock`: how far beyond stock. Temperatures and power bind the rig itself: they are levels of its trips.
+    `unlock`: how far beyond stock. `retry`: after a trip that a lower point may cure the board comes back by itself, at
+    most three times in 24 hours (controller/safety/retry.py). Temperatures and power bind the rig itself: they are
+    levels of its trips.
     """
 
     unlock: Reach = Reach.STOCK
+    retry: bool = False
     power_w_max: float | None = Field(default=None, allow_inf_nan=False)
     chip_c_warn: float | None = Field(default=None, allow_inf_nan=False)
     chip_c_throttle: float | None = Field(default=None, allow_inf_nan=False)

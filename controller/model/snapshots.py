@@ -9,7 +9,17 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from controller.model.limits import Limits
-from controller.model.words import Cause, FanStatus, GuardState, Limited, Model, PendingPoint, PointStatus, Reading
+from controller.model.words import (
+    Cause,
+    FanStatus,
+    GuardState,
+    Limited,
+    Model,
+    PendingPoint,
+    PointStatus,
+    Reading,
+    RetryStatus,
+)
 from drivers.boards.board import Channel, Envelope, Protection
 
 
@@ -92,6 +102,7 @@ class BoardSnapshot(Model):
     limited: Limited | None = None
     limits: Limits | None = None
     """None: recorded before there were any."""
+    retry: RetryStatus | None = None
     fan: FanStatus | None = None
     """None: recorded before the fan was led by anything."""
     emulated: bool

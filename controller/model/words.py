@@ -131,6 +131,18 @@ class FanStatus(Model):
     degraded: str | None = None
 
 
+class RetryStatus(Model):
+    """The board comes back by itself after a trip, or has done so: retry `number` of `of`, to `point`. `wanted`: what
+    somebody asked for and has not got since. `due_s`: when it begins, by the rig's time; None: it runs there."""
+
+    cause: Cause
+    number: int
+    of: int
+    wanted: OperatingPoint
+    point: OperatingPoint
+    due_s: float | None
+
+
 class Limited(Model):
     """The board has given way: it runs at `point`, below what was requested, and takes that back by itself later."""
 

@@ -13,7 +13,7 @@ that was carried out, `watch` looks at every sweep.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from controller.model import (
@@ -187,9 +187,10 @@ class Guard:
         self._interlocks.fresh(now, SENSORS)
         self._interlocks.cool_enough(now)
         self._interlocks.input_inside(now)
+        steps = self._passable(ordering.power_up(e, core_v, clock, None))
         self.requested = OperatingPoint(frequency_mhz=clock, core_v=core_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=core_v)
-        return tuple(ordering.power_up(e, core_v, clock, None))
+        return steps
 
     def _judge_move(self, command: SetOperatingPoint, now: BoardSnapshot) -> tuple[Step, ...]:
         if command.core_v is None and command.frequency_mhz is None:
@@ -210,12 +211,12 @@ class Guard:
             self._interlocks.chips_complete(now)
         if to_mhz > from_mhz + NEAR:
             self._interlocks.room_above_stock(now, to_mhz)
-        self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
-        self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
         e = self.envelope
         beyond = to_v > e.stock_core_v + NEAR or to_mhz > e.stock_frequency_mhz + NEAR
-        steps = ordering.move(e, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz)
-        return (FanDuty(Ratio(1.0)), *steps) if beyond and self.commanded.fan_ratio != 1.0 else tuple(steps)
+        steps = self._passable(ordering.move(e, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
+        self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
+        self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
+        return (FanDuty(Ratio(1.0)), *steps) if beyond and self.commanded.fan_ratio != 1.0 else steps
 
     def _judge_limited_move(
         self, limited: Limited, to_v: Volts, to_mhz: Megahertz, granted: Megahertz
@@ -255,6 +256,16 @@ class Guard:
         if not math.isfinite(granted) or abs(granted - frequency_mhz) > REALISABLE_WITHIN_MHZ:
             raise Refused("realisable", f"{frequency_mhz:g} MHz cannot be set; the nearest clock is {granted:.2f} MHz")
         return granted
+
+    def _passable(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        """Every clock on the way has to be one: above 850 MHz a BM1370 has none for some of the slew steps."""
+        for step in steps:
+            if isinstance(step, Frequency):
+                try:
+                    self._realise(step.frequency_mhz)
+                except UsageError as error:
+                    raise Refused("realisable", f"no way there in steps of the slew: {error}") from error
+        return tuple(steps)
 
     def _small_enough(self, from_v: float, to_v: float, from_mhz: float, to_mhz: float) -> None:
         most_v, most_mhz = self.envelope.command_core_v_max_change_v, self.envelope.command_frequency_max_change_mhz

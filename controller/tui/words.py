@@ -32,6 +32,8 @@ from controller.model import (
     Protection,
     Reach,
     Remark,
+    RetryEnded,
+    RetryPlanned,
     SafeOff,
     SafeOffDone,
     SetFan,
@@ -43,7 +45,7 @@ from controller.model import (
     WorkStarted,
     WorkStopped,
 )
-from controller.text import UNKNOWN, hashrate, number
+from controller.text import UNKNOWN, duration, hashrate, number
 
 
 class Shown(NamedTuple):
@@ -218,6 +220,10 @@ def summary(event: Event) -> str:
             return f"{event.cause.value}: {event.path}"
         case FaultCleared():
             return f"{event.cause.value}, by a person"
+        case RetryPlanned():
+            return f"{event.number} of {event.of} in {duration(event.wait_s)}, {point(event.point)}"
+        case RetryEnded():
+            return f"{event.number}: {event.how}{f', {event.why}' if event.why else ''}"
         case SafeOffDone():
             failed = [action.name for action in event.report.actions if not action.confirmed]
             told = "confirmed" if event.report.confirmed else f"NOT confirmed: {', '.join(failed) or 'nothing'}"

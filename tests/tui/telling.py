@@ -36,6 +36,8 @@ from controller.model import (
     Reach,
     Reading,
     Remark,
+    RetryEnded,
+    RetryPlanned,
     SafeOffDone,
     SafeOffRecord,
     Snapshot,
@@ -161,6 +163,9 @@ def one_of_each() -> list[Event]:
     tell.fault()
     tell(FaultRecorded, cause=Cause.FAN, path="/trips/fan.jsonl")
     tell(FaultCleared, cause=Cause.FAN)
+    lower = OperatingPoint(frequency_mhz=425.0, core_v=1.15)
+    tell(RetryPlanned, cause=Cause.INPUT_LOW, number=1, of=3, wait_s=60.0, wanted=STOCK, point=lower)
+    tell(RetryEnded, cause=Cause.INPUT_LOW, number=1, how="cancelled", why="somebody asks for safe_off")
     tell.safe_off(confirmed=False)
     tell(WorkStarted, work="pattern", ticket_difficulty=1)
     tell(WorkStopped, result=work(running=False))

@@ -91,7 +91,11 @@ class Heading(Panel):
         if board.latched is not None:
             fault = board.latched
             sensor = f" ({fault.sensor})" if fault.sensor else ""
-            return [(f" {fault.cause.value.upper()}{sensor} ", "alarm"), (f" {fault.detail}", "bad")]
+            line: list[Word] = [(f" {fault.cause.value.upper()}{sensor} ", "alarm")]
+            if board.retry is not None and board.retry.due_s is not None:
+                left = duration(max(0.0, board.retry.due_s - board.at_s))
+                line.append((f" RETRY {board.retry.number} of {board.retry.of} in {left} ", "warn"))
+            return [*line, (f" {fault.detail}", "bad")]
         if board.pending is not None:
             return self._trial(width)
         if board.limited is not None:
@@ -100,6 +104,13 @@ class Heading(Panel):
                 (" GIVES WAY ", "alarm"),
                 (f" {words.point(limited.point)}", "value"),
                 (f" of {words.point(board.point.requested)}: {limited.sensor} {limited.detail}", "warn"),
+            ]
+        if board.retry is not None and board.point.requested == board.retry.point:
+            retry = board.retry
+            return [
+                (f" RETRY {retry.number} of {retry.of} ", "alarm"),
+                (f" {words.point(retry.point)}", "value"),
+                (f" of {words.point(retry.wanted)}, after {retry.cause.value}", "warn"),
             ]
         if desk.paused_s is not None:
             since = duration(now_s - desk.paused_s)

@@ -172,6 +172,27 @@ def test_what_is_no_number_is_called_so(value: float) -> None:
         scene.guard.judge(PowerUp(core_v=value), scene.now())
 
 
+def test_a_point_to_which_no_step_of_the_slew_leads_is_refused_and_not_remembered() -> None:
+    def gap(wish: Megahertz) -> Megahertz:
+        if wish == 512.5:
+            raise UsageError("frequency_mhz", wish, "what dividers allow")
+        return wish
+
+    off = Scene().safe()
+    off.guard._realise = gap
+    with pytest.raises(Refused, match=r"no way there in steps of the slew: .*512.5") as refused:
+        off.guard.judge(PowerUp(), off.now())
+    assert refused.value.rule == "realisable"
+    assert off.guard.requested.frequency_mhz is None
+    live = Scene().live()
+    live.guard._realise = gap
+    before = live.guard.requested
+    with pytest.raises(Refused, match="no way there"):
+        live.guard.judge(SetOperatingPoint(frequency_mhz=500.0), live.now())
+    assert live.guard.requested == before
+    assert live.guard.judge(SetOperatingPoint(frequency_mhz=518.75), live.now())
+
+
 def test_what_the_clock_cannot_give_at_all_is_refused_in_the_words_of_the_clock() -> None:
     def cannot(wish: Megahertz) -> Megahertz:
         raise UsageError("frequency_mhz", wish, "what dividers allow")
