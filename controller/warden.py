@@ -469,8 +469,8 @@ class Warden(ABC):
         self._retry_at_s = asyncio.get_running_loop().time() + RETRY_SAFE_OFF_S
         self._feed.add(SafeOffDone, self.name, reason=reason, report=record)
         if report.confirmed:
+            await self._give_lease_back()  # first: nobody may power up before the lease is where it should be
             self.guard.went_safe(asyncio.get_running_loop().time())
-            await self._give_lease_back()
         else:
             self.guard.not_safe()
             failed = ", ".join(action.name for action in report.actions if not action.confirmed) or "everything"

@@ -282,7 +282,7 @@ class ControlPort:
             return
         if faults.foreign_replies > 0:
             faults.foreign_replies -= 1
-            answer = answer[:2] + bytes((_foreign(answer[2]),)) + answer[3:]
+            answer = answer[:2] + bytes((foreign_id(answer[2]),)) + answer[3:]
         if len(answer) > PACKET_BYTES:
             return  # the packet write fails, and nobody looks at the error
         answer, self._held = self._held + answer, b""
@@ -355,7 +355,7 @@ class DataPort:
             self._firmware.chip.receive(burst, at_s, previous_baud)
 
 
-def _foreign(ident: int) -> int:
+def foreign_id(ident: int) -> int:
     """Another id, and never the one that stands for requests that could not be parsed."""
     other = ident ^ 0x20
     return other if other != ID_UNKNOWN else ident ^ 0x10

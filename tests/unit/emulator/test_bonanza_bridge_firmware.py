@@ -240,3 +240,11 @@ def test_the_bus_is_reached_through_page_05(host: Host) -> None:
     assert host.ask("05", "40", "24 AD 07") == "0A 00 2A 06 54 49 54 6D 24 41"
     assert host.ask("05", "20", "24 01 00") == "04 00 2A 02"
     assert host.ask("05", "30", "33 02").startswith("12 00 2A FF")
+
+
+def test_replies_vanish_or_carry_a_foreign_id_when_the_faults_say_so(host: Host) -> None:
+    host.bench.faults.do("lose_replies", {"count": 1})
+    assert host.ask("00", STATUS) == ""
+    host.bench.faults.do("wrong_id", {"count": 1})
+    assert host.ask("00", STATUS) == OFF.replace("00 2A", "00 0A", 1)
+    assert host.ask("00", STATUS) == OFF
