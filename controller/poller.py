@@ -96,6 +96,7 @@ class Poller:
             limited=guard.limited,
             limits=guard.envelopes.limits(protections),
             retry=self.retry(),
+            supply=guard.supply.status(),
             fan=guard.fan.status(),
             emulated=attached.emulated,
             dilution=attached.dilution,

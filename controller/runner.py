@@ -138,6 +138,8 @@ class BoardRunner(Warden):
             self._spawn(self._give_way(give), "gives way")
         self._tell_limit()
         self._fan.after_sweep(snapshot)
+        if (news := self.guard.supply.news()) is not None:
+            self._note("warn", news)
 
     async def _end_command(self) -> None:
         self._keeper.forget()

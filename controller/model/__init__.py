@@ -223,6 +223,9 @@ from controller.model.words import (
     RetryStatus as RetryStatus,
 )
 from controller.model.words import (
+    SupplyStatus as SupplyStatus,
+)
+from controller.model.words import (
     good_value as good_value,
 )
 from drivers.boards.board import Channel as Channel

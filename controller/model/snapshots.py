@@ -19,6 +19,7 @@ from controller.model.words import (
     PointStatus,
     Reading,
     RetryStatus,
+    SupplyStatus,
 )
 from drivers.boards.board import Channel, Envelope, Protection
 
@@ -103,6 +104,8 @@ class BoardSnapshot(Model):
     limits: Limits | None = None
     """None: recorded before there were any."""
     retry: RetryStatus | None = None
+    supply: SupplyStatus | None = None
+    """None: not enough of it was seen since the power-up."""
     fan: FanStatus | None = None
     """None: recorded before the fan was led by anything."""
     emulated: bool

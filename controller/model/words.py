@@ -143,6 +143,19 @@ class RetryStatus(Model):
     due_s: float | None
 
 
+class SupplyStatus(Model):
+    """The supply as a source: `open_v` behind `ohm`, of cable, plug and supply together, with one standard deviation.
+
+    `weak`: surely above 0.12 ohm. `estimated`: the input current is not measured, and reckoned from the core power.
+    """
+
+    ohm: float
+    ohm_sigma: float
+    open_v: float
+    weak: bool
+    estimated: bool
+
+
 class Limited(Model):
     """The board has given way: it runs at `point`, below what was requested, and takes that back by itself later."""
 

@@ -51,6 +51,7 @@ from controller.safety.interlocks import (
     need,
     power_of_two,
 )
+from controller.safety.supply import Supply
 from controller.safety.throttle import Give, Throttle
 from controller.safety.trips import (
     SENSORS,
@@ -100,7 +101,7 @@ class Guard:
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
         self._throttle = Throttle(envelope)
-        self.fan = FanLoop(envelope)
+        self.fan, self.supply = FanLoop(envelope), Supply(envelope)
         self._interlocks = Interlocks(
             envelopes,
             lambda: self.commanded,
@@ -211,6 +212,7 @@ class Guard:
             self._interlocks.chips_complete(now)
         if to_mhz > from_mhz + NEAR:
             self._interlocks.room_above_stock(now, to_mhz)
+        self.supply.room(now, (to_v * to_v * to_mhz) / (from_v * from_v * from_mhz))
         e = self.envelope
         beyond = to_v > e.stock_core_v + NEAR or to_mhz > e.stock_frequency_mhz + NEAR
         steps = self._passable(ordering.move(e, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
@@ -355,6 +357,7 @@ class Guard:
         """A power-up begins."""
         self._trips.forget()
         self.fan.started()
+        self.supply.forget()
         self._off = False
         self.state = GuardState.STARTING
 
@@ -397,6 +400,7 @@ class Guard:
     def watch(self, now: BoardSnapshot) -> FaultRecord | None:
         """Holds one sweep against every trip. A fault is returned, not latched: the caller latches and acts."""
         if self.state in (GuardState.STARTING, GuardState.LIVE):
+            self.supply.look(now, self.commanded)
             return self._trips.watch(now, self.commanded)
         if self.state in (GuardState.SAFE_OFF, GuardState.LATCHED) and not self.commanded.rail_on:
             return self._trips.watch_off(now, self.commanded)

@@ -35,7 +35,7 @@ def main() -> int:
         count = min(BATCH, left)
         left -= count
         with tempfile.TemporaryDirectory(prefix="hb-") as name:
-            for kind, trials in run(Path(name), count, WITHIN_S).items():
+            for kind, trials in run(Path(name), count, count, WITHIN_S).items():
                 found.setdefault(kind, []).extend(trials)
         print(f"{arguments.trials - left} of {arguments.trials} done", file=sys.stderr, flush=True)
     rows = [line(kind, trials) for kind, trials in found.items()]

@@ -150,6 +150,25 @@ class Field:
                 raise NeverHashed from error
             yield rig
 
+    @asynccontextmanager
+    async def client(self, board: BoardConfig) -> AsyncIterator[tuple[subprocess.Popen[bytes], int, int]]:
+        """A client process that owns a rig which hashes on this board; with the process ids of rig and sentinel."""
+        async with self.starting:
+            client = spawn("tests.deaths.client", give=self.config(board).model_dump_json())
+            assert client.stdout is not None
+            await asyncio.to_thread(client.stdout.readline)
+        try:
+            said = await asyncio.to_thread(client.stdout.readline)
+            await self.hash_a_while()
+            if not said or not self.hashing(board.name):
+                raise NeverHashed("no traffic")
+            rig_pid = int(json.loads(said)["rig"])
+            yield client, rig_pid, self.sentinel_pid(board.name, rig_pid)
+        finally:
+            client.kill()
+            client.wait()
+            client.stdout.close()
+
     async def begin(self, one: Callable[[Field], Awaitable[T]]) -> T:
         """A trial, begun again when its board did not come to hash."""
         async with self.trials:

@@ -11,6 +11,10 @@ from controller.model import GuardState, StateChanged
 from tests.deaths.field import LIMIT_S, MOVES_OF_SAFE_OFF, Trial, stripped
 
 UNPLUGGED_LIMIT_S = 1.0
+_LIMITS_S = {"control unplugged": UNPLUGGED_LIMIT_S, "both killed": 10.0, "out of memory": 3.0}
+"""Where it is not 2.0 s. Nobody is there after both were killed: the next rig has to start first. A rig without memory
+may go on for a while."""
+_SINCE = {"control unplugged": "the port's return", "both killed": "the start of the next rig"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,11 @@ HEADER = "| kind | trials | ms from | min | median | p95 | max | limit | |\n|---
 
 def line(kind: str, trials: Sequence[Trial]) -> Row:
     beaten = all(trial.last_beat_s is not None for trial in trials)
-    unplugged = kind == "control unplugged"
     times = sorted(1000.0 * (trial.since_beat_s if beaten else trial.since_strike_s) for trial in trials)
-    limit_s = UNPLUGGED_LIMIT_S if unplugged else LIMIT_S
+    limit_s = _LIMITS_S.get(kind, LIMIT_S)
     broken = [f"{trial.board}: {why}" for trial, ms in zip(trials, _ms(trials, beaten), strict=True)
               if (why := _broken(kind, trial, ms, limit_s))]  # fmt: skip
-    since = "the last beat" if beaten else "the port's return" if unplugged else "the strike"
+    since = _SINCE.get(kind, "the last beat" if beaten else "the strike")
     p95 = times[min(len(times) - 1, int(0.95 * len(times)))]
     return Row(
         kind, since, len(times), times[0], statistics.median(times), p95, times[-1], 1000.0 * limit_s, tuple(broken)
@@ -81,6 +84,10 @@ def _broken(kind: str, trial: Trial, ms: float, limit_s: float) -> str | None:
         return f"rail off after {ms:.0f} ms"
     if stripped(trial.moves) != MOVES_OF_SAFE_OFF:
         return f"moves {stripped(trial.moves)}"
+    if kind == "disk full" and trial.facts.get("refused") != "record":
+        return f"its latch was cleared without a record: {trial.facts.get('refused')}"
+    if kind == "both killed" and not (trial.facts["left"]["hashing"] and trial.facts["left"]["fan_duty"] == 1.0):
+        return f"left hashing {trial.facts['left']['hashing']}, fan at {trial.facts['left']['fan_duty']}"
     if trial.facts.get("hashing while stopped") is False:
         return "not hashing while its client was stopped"
     if trial.facts.get("confirmed") is False:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -13,29 +12,46 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.deaths.field import (
-    LIMIT_S,
-    Field,
-    NeverHashed,
-    Trial,
-    spawn,
-    until,
-)
+from controller.model import ClearFault
+from controller.port import LiveRig
+from drivers.errors import Refused
+from tests.deaths.field import LIMIT_S, Field, NeverHashed, Trial, until
 from tests.processes import alive, strike
 
-BUSY = """
+NO_MEMORY, NO_DISK = signal.SIGUSR2, signal.Signals(signal.SIGRTMIN)
+SITE = """
+import resource
 import signal
 
+hog = []
 
-def for_ever(*_: object) -> None:
+
+def for_ever(*_):
     while True:
         pass
 
 
+def no_memory(*_):
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), resource.RLIM_INFINITY))
+    size = 1 << 24
+    while size >= 16:
+        try:
+            hog.append(bytearray(size))
+        except MemoryError:
+            size //= 2
+
+
+def no_disk(*_):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
 signal.signal(signal.SIGUSR1, for_ever)
+signal.signal(signal.SIGUSR2, no_memory)
+signal.signal(signal.SIGRTMIN, no_disk)
 """
-"""As `sitecustomize` of a rig process: SIGUSR1 keeps its event loop from ever running again. The sentinel, which runs
-without site, has no part in it."""
+"""As `sitecustomize` of a rig process: SIGUSR1 keeps its event loop from ever running again, SIGUSR2 takes all memory
+that it may still have, SIGRTMIN every byte of disk. The sentinel, which runs without site, has no part in it."""
 
 
 async def rig_killed(place: Field) -> Trial:
@@ -81,17 +97,7 @@ async def rig_busy(place: Field) -> Trial:
 
 async def client_stopped_then_killed(place: Field) -> Trial:
     board = await place.board()
-    async with place.starting:
-        client = spawn("tests.deaths.client", give=place.config(board).model_dump_json())
-        assert client.stdout is not None
-        await asyncio.to_thread(client.stdout.readline)
-    try:
-        said = await asyncio.to_thread(client.stdout.readline)
-        await place.hash_a_while()
-        if not said or not place.hashing(board.name):
-            raise NeverHashed
-        rig_pid = json.loads(said)["rig"]
-        sentinel_pid = place.sentinel_pid(board.name, rig_pid)
+    async with place.client(board) as (client, rig_pid, sentinel_pid):
         stopped_s = strike(client.pid, signal.SIGSTOP)
         await asyncio.sleep(LIMIT_S)
         still = place.hashing(board.name)
@@ -103,10 +109,6 @@ async def client_stopped_then_killed(place: Field) -> Trial:
         trial.facts["rig ended"] = await until(lambda: not alive(rig_pid), 3.0)
         trial.facts["sentinel ended"] = await until(lambda: not alive(sentinel_pid), 3.0)
         trial.facts["report"] = place.report_path(board.name, rig_pid).exists()
-    finally:
-        client.kill()
-        client.wait()
-        client.stdout.close()
     return trial
 
 
@@ -175,31 +177,94 @@ async def rig_terminated(place: Field) -> Trial:
     return trial
 
 
-async def campaign(directory: Path, count: int) -> dict[str, list[Trial]]:
-    """So many trials of each kind, side by side. Needs `places` around it."""
+async def out_of_memory(place: Field) -> Trial:
+    board = await place.board()
+    async with place.rig(board) as rig:
+        try:
+            trial = await place.off(board.name, strike(rig.pid, NO_MEMORY))
+        finally:
+            os.kill(rig.pid, signal.SIGKILL)
+    return trial
+
+
+async def disk_full(place: Field) -> Trial:
+    """A trip while nothing can be written: the board is safe as ever, and its latch stays."""
+    board = await place.board()
+    name = board.name
+    async with place.rig(board) as rig:
+        os.kill(rig.pid, NO_DISK)
+        await asyncio.sleep(0.3)
+        struck_s = time.monotonic()
+        await place.plant(name, do="unplug_data")
+        trial = await place.off(name, struck_s)
+        await place.plant(name, do="replug_data")
+        await asyncio.sleep(3.0)
+        try:
+            await rig.request(name, ClearFault())
+        except Refused as error:
+            trial.facts["refused"] = error.rule
+    return trial
+
+
+async def logged_out(place: Field) -> Trial:
+    """SIGHUP to all of them, as at the end of a session: the client dies of it, the others do not."""
+    board = await place.board()
+    async with place.client(board) as (client, rig_pid, sentinel_pid):
+        for pid in (rig_pid, sentinel_pid):
+            os.kill(pid, signal.SIGHUP)
+        await asyncio.sleep(0.5)
+        if not place.hashing(board.name):
+            raise NeverHashed
+        trial = await place.off(board.name, strike(client.pid, signal.SIGHUP))
+        trial.facts["rig ended"] = await until(lambda: not alive(rig_pid), 3.0)
+    return trial
+
+
+async def both_killed(place: Field) -> Trial:
+    """Rig and sentinel at once: nobody is left. What then still protects, and what the next rig finds."""
+    board = await place.board()
+    name = board.name
+    async with place.rig(board) as rig:
+        os.kill(place.sentinel_pid(name, rig.pid), signal.SIGKILL)
+        os.kill(rig.pid, signal.SIGKILL)
+        await asyncio.sleep(LIMIT_S + 0.5)
+    left = (await place.plant(name, get="truth"))["truth"]
+    struck_s = time.monotonic()
+    async with place.starting, await LiveRig.start(place.config(board)):
+        trial = await place.off(name, struck_s)
+    trial.facts["left"] = left
+    return trial
+
+
+async def campaign(directory: Path, count: int, others: int) -> dict[str, list[Trial]]:
+    """So many trials of each kind, side by side; `others`: of the rarer ways to go. Needs `places` around it."""
     place = Field(directory)
 
-    async def each(one: Callable[[Field], Awaitable[Trial]]) -> list[Trial]:
+    async def each(one: Callable[[Field], Awaitable[Trial]], count: int) -> list[Trial]:
         return list(await asyncio.gather(*(place.begin(one) for _ in range(count))))
 
     try:
         async with asyncio.TaskGroup() as group:
             struck = group.create_task(place.begin(lambda field: sentinels_struck(field, count)))
             terminated = group.create_task(place.begin(rig_terminated))
-            others = {
-                kind: group.create_task(each(one))
-                for kind, one in (
-                    ("rig killed", rig_killed),
-                    ("rig stopped", rig_stopped),
-                    ("rig busy", rig_busy),
-                    ("client killed", client_stopped_then_killed),
-                    ("control unplugged", control_port_unplugged),
+            tasks = {
+                kind: group.create_task(each(one, times))
+                for kind, one, times in (
+                    ("rig killed", rig_killed, count),
+                    ("rig stopped", rig_stopped, count),
+                    ("rig busy", rig_busy, count),
+                    ("client killed", client_stopped_then_killed, count),
+                    ("control unplugged", control_port_unplugged, count),
+                    ("out of memory", out_of_memory, others),
+                    ("disk full", disk_full, others),
+                    ("logged out", logged_out, others),
+                    ("both killed", both_killed, others),
                 )
             }
     finally:
         place.close()
     print(f"trials begun again: {place.begun_again}", file=sys.stderr)
-    found = {kind: task.result() for kind, task in others.items()}
+    found = {kind: task.result() for kind, task in tasks.items()}
     return found | {"rig terminated": [terminated.result()]} | struck.result()
 
 
@@ -208,7 +273,7 @@ def places(directory: Path) -> Iterator[None]:
     """Where rigs keep their things, and what they do on SIGUSR1."""
     site = directory / "site"
     site.mkdir(parents=True)
-    (site / "sitecustomize.py").write_text(BUSY, encoding="utf-8")
+    (site / "sitecustomize.py").write_text(SITE, encoding="utf-8")
     said = {
         "HASHBRIDGE_RUNTIME_DIR": str(directory / "run"),
         "HASHBRIDGE_STATE_DIR": str(directory / "state"),
@@ -226,7 +291,7 @@ def places(directory: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def run(directory: Path, count: int, within_s: float) -> dict[str, list[Trial]]:
+def run(directory: Path, count: int, others: int, within_s: float) -> dict[str, list[Trial]]:
     """`campaign`, in an event loop of its own, in `directory`."""
     with places(directory), asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(asyncio.wait_for(campaign(directory, count), within_s))
+        return runner.run(asyncio.wait_for(campaign(directory, count, others), within_s))

@@ -16,12 +16,14 @@ from tests.deaths.trials import run
 pytestmark = [pytest.mark.real_time, pytest.mark.alone]
 
 TRIALS = 10
+OTHERS = 2
+"""Of the rarer ways to go."""
 WITHIN_S = 240.0
 
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Trial]]:
-    results = run(tmp_path_factory.mktemp("trials"), TRIALS, WITHIN_S)
+    results = run(tmp_path_factory.mktemp("trials"), TRIALS, OTHERS, WITHIN_S)
     for kind, found in results.items():
         print(line(kind, found).text)
     return results
@@ -143,3 +145,9 @@ def test_a_rig_that_is_told_to_end_makes_safe_and_exits_with_zero(trials: dict[s
     assert trial.facts["goodbye"] == "signal SIGTERM"
     assert trial.facts["last"].confirmed
     assert trial.since_strike_s < LIMIT_S
+
+
+@pytest.mark.parametrize("kind", ["out of memory", "disk full", "logged out", "both killed"])
+def test_the_rarer_ways_to_go_keep_their_promise_too(trials: dict[str, list[Trial]], kind: str) -> None:
+    assert len(trials[kind]) == OTHERS
+    assert line(kind, trials[kind]).broken == ()

@@ -11,7 +11,9 @@ from controller.model import (
     BoardSnapshot,
     Cause,
     FaultLatched,
+    GuardState,
     LimitLifted,
+    Note,
     OperatingPoint,
     PointLimited,
     PointReverted,
@@ -214,3 +216,30 @@ async def test_a_stop_forgets_that_the_board_gave_way() -> None:
         assert (await board(s)).limited is None
         assert s.find(LimitLifted) == []
         assert s.is_safe()
+
+
+# --- the supply -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ohm", "weak"), [(0.066, False), (0.10, False), (0.16, True), (0.18, True)])
+async def test_the_source_impedance_comes_out_of_a_power_up_and_a_weak_supply_is_not_asked_for_more(
+    ohm: float, weak: bool
+) -> None:
+    plant = PlantSettings(spread=True, source_ohm=ohm, source_v=5.35)
+    async with stand(BenchSettings(seed=2, dilution=2**31, plant=plant)) as s:
+        await s.power_up(500.0, 1.15)
+        await asyncio.sleep(5.0)
+        found = s.rig.snapshot().boards[0].supply
+        assert found is not None
+        assert found.ohm == pytest.approx(ohm, rel=0.07)
+        assert (found.weak, found.estimated) == (weak, True)
+        told = [note.text for note in s.find(Note) if note.text.startswith("weak supply")]
+        assert len(told) == weak
+        more = SetOperatingPoint(frequency_mhz=625.0, core_v=1.25, preset=True)
+        if weak:
+            with pytest.raises(Refused, match="the supply has"):
+                await s.rig.request(NAME, more)
+        else:
+            await s.rig.request(NAME, more)
+        await asyncio.sleep(60.0)
+        assert s.rig.snapshot().boards[0].state is GuardState.LIVE
