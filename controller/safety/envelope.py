@@ -42,7 +42,7 @@ _WHOSE: Final[Mapping[Layer, str]] = MappingProxyType(
         Layer.STOCK: "which is stock; unlocking goes further",
         Layer.OPERATOR: "the operator's limit",
         Layer.SESSION: "the limit of this session",
-        Layer.PROTECTION: "which is stock: nothing would make the board safe without this program",
+        Layer.PROTECTION: "which is stock: nothing but this computer would make the board safe",
     }
 )
 
@@ -50,12 +50,9 @@ _WHOSE: Final[Mapping[Layer, str]] = MappingProxyType(
 class Envelopes:
     """The layers of one board. Raises `UsageError` for an operator's limit that is outside the hard envelope."""
 
-    def __init__(
-        self, shipped: Envelope, operator: OperatorLimits | None = None, *, unattended: bool = False, where: str = ""
-    ) -> None:
-        """`where` goes before the key in errors: the file, say. `unattended`: nobody is there to act on a trip."""
+    def __init__(self, shipped: Envelope, operator: OperatorLimits | None = None, *, where: str = "") -> None:
+        """`where` goes before the key in errors: the file, say."""
         self._shipped, self._operator = shipped, operator or OperatorLimits()
-        self._unattended = unattended
         self._check_operator(where)
         self.row = self._row()
         """The row of the board with what the operator has taken from its trip levels and its power."""
@@ -94,8 +91,9 @@ class Envelopes:
         self._kept.clear()
 
     def _capped(self, protections: frozenset[Protection]) -> bool:
-        """A board that nobody watches may only go beyond stock if its own firmware notices that we are gone."""
-        enough = {Protection.HOST_LEASE} if self._unattended else _OUTLIVES_US
+        """Beyond stock somebody has to notice that we are gone. A board that may come back by itself is one that nobody
+        watches: for it that has to be its own firmware."""
+        enough = {Protection.HOST_LEASE} if self._operator.retry else _OUTLIVES_US
         return not protections & enough
 
     def hard_span(self, key: str) -> Span:

@@ -375,7 +375,7 @@ async def test_without_a_sentinel_a_lease_opens_what_is_unlocked_and_no_lease_ke
     async with stand(sentinel=False) as s:
         assert Protection.HOST_LEASE not in protections(s)
         for dry_run in (True, False):
-            with pytest.raises(Refused, match="nothing would make the board safe"):
+            with pytest.raises(Refused, match="nothing but this computer would make the board safe"):
                 await s.rig.request(NAME, PowerUp(core_v=1.2, frequency_mhz=525.0, dry_run=dry_run))
         await s.power_up()
         assert Protection.HOST_LEASE not in protections(s), "a board without a lease is never badged with one"

@@ -22,7 +22,7 @@ from controller.model import (
     SafeOff,
     StartWork,
 )
-from drivers.errors import Latched
+from drivers.errors import Latched, Refused
 from emulator.benches import BenchSettings
 from tests.scenarios.gamma import NAME, Stand, stand
 
@@ -73,20 +73,24 @@ async def test_a_silent_chip_is_powered_up_again_lower_and_fed_again_and_the_wis
 
 async def test_a_chip_that_stays_silent_comes_back_lower_and_later_until_nothing_lower_is_left() -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await s.power_up(625.0, 1.150)
-        await s.rig.request(NAME, StartWork(work="synthetic", ticket_difficulty=32, seed=3))
-        await asyncio.sleep(10.0)
+        await hashes(s)
         s.bench.faults.silence_chip("nonces")
         await asyncio.sleep(3600.0)
         planned = s.find(RetryPlanned)
-        assert [plan.wait_s for plan in planned] == [60.0, 300.0, 900.0]
-        assert [plan.point.frequency_mhz for plan in planned] == [525.0, 425.0, 400.0]
-        assert {plan.wanted.frequency_mhz for plan in planned} == {625.0}
-        assert len(s.find(FaultLatched)) == 4
-        assert "no retry: 3 retries within 24 hours" in [note.text for note in s.find(Note)]
+        assert [plan.wait_s for plan in planned] == [60.0, 300.0]
+        assert [plan.point.frequency_mhz for plan in planned] == [425.0, 400.0]
+        assert {plan.wanted.frequency_mhz for plan in planned} == {525.0}
+        assert len(s.find(FaultLatched)) == 3
+        assert "no retry: nothing lower may be asked for" in [note.text for note in s.find(Note)]
         board = s.rig.snapshot().boards[0]
         assert (board.state, board.retry) == (GuardState.LATCHED, None)
         assert s.is_safe()
+
+
+async def test_a_board_that_may_come_back_by_itself_is_one_that_nobody_watches_and_stays_at_stock() -> None:
+    async with stand(SETTINGS, operator=AGAIN) as s:
+        with pytest.raises(Refused, match="550 MHz is outside 400 to 525 MHz"):
+            await s.power_up(550.0, 1.150)
 
 
 async def test_a_weak_input_waits_until_it_is_back() -> None:

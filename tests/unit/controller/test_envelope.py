@@ -82,7 +82,7 @@ def test_stock_is_the_most_where_nothing_outlives_this_program(
 
 
 def test_a_board_that_nobody_attends_goes_beyond_stock_only_with_a_lease() -> None:
-    alone = Envelopes(ENVELOPE, OperatorLimits(unlock=Reach.RANGE), unattended=True)
+    alone = Envelopes(ENVELOPE, OperatorLimits(unlock=Reach.RANGE, retry=True))
     assert alone.limits(WATCHED).core_v_max == Limit(value=1.15, layer=Layer.PROTECTION)
     assert alone.limits(WATCHED | LEASED).core_v_max == Limit(value=1.25, layer=Layer.RANGE)
 
