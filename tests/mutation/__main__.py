@@ -21,6 +21,7 @@ STAGES: Final = (
         "tests/unit/controller/test_guard.py",
         "tests/unit/controller/test_guard_permit.py",
         "tests/unit/controller/test_fan.py",
+        "tests/unit/controller/test_throttle.py",
         "tests/unit/controller/test_trips.py",
         "tests/unit/controller/test_envelope.py",
     ),

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from controller.model import Cause, ClearFault, FaultRecord, PowerUp, Quality, SetOperatingPoint
+from controller.model import (
+    Cause,
+    ClearFault,
+    FaultRecord,
+    OperatorLimits,
+    PowerUp,
+    Protection,
+    Quality,
+    SetOperatingPoint,
+)
+from controller.safety.envelope import Envelopes
+from controller.safety.guard import Guard
 from drivers.boards.board import (
     BringUp,
     Channel,
@@ -26,7 +37,7 @@ from drivers.boards.board import (
 )
 from drivers.errors import Refused, UsageError
 from drivers.units import Megahertz, Ratio, Volts
-from tests.unit.controller.guarding import START, Scene
+from tests.unit.controller.guarding import ENVELOPE, START, Scene
 
 
 @pytest.mark.parametrize(
@@ -104,6 +115,22 @@ def test_a_clock_below_the_floor_a_rail_without_a_voltage_and_an_odd_ticket_are_
     scene.guard.commanded.core_v = None
     with pytest.raises(Refused, match="no core voltage is set"):
         scene.guard.permit(RailOn(), scene.now())
+
+
+def test_a_board_with_a_host_lease_needs_it_armed_before_its_rail() -> None:
+    scene = Scene().safe()
+    for leased in (True, False):
+        guard = Guard("gamma", Envelopes(ENVELOPE, OperatorLimits()), leased=leased)
+        guard.went_safe(scene.at_s)
+        guard.started()
+        c = guard.commanded
+        c.locked_down, c.core_v, c.fan_ratio, c.fan_changed_s = True, 1.150, 1.0, scene.at_s - 5.0
+        now = scene.now()
+        if leased:
+            with pytest.raises(Refused, match="the host lease is not armed"):
+                guard.permit(RailOn(), now)
+            now = now.model_copy(update={"protections": frozenset({Protection.HOST_LEASE})})
+        guard.permit(RailOn(), now)
 
 
 def test_a_point_above_stock_needs_the_fan_at_full_or_its_own_table_in_command() -> None:
