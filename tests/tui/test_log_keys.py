@@ -8,6 +8,7 @@ from textual.widgets import Input
 
 from controller.model import FaultLatched, Note
 from controller.tui import words
+from controller.tui.screens.log import LogScreen
 from controller.tui.widgets.log_view import LogView
 from tests.tui.covering import shows
 from tests.tui.driving import NARROW, Seat, seat
@@ -192,3 +193,10 @@ async def test_copying_gives_the_marked_line_or_the_readings_and_nothing_that_a_
         assert rows["chip_c"] == "35.4 °C"
         assert rows["core_v"] == "1.125 V"
         assert s.toasts == ["copied"] * 3
+
+
+async def test_a_beat_that_comes_before_the_screen_is_composed_ends_nothing(run: Run) -> None:
+    async with seat(scripted(run, run.live_s)) as s:
+        screen = LogScreen(s.app.desk)
+        screen.freshen()
+        assert screen.view.level == "all"

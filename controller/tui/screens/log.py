@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from controller.tui import words
+from controller.tui.desk import Desk
 from controller.tui.screens.base import RigScreen
 from controller.tui.widgets.entry import Entry
 from controller.tui.widgets.heading import Heading
@@ -29,25 +30,27 @@ class LogScreen(RigScreen):
         Binding("escape", "everything", "show everything", show=False, id="log.everything"),
     ]
 
-    def compose(self) -> ComposeResult:
-        yield Heading(self.desk)
-        view = LogView(self.desk)
-        yield view
-        yield Entry(
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        # Here, not when the screen is composed: the first beat and the first key may come before that.
+        self.view = LogView(desk)
+        self._search = Entry(
             id="search",
             placeholder="words that a line has to have; enter keeps them, esc lifts them",
             select_on_focus=True,
         )
-        yield Detail(self.desk, view)
+        self._detail = Detail(desk, self.view)
+
+    def compose(self) -> ComposeResult:
+        yield Heading(self.desk)
+        yield self.view
+        yield self._search
+        yield self._detail
         yield StopPanel(self.desk)
         yield KeyBar(self.desk)
 
     def on_mount(self) -> None:
-        self.query_one("#search", Input).display = False
-
-    @property
-    def view(self) -> LogView:
-        return self.query_one(LogView)
+        self._search.display = False
 
     def freshen(self) -> None:
         if self.desk.paused_s is None:
@@ -55,12 +58,13 @@ class LogScreen(RigScreen):
         super().freshen()
 
     def on_log_view_moved(self) -> None:
-        self.query_one(Detail).freshen()
+        self._detail.freshen()
 
     def action_search(self) -> None:
-        search = self.query_one("#search", Input)
-        search.display = True
-        self.set_focus(search)  # at once: what is typed ahead of a focus that comes later would be taken for commands
+        self._search.display = True
+        self.set_focus(
+            self._search
+        )  # at once: what is typed ahead of a focus that comes later would be taken for commands
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.view.narrow(words=event.value)
@@ -84,11 +88,10 @@ class LogScreen(RigScreen):
             self.desk.store.dismiss_stop()
             self.freshen()
             return
-        self.query_one("#search", Input).value = ""
+        self._search.value = ""
         self._leave_search()
         self.view.narrow(words="")
 
     def _leave_search(self) -> None:
-        search = self.query_one("#search", Input)
-        search.display = bool(search.value)
+        self._search.display = bool(self._search.value)
         self.view.focus()
