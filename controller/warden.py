@@ -426,6 +426,8 @@ class Warden(ABC):
         self._swept()
 
     def _take_control(self, control: Transport | None) -> None:
+        if self._gone is not None:
+            self._gone.cancel()  # it is back before anybody said that it was gone
         if control is not None:
             self.board.replace_control(control)
         self._control_ok.set()

@@ -122,6 +122,10 @@ def board_text(board: BoardSnapshot) -> str:
         rows += [("limits", text) for text in limits_text(board.limits)]
     if board.fan is not None:
         rows.append(("fan", fan_text(board.fan)))
+    if board.supply is not None:
+        s = board.supply
+        text = f"{s.open_v:.2f} V behind {s.ohm:.3f} ohm{' (estimated)' if s.estimated else ''}"
+        rows.append(("supply", f"{text}{': WEAK' if s.weak else ''}"))
     for channel, reading in board.channels.items():
         if channel is Channel.STATUS_WORD and reading.value is not None:
             text = f"{int(reading.value):#06x}"

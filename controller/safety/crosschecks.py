@@ -218,9 +218,10 @@ class _PowerStep:
         if abs(core_w - from_w) <= limits.power_step_w or now.at_s - commanded_s > _COMMANDED_LATELY_S:
             return
         for channel, sensor in self._sensors:
-            celsius = from_c.get(channel)
-            if celsius is not None and channel not in self._steps and level_s >= sensor.settled_s:
-                self._steps[channel] = _Step(began_s, from_w, core_w, celsius, celsius)
+            if channel in from_c and channel not in self._steps and level_s >= sensor.settled_s:
+                # What it did since then counts as well: two moves, one up and one down, may begin and end alike.
+                seen = [found[channel] for *_, found in past if channel in found]
+                self._steps[channel] = _Step(began_s, from_w, core_w, min(seen), max(seen))
 
 
 # --- two thermometers -------------------------------------------------------------------------------------------------

@@ -21,3 +21,17 @@ def test_no_scenario_of_the_short_campaign_breaks_a_promise(index: int) -> None:
 def test_a_scenario_that_is_lived_twice_is_the_same_to_the_last_event() -> None:
     told = scenario(SEED, 5, MINUTES)
     assert live(told).digest == live(scenario(SEED, 5, MINUTES)).digest
+
+
+@pytest.mark.parametrize(
+    ("seed", "index"),
+    [
+        (3, 130),  # a move that began beside a safe-off
+        (4, 7),  # a ramp through clocks that the PLL does not have
+        (5, 8),  # a control port that was back before anybody said that it was gone
+        (5, 16),  # two moves, up and down, taken for one step that the die did not follow
+    ],
+)
+def test_what_long_campaigns_have_found_stays_found(seed: int, index: int) -> None:
+    told = scenario(seed, index, 10.0)
+    assert judge(told, live(told)).failures == ()

@@ -353,6 +353,19 @@ async def test_a_control_port_that_hangs_up_unannounced_is_noticed_by_the_sweep(
         assert s.bench.truth(asyncio.get_running_loop().time())["activity"] == 0.0
 
 
+async def test_a_control_port_that_is_back_before_anybody_said_that_it_was_gone_is_not_gone() -> None:
+    async with stand() as s:
+        await s.power_up()
+        s.bench.faults.unplug("control")
+        await asyncio.sleep(0.3)
+        s.rig.control_restored(NAME, None, s.new_control())
+        await asyncio.sleep(3.0)
+        assert s.is_safe()
+        assert s.rig.snapshot().boards[0].state is not GuardState.UNPROTECTED
+        await s.rig.request(NAME, SafeOff())
+        await s.power_up()
+
+
 async def test_a_dead_sentinel_is_answered_with_safe_off_through_its_port() -> None:
     async with stand() as s:
         await s.power_up()
