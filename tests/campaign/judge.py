@@ -205,12 +205,19 @@ def trips(faults: Sequence[Fault], life: Life) -> list[Finding]:
         right = frozenset[Cause]().union(*(fault.causes for fault in before))
         if any(fault.excuses & {Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT} for fault in before):
             right |= {Cause.ACTUATION}  # a safe-off that could not be confirmed is one
+        if right & {Cause.INPUT_LOW, Cause.INPUT_HIGH} and any(map(_hides_the_input, before)):
+            right |= {Cause.REGULATOR_OFF}  # two faults: why it went off cannot be read
         if trip.cause in right or explained(trip, life.truth):
             continue
         names = ", ".join(fault.action for fault in before)
         what = f"wrong cause after {names}" if before else "false trip"
         found.append(Finding(f"{what}: {trip.cause.value} ({trip.sensor}) at {trip.at_s:.1f} s: {trip.detail}"))
     return found
+
+
+def _hides_the_input(fault: Fault) -> bool:
+    said = fault.arguments
+    return said.get("channel") == "input_v" or said.get("part") == "tps546" or fault.action == "stuck_bus"
 
 
 def confirmations(life: Life) -> list[Finding]:

@@ -148,6 +148,15 @@ def test_a_fault_that_ended_long_ago_or_comes_later_explains_no_trip() -> None:
     assert verdict(tripped, fault("nak", 61.0, None, causes=(Cause.SENSOR_BUS,))).failures
 
 
+def test_a_regulator_that_is_off_without_a_cause_is_right_when_a_second_fault_hides_the_input() -> None:
+    tripped = life(trips=[Trip(60.0, Cause.REGULATOR_OFF, None, "")])
+    sag = fault("source_ohm", causes=(Cause.INPUT_LOW,))
+    assert verdict(tripped, sag).failures
+    jumps = Fault(40.0, "jumps", {"channel": "input_v"}, None, frozenset(), frozenset())
+    assert verdict(tripped, sag, jumps).failures == ()
+    assert verdict(tripped, jumps).failures
+
+
 @pytest.mark.parametrize(
     ("cause", "change"),
     [
