@@ -124,6 +124,13 @@ def test_a_rail_of_its_own_will_is_declared_up_to_the_limit_of_the_regulator() -
     own = fault("run_away", 50.0, None, Excuse.RAIL_IS_ITS_OWN)
     assert verdict(life((60.0, {"core_v": 1.5})), own).declared
     assert verdict(life((60.0, {"core_v": 1.7})), own).failures
+    again = (
+        (54.0, {"rail_on": False, "core_v": 0.0}),
+        (60.0, {"rail_on": True, "core_v": 2.2}),
+        (60.09, {"core_v": 1.1}),
+    )
+    assert verdict(life(*again), own).declared
+    assert verdict(life(*again)).failures
     assert verdict(life(burnt="core rail raised to 1.500 V"), own).declared
     assert verdict(life(burnt="core rail raised to 1.500 V")).failures
     assert verdict(life(burnt="die at 125 C"), own).failures
