@@ -177,7 +177,7 @@ class BitaxeGamma:
         self._enabled_at_s: float | None = None
         self._released_at_s: float | None = None
         self._clocked_at_s: float | None = None
-        self._making_safe = asyncio.Lock()
+        self._making_safe, self._turning_fan = asyncio.Lock(), asyncio.Lock()
 
     async def aclose(self) -> None:
         """Close both ports. The board keeps doing what it does: safe-off comes before."""
@@ -258,8 +258,9 @@ class BitaxeGamma:
     async def apply(self, step: Step) -> None:
         match step:
             case FanDuty(ratio=ratio):
-                await (await self._open_fan()).set_duty(ratio)
-                self._table_in_command = False
+                async with self._turning_fan:  # two at once would each read back what the other has written
+                    await (await self._open_fan()).set_duty(ratio)
+                    self._table_in_command = False
             case FanTable():
                 if not self._table_written:
                     raise UsageError("fan table", "on", "only after lock-down has written it")

@@ -156,3 +156,25 @@ async def test_a_fan_controller_that_does_not_take_its_duty_twice_trips_as_actua
         truth_now = s.bench.truth(asyncio.get_running_loop().time())
         assert truth_now["reset_asserted"]
         assert not truth_now["rail_on"]
+
+
+async def test_a_move_above_stock_in_the_middle_of_a_turn_moves_the_fan_after_it_and_trips_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for delay_s in (0.0, 0.002, 0.004):
+        async with stand(BenchSettings(seed=1, dilution=2**31, ambient_c=20.0)) as s:
+            await begin(s)
+            await asyncio.sleep(70.0)
+            for _ in range(100_000):
+                if truth(s, "fan_duty") < 0.95 and any(t.get_name() == f"{NAME} fan" for t in asyncio.all_tasks()):
+                    break
+                await asyncio.sleep(0.0005)
+            else:
+                raise AssertionError("it never turned")
+            await asyncio.sleep(delay_s)
+            await s.rig.request(NAME, SetOperatingPoint(frequency_mhz=550.0))
+            await asyncio.sleep(2.0)
+            board = s.rig.snapshot().boards[0]
+            assert (board.state, board.latched) == (GuardState.LIVE, None), delay_s
+            assert truth(s, "fan_duty") == 1.0
+    assert "read back" not in caplog.text, "neither saw what the other had written"
