@@ -156,7 +156,7 @@ class BoardRunner(Warden):
 
     async def request(self, command: Command) -> None:
         """Carries out one command; returns when it is done. Raises what refused or broke it."""
-        if not isinstance(command, _NO_DECISION) and not getattr(command, "dry_run", False):
+        if not isinstance(command, _NO_DECISION) and not _is_dry(command):
             self._retrier.cancel(f"somebody asks for {command.kind}")
         await self._request(command)
 
@@ -165,7 +165,7 @@ class BoardRunner(Warden):
             self._feed.add(CommandAccepted, self.name, command=command, steps=0)
             await self.safe_off(command.reason)
             return
-        if isinstance(command, PowerUp | SetOperatingPoint) and command.dry_run:
+        if _is_dry(command):
             self.guard.check(command, self._as_armed(command))
             return
         if isinstance(command, AddRemark):
@@ -572,6 +572,10 @@ class BoardRunner(Warden):
         finally:
             session.abort()
             self._feed.add(WorkStopped, self.name, result=session.snapshot())
+
+
+def _is_dry(command: Command) -> bool:
+    return isinstance(command, PowerUp | SetOperatingPoint) and command.dry_run
 
 
 def _why(command: SetReach | LimitSession) -> str:

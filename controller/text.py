@@ -53,3 +53,11 @@ def duration(seconds: float | None, *, unknown: str = UNKNOWN) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def fan(follows: bool, target_chip_c: float, floor_ratio: float) -> str:
+    """How a fan is led. C, and the least duty, 0 to 1."""
+    if not follows:
+        return "at full"
+    floor = f", at least {100 * floor_ratio:.0f} %" if floor_ratio > 0.0 else ""
+    return f"follows, die to {target_chip_c:g} C{floor}"

@@ -134,6 +134,7 @@ class Warden(ABC):
         self._control_ok = asyncio.Event()
         self._control_ok.set()
         self._gone: asyncio.TimerHandle | None = None
+        self._awaits_data = False
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -334,21 +335,24 @@ class Warden(ABC):
     def _data_lost(self, error: Unplugged) -> None:
         self._feed.add(BoardLost, self.name, port="data", detail=str(error))
         self.trip(Cause.DATA_PORT_LOST, str(error))
-        if self._reopen_data is not None:
+        if self._reopen_data is not None and not self._awaits_data:
+            self._awaits_data = True
             self._spawn(self._data_back(self._reopen_data), "data port")
 
     async def _data_back(self, reopen: Callable[[], Awaitable[Transport]]) -> None:
-        """Asks for the data port until it is there. A board that nobody could make safe meanwhile is stopped by it."""
-        while True:
+        """Asks for the data port until it is there, and again when it is lost meanwhile. A board that nobody could make
+        safe is stopped by it."""
+        while any(chain.lost is not None for chain in self.board.chains):
             await asyncio.sleep(REOPEN_DATA_EVERY_S)
             try:
                 await self.board.replace_data(await reopen())
-                break
             except TransportError as error:
                 log.debug("%s: the data port: %s", self.name, error)
-        self._feed.add(Note, self.name, level="info", text="the data port is back")
-        if self._unconfirmed or self.guard.state is GuardState.UNPROTECTED:
-            await self._stop_hashing()
+                continue
+            self._feed.add(Note, self.name, level="info", text="the data port is back")
+            if self._unconfirmed or self.guard.state is GuardState.UNPROTECTED:
+                await self._stop_hashing()
+        self._awaits_data = False
 
     def _control_gone(self, reason: str) -> None:
         """The port hung up under us. Wait a moment for the owner of the sentinel to say what happened."""
@@ -398,8 +402,6 @@ class Warden(ABC):
         if control is None:
             self.control_lost(why)
             return
-        if self._gone is not None:
-            self._gone.cancel()
         self._take_control(control)
         self.trip(Cause.SENTINEL_LOST, why)
 

@@ -17,6 +17,7 @@ from controller.cli.trial import Moved, add_trial_option, checked_note, move, pa
 from controller.envelope_file import parse_reach
 from controller.model import FanMode, PointStatus, Reach, SetFan, SetOperatingPoint, SetReach
 from controller.port import LiveRig
+from controller.text import fan as led_fan
 from drivers.errors import UsageError
 
 SCHEMA: Final = "hashbridge.set/1"
@@ -70,7 +71,8 @@ async def _run(arguments: Namespace, command: SetOperatingPoint, reach: Reach | 
             talk.say(f"{board}: unlocked as far as {reach.value}" if reach is not Reach.STOCK else f"{board}: locked")
         if fan is not None:
             await rig.request(board, fan.model_copy(update={"note": command.note}))
-            talk.say(f"{board}: fan {fan_text(fan)}")
+            led = led_fan(fan.mode is FanMode.AUTO, fan.target_chip_c, fan.floor_ratio)
+            talk.say(f"{board}: fan {led}")
         before = await newest(rig)
         if command.core_v is None and command.frequency_mhz is None:
             _tell(arguments, board, found_in(before, board).point, None)
@@ -103,13 +105,6 @@ def _tell(arguments: Namespace, board: str, point: PointStatus, kept: bool | Non
         print(f"{board}: the guard allows it; nothing was changed, requested is {point_text(point.requested)}")
     else:
         print(where_it_is(board, point))
-
-
-def fan_text(fan: SetFan) -> str:
-    if fan.mode is FanMode.FULL:
-        return "at full"
-    floor = f", at least {100 * fan.floor_ratio:.0f} %" if fan.floor_ratio > 0.0 else ""
-    return f"follows, die to {fan.target_chip_c:g} C{floor}"
 
 
 def where_it_is(board: str, point: PointStatus) -> str:

@@ -13,6 +13,7 @@ from controller.cli.live import add_rig_option, event_line, snapshot_line
 from controller.cli.talk import facts, hashrate, number
 from controller.model import BoardSnapshot, FanMode, FanStatus, Limit, Limits, Quality, Snapshot
 from controller.port import LiveRig
+from controller.text import fan as led_fan
 from drivers.boards.board import Channel, Protection
 from drivers.errors import NoReply
 
@@ -60,11 +61,9 @@ def limits_text(limits: Limits) -> tuple[str, ...]:
 
 
 def fan_text(fan: FanStatus) -> str:
-    if fan.mode is FanMode.FULL:
-        led = "full"
-    else:
-        led = f"follows, die to {fan.target_chip_c:g} C, at least {100 * fan.floor_ratio:.0f} %"
-        led += f"; full now: {fan.why_full}" if fan.why_full is not None else ""
+    follows = fan.mode is FanMode.AUTO
+    led = led_fan(follows, fan.target_chip_c, fan.floor_ratio)
+    led += f"; full now: {fan.why_full}" if follows and fan.why_full is not None else ""
     return f"{led}; DEGRADED: {fan.degraded}" if fan.degraded is not None else led
 
 

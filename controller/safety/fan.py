@@ -142,7 +142,7 @@ class FanLoop:
         for volts, mhz in ((c.core_v, c.frequency_mhz), (requested.core_v, requested.frequency_mhz)):
             if volts is None or mhz is None:
                 return "no point is known"
-            if volts > e.stock_core_v + _NEAR or mhz > e.stock_frequency_mhz + _NEAR:
+            if e.above_stock(volts, mhz):
                 return "the point is above stock"
         die_c = now.channels[Channel.CHIP_C].value
         assert die_c is not None

@@ -214,11 +214,11 @@ class Guard:
             self._interlocks.room_above_stock(now, to_mhz)
         self.supply.room(now, (to_v * to_v * to_mhz) / (from_v * from_v * from_mhz))
         e = self.envelope
-        beyond = to_v > e.stock_core_v + NEAR or to_mhz > e.stock_frequency_mhz + NEAR
         steps = self._passable(ordering.move(e, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
         self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
-        return (FanDuty(Ratio(1.0)), *steps) if beyond and self.commanded.fan_ratio != 1.0 else steps
+        slow = self.commanded.fan_ratio != 1.0
+        return (FanDuty(Ratio(1.0)), *steps) if slow and e.above_stock(to_v, to_mhz) else steps
 
     def _judge_limited_move(
         self, limited: Limited, to_v: Volts, to_mhz: Megahertz, granted: Megahertz

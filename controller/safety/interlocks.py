@@ -125,7 +125,7 @@ class Interlocks:
             return
         rise_v = target - c.core_v
         need(rise_v <= e.core_v_step_v + NEAR, f"{rise_v * 1000:.0f} mV in one step")
-        self._full_fan_above_stock(target > e.stock_core_v + NEAR)
+        self._full_fan_above_stock(e.above_stock(target, None))
         self.fresh(now, SENSORS)
 
     def _permit_rail(self, now: BoardSnapshot) -> None:
@@ -175,7 +175,7 @@ class Interlocks:
             self.fresh(now, SENSORS)
             self.chips_complete(now)
         self.room_above_stock(now, clock)
-        self._full_fan_above_stock(clock > e.stock_frequency_mhz + NEAR)
+        self._full_fan_above_stock(e.above_stock(None, clock))
 
     # --- what the interlocks ask --------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class Interlocks:
 
     def room_above_stock(self, now: BoardSnapshot, clock: float) -> None:
         e = self.envelope
-        if clock <= e.stock_frequency_mhz + NEAR:
+        if not e.above_stock(None, clock):
             return
         chip_c, supply = self.reads(now, Channel.CHIP_C), self.reads(now, Channel.INPUT_V)
         limit_c = e.chip_c_throttle - _THROTTLE_MARGIN_C
@@ -232,9 +232,9 @@ class Interlocks:
 
     def _at_stock_for_less_fan(self) -> None:
         """With nobody there a fan stays as it is: above stock that has to be full."""
-        c, e = self._commanded(), self.envelope
-        hard = (c.core_v or 0.0) > e.stock_core_v + NEAR or (c.frequency_mhz or 0.0) > e.stock_frequency_mhz + NEAR
-        need(not hard, "the point is above stock: the fan stays at full")
+        c = self._commanded()
+        above = self.envelope.above_stock(c.core_v, c.frequency_mhz)
+        need(not above, "the point is above stock: the fan stays at full")
 
     @staticmethod
     def reads(now: BoardSnapshot, channel: Channel) -> float | None:

@@ -6,8 +6,8 @@ have 0.066 to 0.15 ohm, a bad plug has 0.4 (reference: physics); above 0.12 ohm 
 would bring the input to its warning level, or the load to half of what the source can give at all, is refused.
 
 Where the input current is not measured it is estimated, as power over input voltage; the power is then core power and
-a constant, so the losses of the regulator are missed and the impedance comes out too high (by 2 to 6 % on the emulated
-Gamma). That errs to the safe side, and is marked.
+a constant, so the losses of the regulator are missed and the impedance comes out too high (by up to 6 % on the
+emulated Gamma). That errs to the safe side, and is marked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from controller.model import BoardSnapshot, Channel, Envelope, Quality, SupplyStatus
+from controller.model import BoardSnapshot, Channel, Envelope, Quality, Reading, SupplyStatus
 from controller.safety.commanded import Commanded
 from drivers.errors import Refused
 
@@ -42,19 +42,19 @@ class Supply:
         """A new start may have another supply."""
         self._n = self._a = self._v = self._aa = self._av = self._vv = 0.0
         self._measured = self._told = False
+        self._found: SupplyStatus | None = None
+        """What was worked out of the samples so far, until there is another: snapshots ask for it again and again."""
 
     def look(self, now: BoardSnapshot, commanded: Commanded) -> None:
         """One sweep of a board that is being started or is live."""
-        volts, watts = now.channels.get(Channel.INPUT_V), now.channels.get(Channel.INPUT_W)
-        measured = watts is not None and watts.value is not None
-        watts = watts if measured else now.channels.get(Channel.POWER_W)
+        volts, (watts, measured) = now.channels.get(Channel.INPUT_V), _power(now)
         if volts is None or watts is None or not commanded.rail_on:
             return
         if volts.quality is not Quality.GOOD or watts.quality is not Quality.GOOD or volts.at_s <= self._last_s:
             return
         if volts.value is None or watts.value is None or volts.value <= 0.0:
             return
-        self._last_s, self._measured = volts.at_s, measured
+        self._last_s, self._measured, self._found = volts.at_s, measured, None
         v, a = volts.value, watts.value / volts.value
         self._n = FORGETS * self._n + 1.0
         self._a, self._v = FORGETS * self._a + a, FORGETS * self._v + v
@@ -63,6 +63,11 @@ class Supply:
 
     def status(self) -> SupplyStatus | None:
         """None before enough was seen."""
+        if self._found is None:
+            self._found = self._line()
+        return self._found
+
+    def _line(self) -> SupplyStatus | None:
         if self._n < LEAST_SAMPLES:
             return None
         mean_a, mean_v = self._a / self._n, self._v / self._n
@@ -93,7 +98,7 @@ class Supply:
     def room(self, now: BoardSnapshot, grows: float) -> None:
         """Before the core power grows by this factor. Raises `Refused` where a weak supply would not stand it."""
         found = self.status()
-        core, total = now.channels.get(Channel.CORE_W), now.channels.get(Channel.POWER_W)
+        core, (total, _) = now.channels.get(Channel.CORE_W), _power(now)
         if found is None or not found.weak or grows <= 1.0 or core is None or core.value is None:
             return
         if total is None or total.value is None:
@@ -109,3 +114,11 @@ class Supply:
         input_v = found.open_v - found.ohm * amps
         if input_v < limit_v:
             raise Refused("supply", f"{text} {input_v:.2f} V at the input, less than {limit_v:.2f} V")
+
+
+def _power(now: BoardSnapshot) -> tuple[Reading | None, bool]:
+    """At the input: measured, where a board measures it; else reckoned from the core power."""
+    measured = now.channels.get(Channel.INPUT_W)
+    if measured is not None and measured.value is not None:
+        return measured, True
+    return now.channels.get(Channel.POWER_W), False

@@ -45,7 +45,7 @@ from controller.model import (
     WorkStarted,
     WorkStopped,
 )
-from controller.text import UNKNOWN, duration, hashrate, number
+from controller.text import UNKNOWN, duration, fan, hashrate, number
 
 
 class Shown(NamedTuple):
@@ -137,10 +137,8 @@ def command(given: Command) -> str:
             return f"start work {work}"
         case SafeOff(reason=reason):
             return f"safe-off: {reason}"
-        case SetFan(mode=FanMode.FULL):
-            return "fan at full"
-        case SetFan(target_chip_c=target_c, floor_ratio=floor):
-            return f"fan follows, die to {target_c:g} C, at least {100 * floor:.0f} %"
+        case SetFan():
+            return f"fan {fan(given.mode is FanMode.AUTO, given.target_chip_c, given.floor_ratio)}"
         case SetReach(reach=reach, note=note):
             what = "lock beyond stock" if reach is Reach.STOCK else f"unlock as far as {reach.value}"
             return f"{what} “{note}”" if note else what

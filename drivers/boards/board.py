@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.boards.plausibility import DieFromRegulator as DieFromRegulator
 from drivers.boards.plausibility import PlausibilityLimits as PlausibilityLimits
@@ -72,6 +72,9 @@ class Span:
         return self.low <= value <= self.high
 
 
+_NEAR: Final = 1e-6
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """What a board may be asked for (operator), what it may never exceed (hard), and when the guard trips.
@@ -114,6 +117,10 @@ class Envelope:
     command_core_v_max_change_v: Volts = Volts(0.050)
     command_frequency_max_change_mhz: Megahertz = Megahertz(50.0)
     fan_full_rpm: Rpm = Rpm(5200.0)
+
+    def above_stock(self, core_v: float | None, frequency_mhz: float | None) -> bool:
+        """Volts and MHz; what is not known is not above."""
+        return (core_v or 0.0) > self.stock_core_v + _NEAR or (frequency_mhz or 0.0) > self.stock_frequency_mhz + _NEAR
 
 
 # --- steps: one actuator move each -----------------------------------------------------------------------------------

@@ -217,6 +217,12 @@ def _read_length(count: int) -> int:
     return count
 
 
+def request_frame(request: Request, id: int) -> bytes:
+    """A request on the wire: the same in every dialect."""
+    length = REQUEST_OVERHEAD_BYTES + len(request.data)
+    return length.to_bytes(2, "little") + bytes((id, 0, request.page, request.command)) + request.data
+
+
 # --- the host's end --------------------------------------------------------------------------------------------------
 
 
@@ -254,9 +260,7 @@ class HostCodec:
 
     def encode(self, request: Request, id: int) -> bytes:
         """The frame of a request; `id` 0x00 to 0xFE comes back with its answer."""
-        _check_range("id", id, 0, UNPARSED_ID - 1)
-        length = REQUEST_OVERHEAD_BYTES + len(request.data)
-        return length.to_bytes(2, "little") + bytes((id, 0, request.page, request.command)) + request.data
+        return request_frame(request, _check_range("id", id, 0, UNPARSED_ID - 1))
 
     def expect(self, request: Request, id: int) -> None:
         """What the next answer must fit. Kept bytes and discarding belong to the past and end here."""

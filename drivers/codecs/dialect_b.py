@@ -13,7 +13,6 @@ from typing import Final
 
 from drivers.codecs.bitaxe_raw import (
     ERROR_TEXTS,
-    REQUEST_OVERHEAD_BYTES,
     UNPARSED_ID,
     HostEvent,
     I2cCommand,
@@ -22,6 +21,7 @@ from drivers.codecs.bitaxe_raw import (
     Reply,
     Request,
     Stray,
+    request_frame,
 )
 from drivers.errors import UsageError
 
@@ -75,8 +75,7 @@ class HostCodec:
         """The frame of a request; `id` 0x00 to 0xFE comes back with its answer. Raises `UsageError` for a request whose
         success could not be told from an error."""
         _check(request, id)
-        length = REQUEST_OVERHEAD_BYTES + len(request.data)
-        return length.to_bytes(2, "little") + bytes((id, 0, request.page, request.command)) + request.data
+        return request_frame(request, id)
 
     def expect(self, request: Request, id: int) -> None:
         """What the next answer must fit. Kept bytes and discarding belong to the past and end here."""

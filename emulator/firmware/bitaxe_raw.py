@@ -276,13 +276,10 @@ class ControlPort:
         return self._codec.encode_reply(ident, payload)
 
     def _reply(self, answer: bytes) -> None:
-        faults = self._firmware.faults
-        if faults.lost_replies > 0:
-            faults.lost_replies -= 1
+        spoilt = spoil_reply(answer, self._firmware.faults)
+        if spoilt is None:
             return
-        if faults.foreign_replies > 0:
-            faults.foreign_replies -= 1
-            answer = answer[:2] + bytes((foreign_id(answer[2]),)) + answer[3:]
+        answer = spoilt
         if len(answer) > PACKET_BYTES:
             return  # the packet write fails, and nobody looks at the error
         answer, self._held = self._held + answer, b""
@@ -353,6 +350,17 @@ class DataPort:
         waiting, self._waiting = self._waiting, []
         for burst, previous_baud in waiting:
             self._firmware.chip.receive(burst, at_s, previous_baud)
+
+
+def spoil_reply(answer: bytes, faults: Faults) -> bytes | None:
+    """What the faults of the line make of a reply: it is lost, or another request's."""
+    if faults.lost_replies > 0:
+        faults.lost_replies -= 1
+        return None
+    if faults.foreign_replies > 0:
+        faults.foreign_replies -= 1
+        return answer[:2] + bytes((foreign_id(answer[2]),)) + answer[3:]
+    return answer
 
 
 def foreign_id(ident: int) -> int:

@@ -30,7 +30,7 @@ from drivers.codecs.dialect_b import DeviceCodec, ErrorCode
 from emulator.device import Burst
 from emulator.faults import Faults
 from emulator.faults.topic import UartChip
-from emulator.firmware.bitaxe_raw import DataPort, foreign_id
+from emulator.firmware.bitaxe_raw import DataPort, spoil_reply
 from emulator.parts import I2cBus
 
 LEASE_S: Final = 2.0
@@ -492,11 +492,6 @@ class ControlPort:
         return self._codec.encode_reply(ident, payload)
 
     def _answer(self, answer: bytes, at_s: float) -> None:
-        faults = self._firmware.faults
-        if faults.lost_replies > 0:
-            faults.lost_replies -= 1
-            return
-        if faults.foreign_replies > 0:
-            faults.foreign_replies -= 1
-            answer = answer[:2] + bytes((foreign_id(answer[2]),)) + answer[3:]
-        self._answers.append((at_s + len(answer) * BYTE_S, answer))
+        spoilt = spoil_reply(answer, self._firmware.faults)
+        if spoilt is not None:
+            self._answers.append((at_s + len(spoilt) * BYTE_S, spoilt))

@@ -175,10 +175,12 @@ def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], *, st
 
 def explained(trip: Trip, truth: Sequence[Truth]) -> bool:
     """Whether the plant itself was where this cause says, shortly before; within the sensors' noise of the level."""
-    times = [now.at_s for now in truth]
+
+    def place(at_s: float) -> int:
+        return bisect_right(truth, at_s, key=lambda now: now.at_s)
 
     def before(for_s: float) -> Sequence[Truth]:
-        return truth[bisect_right(times, trip.at_s - for_s) : bisect_right(times, trip.at_s)]
+        return truth[place(trip.at_s - for_s) : place(trip.at_s)]
 
     past = before(LOOK_BACK_S)
     if not past:

@@ -54,13 +54,21 @@ signal.signal(signal.SIGRTMIN, no_disk)
 that it may still have, SIGRTMIN every byte of disk. The sentinel, which runs without site, has no part in it."""
 
 
-async def rig_killed(place: Field) -> Trial:
+async def _struck_for_good(place: Field, number: signal.Signals) -> Trial:
+    """A rig that this signal silences: its sentinel acts and reports."""
     board = await place.board()
     async with place.rig(board) as rig:
-        trial = await place.off(board.name, strike(rig.pid, signal.SIGKILL))
-        report = await place.report(board.name, rig.pid)
+        try:
+            trial = await place.off(board.name, strike(rig.pid, number))
+            report = await place.report(board.name, rig.pid)
+        finally:
+            os.kill(rig.pid, signal.SIGKILL)
         trial.last_beat_s, trial.facts = report["last_beat_s"], report
     return trial
+
+
+async def rig_killed(place: Field) -> Trial:
+    return await _struck_for_good(place, signal.SIGKILL)
 
 
 async def rig_stopped(place: Field) -> Trial:
@@ -84,15 +92,7 @@ async def rig_stopped(place: Field) -> Trial:
 
 async def rig_busy(place: Field) -> Trial:
     """Its event loop never runs again: it spins, and its sockets stay open."""
-    board = await place.board()
-    async with place.rig(board) as rig:
-        try:
-            trial = await place.off(board.name, strike(rig.pid, signal.SIGUSR1))
-            report = await place.report(board.name, rig.pid)
-        finally:
-            os.kill(rig.pid, signal.SIGKILL)
-        trial.last_beat_s, trial.facts = report["last_beat_s"], report
-    return trial
+    return await _struck_for_good(place, signal.SIGUSR1)
 
 
 async def client_stopped_then_killed(place: Field) -> Trial:

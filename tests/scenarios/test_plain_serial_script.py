@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real_time
 
 SERVER = "import sys; from emulator.serve import main; sys.exit(main(sys.argv[1:]))"
 SCRIPT = """
-import sys, time
+import sys
 import serial
 
 control = serial.Serial(sys.argv[1], 115200, timeout=1)
@@ -32,11 +32,14 @@ def ask(request, reply_bytes):
 print("release", ask("07 00 01 00 06 00 01", 4))
 print("volts", ask("0A 00 02 00 05 20 24 21 4D 02", 4))
 print("on", ask("09 00 03 00 05 20 24 01 80", 4))
-time.sleep(0.05)  # the rail rises: as on a board, a plain script can only give it its time
+while int.from_bytes(bytes.fromhex(ask("09 00 08 00 05 40 24 8B 02", 5))[3:5], "little") < 500:
+    pass  # the rail rises: its read-back says when it stands
 print("reset", ask("07 00 04 00 06 00 00", 4), "/", ask("07 00 05 00 06 00 01", 4))
-time.sleep(0.1)  # the chip comes out of reset, and says nothing by itself
-data.write(bytes.fromhex("55 AA 52 05 00 00 0A"))
-print("chip", data.read(9).hex(" "))
+chip = b""
+while len(chip) < 9:  # one that is not out of its reset yet says nothing
+    data.write(bytes.fromhex("55 AA 52 05 00 00 0A"))
+    chip = data.read(9)
+print("chip", chip.hex(" "))
 vout = bytes.fromhex(ask("09 00 06 00 05 40 24 8B 02", 5))
 print("regulator", vout[2], int.from_bytes(vout[3:5], "little") / 512)
 print("identity", ask("09 00 07 00 05 40 24 AD 07", 10))

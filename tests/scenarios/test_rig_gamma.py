@@ -452,6 +452,26 @@ async def test_after_a_lost_data_port_came_back_the_board_can_be_powered_up_agai
         assert board.chains[0].verified > 0
 
 
+async def test_a_data_port_that_comes_and_goes_is_opened_as_often_as_it_comes() -> None:
+    async with stand() as s:
+        await s.power_up()
+        s.bench.faults.unplug("data")
+        await s.fault()
+        s.new_data()
+        s.bench.faults.unplug("data")  # gone again before anybody opened it
+        await asyncio.sleep(5.0)
+        for _ in range(2):
+            s.new_data()
+            await asyncio.sleep(1.0)
+            assert not [task for task in asyncio.all_tasks() if task.get_name() == f"{NAME} data port"]
+            await s.rig.request(NAME, ClearFault())
+            await s.power_up()
+            s.bench.faults.unplug("data")
+            await asyncio.sleep(60.0)
+            assert len([task for task in asyncio.all_tasks() if task.get_name() == f"{NAME} data port"]) == 1
+            assert s.is_safe()
+
+
 async def test_a_machine_that_slept_makes_its_boards_safe() -> None:
     async with stand() as s:
         await s.power_up()

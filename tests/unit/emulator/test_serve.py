@@ -87,7 +87,9 @@ async def test_the_sidecar_names_everything_and_goes_with_it(tmp_path: Path) -> 
 
 
 async def test_a_name_in_use_is_refused_and_one_of_the_dead_is_taken_over(tmp_path: Path) -> None:
-    sleeper = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(60)")
+    sleeper = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import sys; sys.stdin.read()", stdin=asyncio.subprocess.PIPE
+    )
     write(tmp_path / "bitaxe-gamma.json", json.dumps({"pid": sleeper.pid}))
     with pytest.raises(FileExistsError, match=f"process {sleeper.pid}"):
         async with serving(tmp_path):
