@@ -53,8 +53,8 @@ KEYS: Final[Mapping[str, bytes]] = {
 """Keys by name; every other key is the character that it types."""
 PATIENCE_S: Final = 30.0
 ALONE_S: Final = 0.2
-"""An escape followed by another key within the framework's 0.1 s would be a key with Alt; nothing tells from outside
-when it took the escape for one."""
+"""An escape followed by another key within the framework's 0.1 s would be a key with Alt. Counted from when the command
+has read it; what the screen does then is all that tells when it took the escape for one."""
 
 _ALTERNATE: Final = 1049
 _CURSOR: Final = 25
@@ -195,6 +195,7 @@ class Terminal(AnyTerminal):
             if key == "escape":
                 os.write(self._master, burst)
                 burst = b""
+                until(lambda: not self._unread(), PATIENCE_S)
                 time.sleep(ALONE_S)  # what follows at once would be Alt and a key
         if burst:
             os.write(self._master, burst)
@@ -221,6 +222,11 @@ class Terminal(AnyTerminal):
     def is_full(self) -> bool:
         """Whoever writes to this terminal now has to wait until somebody reads."""
         return not select.select([], [self._slave], [], 0)[1]
+
+    def _unread(self) -> int:
+        """How many of the bytes that were typed the command has not taken yet."""
+        (count,) = struct.unpack("i", fcntl.ioctl(self._slave, termios.FIONREAD, b"\0" * 4))
+        return int(count)
 
     def hang_up(self) -> None:
         """Close the terminal under the command, which gets SIGHUP."""

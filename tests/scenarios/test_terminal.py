@@ -54,6 +54,7 @@ def stop_and_see_it_confirmed(terminal: Terminal | TmuxTerminal) -> None:
 def leave_a_safe_board(terminal: Terminal | TmuxTerminal) -> None:
     """Safe by its readings too, a sweep later than by the report: until then leaving is asked about."""
     terminal.press("escape")
+    terminal.wait_gone("esc closes this")
     terminal.wait_for("SAFE OFF")
     terminal.press("q")
 
@@ -249,7 +250,9 @@ def test_an_emulator_that_is_killed_leaves_a_board_that_the_screen_calls_unprote
     terminal.wait_for("nobody can cut the rail: PULL THE SUPPLY")
     terminal.press("ctrl+x")
     terminal.wait_for("NOT CONFIRMED")
-    terminal.press("escape", "q")
+    terminal.press("escape")
+    terminal.wait_gone("esc closes this")
+    terminal.press("q")
     assert terminal.wait() == 1
     assert "the safe-off could NOT be confirmed by read-back" in terminal.said()
     assert terminal.left_as_it_was() == []
@@ -450,7 +453,9 @@ def test_words_with_brackets_are_searched_for_and_break_nothing(stage: Stage, jo
     terminal.press(*"[/x]")
     terminal.wait_for("/[/x]  following")
     terminal.wait_for("no event passes")
-    terminal.press("escape", "q")
+    terminal.press("escape")
+    terminal.wait_gone("/[/x]")
+    terminal.press("q")
     assert terminal.wait() == 0
 
 
