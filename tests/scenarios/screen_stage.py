@@ -66,14 +66,13 @@ class Stage:
         self._stack.close()
         clean = until(lambda: not self.left_behind(), 20.0)
         left = self.left_behind()
-        if error is not None:
-            self._tell()
+        self._tell()
         shutil.rmtree(self.directory)
         if error is None:
             assert clean, f"left behind: {left}"
 
     def _tell(self) -> None:
-        """For a test that failed: what its rigs wrote of themselves, flight records and journals."""
+        """What its rigs wrote of themselves, flight records and journals. pytest shows it when the test has failed."""
         for path in sorted(self.directory.rglob("*.jsonl")):
             print(f"{path.relative_to(self.directory)}:")
             for event in events_of(path):
