@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.model import BoardInfo, BoardSnapshot, Channel, Envelope, Quality, Reading
+from controller.model import BoardInfo, BoardSnapshot, Channel, Envelope, FanMode, FanStatus, Quality
 from controller.prediction import limits
 from controller.tui import words
 from controller.tui.desk import Desk
@@ -67,10 +67,11 @@ class Readings(Panel):
             return [[("nothing read yet", "label")]]
         known = [channel for channel in _FIRST if channel in board.channels]
         known = [channel for channel in known if not _never(channel, board)]
-        return [self._row(channel, board.channels[channel], info, width) for channel in known[:height]]
+        return [self._row(channel, board, info, width) for channel in known[:height]]
 
-    def _row(self, channel: Channel, reading: Reading, info: BoardInfo, width: int) -> Line:
-        store = self._desk.store
+    def _row(self, channel: Channel, board: BoardSnapshot, info: BoardInfo, width: int) -> Line:
+        store, reading = self._desk.store, board.channels[channel]
+        degraded = board.fan.degraded if channel is Channel.FAN_RPM and board.fan is not None else None
         marks = axis(channel, info.envelope)
         stale = store.is_stale(info, channel, reading) or not store.line.up
         text = words.reading(channel, reading.value)
@@ -79,6 +80,8 @@ class Readings(Panel):
             look, sign = look_of(reading.value, *marks[1:]), sign_of(reading.value, *marks[1:])
         elif channel is Channel.INPUT_V and reading.value is not None:
             look, sign = _input(reading.value, info.envelope)
+        elif degraded is not None:
+            look, sign = "warn", "▼"
         if reading.quality is not Quality.GOOD:
             sign = "?" if reading.quality is Quality.SUSPECT else "!"
             look = "warn" if reading.quality is Quality.SUSPECT else "bad"
@@ -97,10 +100,12 @@ class Readings(Panel):
             room -= len(age)
         if reading.quality is not Quality.GOOD and reading.evidence:
             line.append((fit(f" {reading.evidence}", room), look if look != "stale" else "warn"))
+        elif not stale and degraded is not None:
+            line.append((fit(f" degraded: {degraded}", room), "warn"))
         elif not stale and width >= _BAR_FROM and marks is not None:
             line += [(" ", ""), *bar(room - 2, *marks, reading.value)]
         elif not stale and width >= _BAR_FROM:
-            line.append((fit(f" {_remark(channel, info)}", room), "label"))
+            line.append((fit(f" {_remark(channel, board, info)}", room), "label"))
         return line
 
 
@@ -116,9 +121,17 @@ def _input(value: float, e: Envelope) -> tuple[str, str]:
     return ("warn", "▼") if value <= e.input_v_low_warn else ("value", " ")
 
 
-def _remark(channel: Channel, info: BoardInfo) -> str:
+def _remark(channel: Channel, board: BoardSnapshot, info: BoardInfo) -> str:
     e = info.envelope
     if channel is Channel.INPUT_V:
         low = f"trips below {e.input_v_low_trip:g}, warns below {e.input_v_low_warn:g}"
         return f"{low}, trips above {e.input_v_high_trip:g}"
+    if channel is Channel.FAN_RPM and board.fan is not None and board.fan.mode is FanMode.AUTO:
+        return _follows(board.fan)
     return ""
+
+
+def _follows(fan: FanStatus) -> str:
+    if fan.why_full is not None:
+        return f"follows; full now: {fan.why_full}"
+    return f"follows, die to {fan.target_chip_c:g} °C, at least {100 * fan.floor_ratio:.0f} %"
