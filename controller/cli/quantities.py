@@ -9,7 +9,6 @@ import math
 import re
 from typing import Final
 
-from controller.model import FAN_TARGET_MAX_C, FAN_TARGET_MIN_C, FanMode, SetFan
 from drivers.errors import UsageError
 from drivers.units import Megahertz, Seconds, Volts
 
@@ -39,21 +38,6 @@ def parse_voltage(text: str, key: str = "--voltage") -> Volts:
 def parse_seconds(text: str, key: str = "--seconds") -> Seconds:
     """A time: seconds when bare."""
     return Seconds(_parse(text, key, _SECONDS_DIVISORS, "a positive time in seconds, such as 20, 20s, 5min or 1h"))
-
-
-def parse_fan(text: str, target: str | None, key: str = "--fan") -> SetFan:
-    """`full`, `auto`, or the least duty in percent with which it follows: 60, 60%. `target`: the die's, C."""
-    target_c = 60.0
-    if target is not None:
-        target_c = parse_number(target, f"{key}-target", FAN_TARGET_MIN_C, FAN_TARGET_MAX_C, "C")
-    if text == "full" and target is not None:
-        raise UsageError(f"{key}-target", target, f"not with {key} full")
-    if text in ("full", "auto"):
-        return SetFan(mode=FanMode(text), target_chip_c=target_c)
-    percent = text.removesuffix("%").strip()
-    if not re.fullmatch(r"\d{1,3}(\.\d+)?", percent, re.ASCII) or not 0.0 <= float(percent) <= 100.0:
-        raise UsageError(key, text, "full, auto, or the least duty in percent, 0 to 100")
-    return SetFan(mode=FanMode.AUTO, target_chip_c=target_c, floor_ratio=float(percent) / 100.0)
 
 
 def parse_dilution(text: str, key: str = "--dilution") -> int:

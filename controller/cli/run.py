@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from controller.attach import Target, Where, attach, host_config, sentinel_report
 from controller.cli.attach import KEYS, add_target_options, where_of
 from controller.cli.exits import Exit, exit_for, explain
+from controller.cli.fan import add_fan_options, parse_fan
 from controller.cli.live import event_line, snapshot_line
 from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
 from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
@@ -23,7 +24,7 @@ from controller.cli.session import Plan, Session
 from controller.cli.signals import on_signals
 from controller.cli.talk import Talk
 from controller.files import new_file, readable_file
-from controller.model import Cause, StartWork
+from controller.model import Cause, SetFan, StartWork
 from controller.port import LiveRig
 from controller.work.sources import load_headers
 from drivers.boards import known_board
@@ -43,6 +44,7 @@ class Wish:
     core_v: float | None
     seconds: float | None
     self_test_s: float | None
+    fan: SetFan | None
     journal: str | None
     record: str | None
 
@@ -55,6 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz; default: the board's stock"
     )
     job.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V; default: the board's stock")
+    add_fan_options(job)
     job.add_argument(
         "--seconds", metavar="N", help="how long, from the moment the point is reached; default: until Ctrl+C"
     )
@@ -96,6 +99,7 @@ def understand(arguments: Namespace) -> Wish:
         core_v=_parsed(arguments.voltage, parse_voltage),
         seconds=_parsed(arguments.seconds, parse_seconds),
         self_test_s=_parsed(arguments.self_test, lambda text: parse_seconds(text, "--self-test")),
+        fan=parse_fan(arguments.fan, arguments.fan_target),
         journal=_parsed(arguments.journal, lambda path: new_file(path, "--journal")),
         record=_parsed(arguments.record, lambda path: new_file(path, "--record")),
     )
@@ -156,6 +160,7 @@ def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk, *, jsonl: boo
         core_v=wish.core_v,
         self_test_s=wish.self_test_s,
         seconds=wish.seconds,
+        fan=wish.fan,
     )
     session = Session(rig, plan, talk)
     if jsonl:

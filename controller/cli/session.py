@@ -32,6 +32,7 @@ from controller.model import (
     SafeOff,
     SafeOffDone,
     SafeOffRecord,
+    SetFan,
     Snapshot,
     StartWork,
     StateChanged,
@@ -52,7 +53,7 @@ LIVE_EVERY_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. `seconds` None: until interrupted."""
+    """What to do. `seconds` None: until interrupted. `fan` None: as a rig leads it that nobody has asked."""
 
     board: str
     emulated: bool
@@ -64,6 +65,7 @@ class Plan:
     core_v: float | None = None
     self_test_s: float | None = None
     seconds: float | None = None
+    fan: SetFan | None = None
 
 
 class Interrupted(Exception):
@@ -141,6 +143,8 @@ class Session:
         plan = self.plan
         try:
             await self._wait(self._attached.wait(), ATTACH_WAIT_S, "first contact")
+            if plan.fan is not None:
+                await self._ask(plan.fan)
             self._phase = "powering up"
             await self._ask(PowerUp(frequency_mhz=plan.frequency_mhz, core_v=plan.core_v))
             if plan.self_test_s is not None:

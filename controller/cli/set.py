@@ -9,13 +9,14 @@ from typing import Final
 
 from controller.attach import choose_rig
 from controller.cli.exits import Exit
+from controller.cli.fan import add_fan_options, parse_fan
 from controller.cli.live import add_rig_option, choose_board
-from controller.cli.quantities import parse_fan, parse_frequency, parse_voltage
+from controller.cli.quantities import parse_frequency, parse_voltage
 from controller.cli.status import found_in, newest
 from controller.cli.talk import Talk
 from controller.cli.trial import Moved, add_trial_option, checked_note, move, parse_keep_within, point_text
 from controller.envelope_file import parse_reach
-from controller.model import FanMode, PointStatus, Reach, SetFan, SetOperatingPoint, SetReach
+from controller.model import PointStatus, Reach, SetFan, SetOperatingPoint, SetReach
 from controller.port import LiveRig
 from controller.text import fan as led_fan
 from drivers.errors import UsageError
@@ -29,8 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz")
     parser.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V")
     parser.add_argument("--unlock", metavar="REACH", help="first: stock, range or hard, until the rig ends")
-    parser.add_argument("--fan", metavar="HOW", help="full, auto, or auto with a least duty in percent: 60")
-    parser.add_argument("--fan-target", metavar="C", help="where --fan auto holds the die; default: 60")
+    add_fan_options(parser)
     parser.add_argument("--preset", action="store_true", help="allow more than 50 MHz and 50 mV at once")
     parser.add_argument("--note", metavar="TEXT", default="", help="why, for the history")
     parser.add_argument("--dry-run", action="store_true", help="ask the guard and change nothing: exit 0 or 6")
@@ -40,9 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     reach = None if arguments.unlock is None else parse_reach(arguments.unlock, "--unlock")
-    if arguments.fan is None and arguments.fan_target is not None:
-        raise UsageError("--fan-target", arguments.fan_target, "together with --fan auto")
-    fan = None if arguments.fan is None else parse_fan(arguments.fan, arguments.fan_target)
+    fan = parse_fan(arguments.fan, arguments.fan_target)
     if arguments.frequency is None and arguments.voltage is None and reach is None and fan is None:
         raise UsageError("set", None, "--frequency, --voltage or both, --fan, or --unlock")
     if arguments.dry_run and fan is not None:

@@ -26,6 +26,7 @@ from controller.model import (
     SafeOff,
     SafeOffDone,
     SafeOffRecord,
+    SetFan,
     Snapshot,
     StartWork,
     StepApplied,
@@ -160,6 +161,8 @@ class FakeRig:
                 assert self.work is not None
                 self.tell(WorkStopped, result=self.work.model_copy(update={"running": False}))
                 self.work = None
+            case SetFan():
+                return
             case PowerDown() | SafeOff():
                 self.report_safe_off(command.kind)
             case _:

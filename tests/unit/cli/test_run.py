@@ -10,6 +10,7 @@ import pytest
 from controller.__main__ import main
 from controller.cli import run as run_verb
 from controller.cli.run import Wish, understand
+from controller.model import FanMode, SetFan
 from controller.work.sources import shipped_headers
 from drivers.errors import UsageError
 
@@ -29,6 +30,13 @@ def test_without_options_it_is_known_answer_work_at_the_stock_point_until_interr
 def test_quantities_become_base_units() -> None:
     wish = _wish("--frequency", "0.525GHz", "--voltage", "1150mV", "--seconds", "1min", "--self-test", "4")
     assert (wish.frequency_mhz, wish.core_v, wish.seconds, wish.self_test_s) == pytest.approx((525.0, 1.15, 60.0, 4.0))
+
+
+def test_the_fan_is_left_to_the_rig_unless_somebody_says_how() -> None:
+    assert _wish().fan is None
+    assert _wish("--fan", "auto", "--fan-target", "58").fan == SetFan(mode=FanMode.AUTO, target_chip_c=58.0)
+    with pytest.raises(UsageError, match=r"--fan-target.*together with --fan auto"):
+        _wish("--fan-target", "58")
 
 
 @pytest.mark.parametrize("work", ["mine", "headers", "headers:", "pattern:x"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,12 @@ from controller.cli.result import Outcome
 from controller.cli.run import verdict
 from controller.cli.session import Plan, RigGone, Session
 from controller.cli.talk import Talk
-from controller.model import Cause, StartWork
+from controller.model import Cause, FanMode, SetFan, StartWork
 from drivers.errors import Refused, VerifyError
 from tests.unit.cli.fakes import BOARD, CONFIRMED, FakeRig, work_snapshot
 
 
-def _plan(**changes: float | None) -> Plan:
+def _plan(**changes: Any) -> Plan:
     return Plan(
         board=BOARD,
         emulated=True,
@@ -31,7 +32,7 @@ def _plan(**changes: float | None) -> Plan:
     )
 
 
-def _session(rig: FakeRig, **changes: float | None) -> tuple[Session, io.StringIO]:
+def _session(rig: FakeRig, **changes: Any) -> tuple[Session, io.StringIO]:
     said = io.StringIO()
     return Session(rig, _plan(**changes), Talk(stream=said)), said
 
@@ -52,6 +53,15 @@ async def test_a_run_powers_up_works_for_its_time_and_powers_down() -> None:
     assert outcome.snapshot is not None
     assert outcome.snapshot.work is not None  # taken while the work ran
     assert _verdict(outcome) == (Exit.OK, "")
+
+
+async def test_how_the_fan_is_led_is_said_before_the_board_is_powered_up() -> None:
+    rig = FakeRig()
+    wish = SetFan(mode=FanMode.AUTO, target_chip_c=58.0)
+    session, _ = _session(rig, fan=wish)
+    await session.run()
+    assert rig.asked[0] == wish
+    assert [command.kind for command in rig.asked[1:]] == ["power_up", "start_work", "stop_work", "power_down"]
 
 
 async def test_a_self_test_comes_first_and_its_counts_stay_apart() -> None:
