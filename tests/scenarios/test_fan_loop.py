@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from controller.model import Cause, FanMode, GuardState, Note, PowerDown, SafeOff, SetFan, SetOperatingPoint, StartWork
+from controller.model import (
+    Cause,
+    FanMode,
+    GuardState,
+    Note,
+    PowerDown,
+    Quality,
+    Reading,
+    SafeOff,
+    SetFan,
+    SetOperatingPoint,
+    StartWork,
+)
 from drivers.boards.board import Channel
 from emulator.benches import BenchSettings
 from tests.scenarios.gamma import NAME, Stand, stand
@@ -30,6 +43,13 @@ async def hottest(s: Stand, for_s: float) -> float:
         await asyncio.sleep(0.1)
         most = max(most, truth(s, "die_c"))
     return most
+
+
+async def die_reads(s: Stand, what: Callable[[Reading], bool], within_s: float = 120.0) -> None:
+    async with asyncio.timeout(within_s):
+        async for snapshot in s.rig.snapshots():
+            if what(snapshot.boards[0].channels[Channel.CHIP_C]):
+                return
 
 
 async def test_it_settles_at_its_target_and_holds_it_through_a_warmer_room() -> None:
@@ -91,6 +111,40 @@ async def test_a_die_that_nobody_knows_means_full_before_it_trips() -> None:
         assert fault.snapshot.fan is not None
         assert truth(s, "fan_duty") == 1.0
         assert s.is_safe()
+
+
+async def test_a_die_that_is_doubted_means_full_with_the_sweep_that_doubts_it_and_seconds_before_the_trip() -> None:
+    async with stand(BenchSettings(seed=1, dilution=2**31, ambient_c=20.0)) as s:
+        await begin(s, frequency_mhz=450.0, core_v=1.10)
+        await asyncio.sleep(200.0)
+        assert truth(s, "fan_duty") < 0.5
+        s.bench.faults.freeze_channel(channel="chip_c")
+        await die_reads(s, lambda reading: reading.quality is not Quality.GOOD)
+        doubted_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.2)
+        assert truth(s, "fan_duty") == 1.0
+        board = s.rig.snapshot().boards[0]
+        assert board.state is GuardState.LIVE
+        assert board.fan is not None
+        assert board.fan.why_full == "chip_c is not known"
+        fault = await s.fault()
+        assert fault.cause is Cause.SENSOR_INVALID
+        assert fault.at_s - doubted_s > 4.0
+
+
+async def test_a_fan_that_somebody_holds_at_a_floor_is_at_full_when_the_die_reaches_its_warning_level() -> None:
+    async with stand(BenchSettings(seed=1, dilution=2**31, ambient_c=20.0)) as s:
+        await begin(s, SetFan(mode=FanMode.AUTO, floor_ratio=0.6))
+        await asyncio.sleep(300.0)
+        assert truth(s, "fan_duty") == pytest.approx(0.6, abs=0.02)
+        s.bench.faults.offset(channel="chip_c", by=17.5, over_s=30.0)
+        await die_reads(s, lambda reading: (reading.value or 0.0) > 66.0)
+        await asyncio.sleep(0.2)
+        assert truth(s, "fan_duty") == 1.0
+        board = s.rig.snapshot().boards[0]
+        assert board.state is GuardState.LIVE
+        assert board.fan is not None
+        assert board.fan.why_full == "chip_c is above its warning level, 66 C"
 
 
 async def test_a_move_above_stock_waits_for_nothing_and_has_the_fan_at_full_first() -> None:
