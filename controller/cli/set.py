@@ -16,7 +16,7 @@ from controller.cli.status import found_in, newest
 from controller.cli.talk import Talk
 from controller.cli.trial import Moved, add_trial_option, checked_note, move, parse_keep_within, point_text
 from controller.envelope_file import parse_reach
-from controller.model import PointStatus, Reach, SetFan, SetOperatingPoint, SetReach
+from controller.model import FanMode, PointStatus, Reach, SetFan, SetOperatingPoint, SetReach
 from controller.port import LiveRig
 from controller.text import fan as led_fan
 from drivers.errors import UsageError
