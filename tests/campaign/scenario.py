@@ -6,8 +6,11 @@ import random
 from dataclasses import dataclass
 
 from controller.model import (
+    FAN_TARGET_MAX_C,
+    FAN_TARGET_MIN_C,
     ClearFault,
     Command,
+    FanMode,
     KeepPoint,
     LimitSession,
     OperatorLimits,
@@ -17,6 +20,7 @@ from controller.model import (
     RevertPoint,
     SafeOff,
     SessionLimits,
+    SetFan,
     SetOperatingPoint,
     SetReach,
     StartWork,
@@ -30,6 +34,9 @@ DILUTION = 1 << 31
 """Coarse work: a find a second at ticket difficulty 256 costs next to nothing to emulate."""
 WITHOUT_FAULT = 0.2
 """This share of the scenarios has no fault: whatever trips there is a false trip."""
+WITH_FAN = 0.5
+"""This share leads the fan, by one to four commands; else it stays at full."""
+WITH_RETRY = 0.3
 FIRST_FAULT_S = 1.0
 MOST_COMMANDS = 40
 
@@ -47,8 +54,8 @@ class Scenario:
     faults: tuple[Fault, ...]
 
 
-def scenario(seed: int, index: int, minutes: float) -> Scenario:
-    """The same on every machine."""
+def scenario(seed: int, index: int, minutes: float, *, by_itself: bool = True) -> Scenario:
+    """The same on every machine. `by_itself` False: without fan loop and retry, as before there were any."""
     rng = random.Random(f"{seed}/{index}")
     plant = PlantSettings(
         spread=True,
@@ -79,8 +86,28 @@ def scenario(seed: int, index: int, minutes: float) -> Scenario:
     if rng.random() >= WITHOUT_FAULT:
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             faults.append(draw(rng, round(rng.uniform(FIRST_FAULT_S, end_s - 15.0), 2)))
+    if by_itself:
+        more = random.Random(f"{seed}/{index}/by itself")  # so that all else is drawn as without it
+        operator = operator.model_copy(update={"retry": more.random() < WITH_RETRY})
+        commands = sorted(commands + _fan(more, end_s), key=lambda asked: asked[0])
     return Scenario(
         seed, index, minutes, settings, operator, tuple(commands), tuple(sorted(faults, key=lambda f: f.at_s))
+    )
+
+
+def _fan(rng: random.Random, end_s: float) -> list[tuple[float, Command]]:
+    """Mostly asked for before the board is powered up, so that it is led for as long as the scenario lasts."""
+    if rng.random() >= WITH_FAN:
+        return []
+    times_s = [rng.choice([0.05, 0.05, 20.0]), *(rng.uniform(30.0, end_s) for _ in range(rng.choice([0, 0, 1, 3])))]
+    return [(at_s, _led(rng)) for at_s in times_s]
+
+
+def _led(rng: random.Random) -> SetFan:
+    return SetFan(
+        mode=rng.choice([FanMode.AUTO, FanMode.AUTO, FanMode.AUTO, FanMode.FULL]),
+        target_chip_c=rng.uniform(FAN_TARGET_MIN_C, FAN_TARGET_MAX_C),
+        floor_ratio=rng.choice([0.0, 0.0, 0.6, 1.0]),
     )
 
 

@@ -33,5 +33,5 @@ def test_a_scenario_that_is_lived_twice_is_the_same_to_the_last_event() -> None:
     ],
 )
 def test_what_long_campaigns_have_found_stays_found(seed: int, index: int) -> None:
-    told = scenario(seed, index, 10.0)
+    told = scenario(seed, index, 10.0, by_itself=False)
     assert judge(told, live(told)).failures == ()
