@@ -181,8 +181,9 @@ class _Begun(Protocol):
 class DilutedSearch:
     """Trials on one job. They are drawn from `rng`, so that equal seeds find equal nonces."""
 
-    def __init__(self, header: bytes, rng: random.Random) -> None:
+    def __init__(self, header: bytes, rng: random.Random, versions_per_batch: int = 8) -> None:
         """`header`: 76 bytes, rollable version bits clear or to be kept set."""
+        self._versions = versions_per_batch
         self._version = int.from_bytes(header[:4], "little")
         self._block = header[4:64]
         self._tail = header[64:76]
@@ -205,8 +206,9 @@ class DilutedSearch:
         """Try a stretch of the sweep and return the hits, by `walk`. The trials are a Poisson process in it.
 
         The stretch begins `from_walk` nonces into batch number `batch` and is `walks` nonces long, in batches of
-        `span`. `density`: trials per nonce walked. `start`: counter at the beginning of each batch. `asked`: bits that
-        must be 0 among the 64 highest. `cores`: set of cores that may answer, one bit each.
+        `span`. `density`: trials per nonce walked, as if there were 128 cores. `start`: counter at the beginning of
+        each batch. `asked`: bits that must be 0 among the 64 highest. `cores`: set of cores that may answer, one bit
+        each.
         """
         end = from_walk + walks
         if density * span < _SPARSE and end > span:
@@ -231,7 +233,9 @@ class DilutedSearch:
         """Many trials in one batch: nonces `first` to `first + width` of each core. `base`: walk at which it begins."""
         self.trials += count
         bits = self._rng.getrandbits
-        states = [self._begun.get(batch * 8 + k & 0xFFFF) or self._begin(batch * 8 + k & 0xFFFF) for k in range(8)]
+        versions, choice = self._versions, self._versions - 1
+        fields = [batch * versions + k & 0xFFFF for k in range(versions)]
+        states = [self._begun.get(each) or self._begin(each) for each in fields]
         top_byte = asked >> 56
         low, wide, masked = int(first), int(width) + 1, cores != _ALL_CORES
         hits: list[Hit] = []
@@ -242,14 +246,14 @@ class DilutedSearch:
             if (masked and not cores >> core & 1) or walked >= COUNTERS:
                 continue  # beyond a lap of the counter nothing is new
             nonce = core << 25 | (start + walked) & 0x1FF_FFFF
-            inner = states[drawn >> 7 & 7].copy()
+            inner = states[drawn >> 7 & choice].copy()
             inner.update(nonce.to_bytes(4, "big"))
             digest = sha256(inner.digest()).digest()
             if digest[31] & top_byte:
                 continue
             top = int.from_bytes(digest[24:], "little")
             if not top & asked:
-                hits.append(Hit(base + walked, batch, walked, batch * 8 + (drawn >> 7 & 7) & 0xFFFF, nonce, top))
+                hits.append(Hit(base + walked, batch, walked, fields[drawn >> 7 & choice], nonce, top))
         return hits
 
     def _scatter(
@@ -267,7 +271,7 @@ class DilutedSearch:
             core = drawn & 127
             if walked >= COUNTERS or not cores >> core & 1:
                 continue
-            field = (batch + number) * 8 + (drawn >> 7) & 0xFFFF
+            field = (batch + number) * self._versions + (drawn >> 7 & self._versions - 1) & 0xFFFF
             nonce = core << 25 | (start + walked) & 0x1FF_FFFF
             top = self.top(field, nonce)
             if not top & asked:
@@ -282,7 +286,7 @@ class DilutedSearch:
         return top_bits(sha256(inner.digest()).digest())
 
     def _begin(self, field: int) -> _Begun:
-        """SHA-256 of all but the nonce, for one version. Kept for some batches: every core uses the same eight."""
+        """SHA-256 of all but the nonce, for one version. Kept for some batches: every core uses the same few."""
         if len(self._begun) > 1024:
             self._begun.clear()
         version = self._version | field << VERSION_SHIFT

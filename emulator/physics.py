@@ -1,9 +1,10 @@
-"""The electro-thermal plant of a board with one BM1370: power from volts and clock, heat from power and fan, yield from
-volts, clock and heat, input volts from the supply behind the board.
+"""The electro-thermal plant of a board with one mining chip: power from volts and clock, heat from power and fan, yield
+from volts, clock and heat, input volts from the supply behind the board.
 
-Calibrated to public logs of Bitaxe Gamma boards (ccalvop/bitaxe-lab docs/06-results.md, mtab3000/bitaxe-monitor,
-ESP-Miner main/power). In the comments, [F] marks a figure fitted to such logs, [D] one derived from a nameplate or from
-firmware, [A] an assumption: plausible, uncalibrated, no property of the silicon.
+The defaults are calibrated to public logs of Bitaxe Gamma boards (ccalvop/bitaxe-lab docs/06-results.md,
+mtab3000/bitaxe-monitor, ESP-Miner main/power); other chips are in `units.py`. In the comments, [F] marks a figure
+fitted to such logs, [D] one derived from a nameplate or from firmware, [A] an assumption: plausible, uncalibrated, no
+property of the silicon.
 
 Thermal states advance on a fixed grid of 50 ms from time 0, so that a run does not depend on when it is looked at.
 Everything electrical is solved for the moment asked about, at the die temperature of the last grid point.
@@ -20,11 +21,9 @@ from typing import Final, NamedTuple
 
 GRID_S: Final = 0.05
 """Step of the thermal states."""
-NOMINAL_CORE_V: Final = 1.150
 DOMAINS: Final = 4
 """Voltage domains in series inside a chip; domain = core mod 4 [A]."""
 REFERENCE_DIE_C: Final = 60.0
-REFERENCE_MHZ: Final = 525.0
 FAN_STALL_RATIO: Final = 0.05
 """Below this duty a turning fan stops [A]."""
 FAN_START_RATIO: Final = 0.22
@@ -117,7 +116,10 @@ class PlantSettings:
     """Speed at the lowest duty as a share of the highest [F, 0.23 to 0.35]."""
     fan_lag_s: float = 1.5
 
+    nominal_core_v: float = 1.150
     v99_mv: float = 1062.0
+    v99_at_mhz: float = 525.0
+    v99_at_c: float = REFERENCE_DIE_C
     mv_per_mhz: float = 0.40
     mv_per_k: float = -0.6
     domain_offset_mv: tuple[float, float, float, float] = (-78.0, -67.0, -67.0, -113.0)
@@ -155,7 +157,8 @@ def domain_yields(
     `set_mv`: the set point of the core rail. `v99_mv`: of the specimen; None: as in the settings.
     """
     needed_mv = settings.v99_mv if v99_mv is None else v99_mv
-    needed_mv += settings.mv_per_mhz * (frequency_mhz - REFERENCE_MHZ) + settings.mv_per_k * (die_c - REFERENCE_DIE_C)
+    needed_mv += settings.mv_per_mhz * (frequency_mhz - settings.v99_at_mhz)
+    needed_mv += settings.mv_per_k * (die_c - settings.v99_at_c)
     (a, b, c, d), (sa, sb, sc, sd) = settings.domain_offset_mv, settings.domain_scale_mv
     margin = set_mv - needed_mv
     return (
@@ -417,7 +420,7 @@ class Plant:
         if volts <= 0.0:
             return 0.0
         known = self.settings
-        standby_w = known.standby_w * (volts / NOMINAL_CORE_V) ** 2
+        standby_w = known.standby_w * (volts / known.nominal_core_v) ** 2
         if self.burnt or self._frequency_mhz <= 0.0:
             return standby_w
         share = known.clocked_idle_ratio + (1.0 - known.clocked_idle_ratio) * self._activity

@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from dataclasses import replace
 from pathlib import Path
 
 from controller.cli.exits import Exit
@@ -83,13 +82,11 @@ def run(arguments: Namespace) -> int:
 
 def settings_of(arguments: Namespace) -> BenchSettings:
     """The bench that the options describe."""
-    settings = BenchSettings(
+    ohm = arguments.source_ohm
+    return BenchSettings(
         seed=parse_seed(arguments.seed),
         dilution=parse_dilution(arguments.dilution),
         solved=None if arguments.solved is None else readable_file(arguments.solved, "--solved"),
         ambient_c=None if arguments.ambient is None else parse_number(arguments.ambient, "--ambient", -20, 60, "C"),
+        source_ohm=None if ohm is None else parse_number(ohm, "--source-ohm", 0, 5, "ohm"),
     )
-    if arguments.source_ohm is not None:
-        ohm = parse_number(arguments.source_ohm, "--source-ohm", 0, 5, "ohm")
-        settings = replace(settings, plant=replace(settings.plant, source_ohm=ohm))
-    return settings

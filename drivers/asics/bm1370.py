@@ -10,30 +10,19 @@ from __future__ import annotations
 from typing import Final
 
 from drivers.asics import pll
-from drivers.asics.kind import AsicKind, InitStep, ticket_mask_word
-from drivers.codecs.bm13xx import WriteRegister
+from drivers.asics.kind import (
+    SETTLE_S,
+    VERSION_ROLLING,
+    AsicKind,
+    InitStep,
+    core_word,
+    ticket_mask_word,
+    to_all,
+    to_each,
+)
 from drivers.units import Megahertz
 
-_SETTLE_S: Final = 0.010
-"""Stock firmware leaves about 10 ms between configuration writes."""
 _INIT_TICKET_DIFFICULTY: Final = 256
-
-
-def _core(register: int, value: int) -> int:
-    """Word for the core mailbox 0x3C: this core register of all cores."""
-    return 0x8000_8000 | register << 8 | value
-
-
-def _all(register: int, value: int, what: str, pause_s: float = _SETTLE_S) -> InitStep:
-    return InitStep(WriteRegister(register, value, None), pause_s, what)
-
-
-def _each(register: int, value: int, what: str) -> InitStep:
-    return InitStep(WriteRegister(register, value, 0), _SETTLE_S, what, per_chip=True)
-
-
-_VERSION_ROLLING: Final = WriteRegister(0xA4, 0x9000_FFFF, None)
-"""Bit 31 switches on-chip rolling and 11-byte replies on; the low half lets header version bits 28..13 roll."""
 
 BM1370: Final = AsicKind(
     name="BM1370",
@@ -57,30 +46,30 @@ BM1370: Final = AsicKind(
     pll_rule=pll.Rule.STOCK,
     window_guard_ticks=268,
     init_ticket_difficulty=_INIT_TICKET_DIFFICULTY,
-    version_rolling=_VERSION_ROLLING,
+    version_rolling=VERSION_ROLLING,
     before_enumeration=(
-        InitStep(_VERSION_ROLLING, 0.005, "version rolling, 11-byte replies"),
-        InitStep(_VERSION_ROLLING, 0.005, "again: every known bring-up sends it three times or more"),
-        InitStep(_VERSION_ROLLING, 0.010, "and again"),
+        InitStep(VERSION_ROLLING, 0.005, "version rolling, 11-byte replies"),
+        InitStep(VERSION_ROLLING, 0.005, "again: every known bring-up sends it three times or more"),
+        InitStep(VERSION_ROLLING, 0.010, "and again"),
     ),
     after_enumeration=(
-        InitStep(_VERSION_ROLLING, _SETTLE_S, "version rolling"),
-        _all(0xA8, 0x0007_0000, "soft reset control: default"),
-        _all(0x18, 0xF000_C100, "misc control: nonces of all cores"),
+        InitStep(VERSION_ROLLING, SETTLE_S, "version rolling"),
+        to_all(0xA8, 0x0007_0000, "soft reset control: default"),
+        to_all(0x18, 0xF000_C100, "misc control: nonces of all cores"),
     ),
     after_addressing=(
-        _all(0x3C, _core(0x0B, 0x00), "core clock select"),
-        _all(0x3C, _core(0x00, 0x0C), "core clock delay"),
-        _all(0x14, ticket_mask_word(_INIT_TICKET_DIFFICULTY), "ticket mask"),
-        _all(0x58, 0x0001_1111, "IO strength"),
-        _each(0xA8, 0x0007_01F0, "soft reset control"),
-        _each(0x18, 0xF000_C100, "misc control"),
-        _each(0x3C, _core(0x0B, 0x00), "core clock select"),
-        _each(0x3C, _core(0x00, 0x0C), "core clock delay"),
-        _each(0x3C, _core(0x02, 0xAA), "core enable"),
-        _all(0xB9, 0x0000_4480, "diode control: what its bits mean is not known"),
-        _all(0x54, 0x0000_0002, "temperature diode on the analog mux"),
-        _all(0xB9, 0x0000_4480, "diode control"),
-        _all(0x3C, _core(0x0D, 0xEE), "nonce bin overflow control"),
+        to_all(0x3C, core_word(0x0B, 0x00), "core clock select"),
+        to_all(0x3C, core_word(0x00, 0x0C), "core clock delay"),
+        to_all(0x14, ticket_mask_word(_INIT_TICKET_DIFFICULTY), "ticket mask"),
+        to_all(0x58, 0x0001_1111, "IO strength"),
+        to_each(0xA8, 0x0007_01F0, "soft reset control"),
+        to_each(0x18, 0xF000_C100, "misc control"),
+        to_each(0x3C, core_word(0x0B, 0x00), "core clock select"),
+        to_each(0x3C, core_word(0x00, 0x0C), "core clock delay"),
+        to_each(0x3C, core_word(0x02, 0xAA), "core enable"),
+        to_all(0xB9, 0x0000_4480, "diode control: what its bits mean is not known"),
+        to_all(0x54, 0x0000_0002, "temperature diode on the analog mux"),
+        to_all(0xB9, 0x0000_4480, "diode control"),
+        to_all(0x3C, core_word(0x0D, 0xEE), "nonce bin overflow control"),
     ),
 )

@@ -229,7 +229,7 @@ class Chain:
             raise VerifyError(f"{self.name}: chips that answer", self.expected_chips, len(found))
         for reply in found:
             if reply.value >> 16 != self.kind.chip_id:
-                raise VerifyError(f"{self.name}: chip id", f"{self.kind.chip_id:04x}", f"{reply.value >> 16:04x}")
+                raise VerifyError(f"{self.name}: chip", self.kind.name, f"BM{reply.value >> 16:04x}")
         if reply_bytes != LONG_REPLY_BYTES:
             raise VerifyError(f"{self.name}: version rolling", f"replies of {LONG_REPLY_BYTES} bytes", reply_bytes)
         kept = self.chips

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from drivers.asics import pll
 from drivers.codecs.bm13xx import HostMessage, WriteRegister
@@ -90,3 +91,23 @@ def ticket_mask_word(difficulty: int) -> int:
     """Register 0x14 for a difficulty, rounded down to a power of two: as many low one bits, each byte bit-reversed."""
     mask = (1 << difficulty.bit_length() - 1) - 1
     return int.from_bytes(bytes(int(f"{byte:08b}"[::-1], 2) for byte in mask.to_bytes(4, "big")), "big")
+
+
+SETTLE_S: Final = 0.010
+"""Stock firmware leaves about 10 ms between configuration writes."""
+VERSION_ROLLING: Final = WriteRegister(0xA4, 0x9000_FFFF, None)
+"""Bit 31 switches on-chip rolling and 11-byte replies on; the low half lets header version bits 28..13 roll."""
+
+
+def core_word(register: int, value: int) -> int:
+    """Word for the core mailbox 0x3C: this core register of all cores."""
+    return 0x8000_8000 | register << 8 | value
+
+
+def to_all(register: int, value: int, what: str, pause_s: float = SETTLE_S) -> InitStep:
+    return InitStep(WriteRegister(register, value, None), pause_s, what)
+
+
+def to_each(register: int, value: int, what: str, pause_s: float = SETTLE_S) -> InitStep:
+    """Once for each address, as a unicast."""
+    return InitStep(WriteRegister(register, value, 0), pause_s, what, per_chip=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
+from drivers.boards.bitaxe_supra import BITAXE_SUPRA
+from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
 from drivers.errors import UnknownPart
 
-BOARDS: Final[dict[str, BoardKind]] = {BITAXE_GAMMA.name: BITAXE_GAMMA}
+BOARDS: Final[dict[str, BoardKind]] = {kind.name: kind for kind in (BITAXE_GAMMA, BITAXE_SUPRA, BITAXE_ULTRA_207)}
 
 
 def known_board(name: str, key: str = "board") -> str:

@@ -12,7 +12,8 @@ from typing import Final
 
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain
-from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, BitaxeGamma
+from drivers.boards.bitaxe import Bitaxe
+from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, PARTS
 from drivers.boards.bitaxe_safe_off import SafeOff, Wiring
 from drivers.boards.board import Attached, BoardKind
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
@@ -22,13 +23,13 @@ from drivers.traits import Transport
 _WIRING: Final = Wiring(dialect="B", reset_pin=2, rail_pin=1, on_off_config=0x1F)
 
 
-class LeasedGamma(BitaxeGamma):
+class LeasedGamma(Bitaxe):
     """A `Board` with a lease. Made by `open_board`."""
 
     lease: BonanzaLease
 
     def __init__(self, kind: BoardKind, bridge: BitaxeRawBridge, chain: Chain) -> None:
-        super().__init__(kind, bridge, chain, _WIRING)
+        super().__init__(kind, replace(PARTS, wiring=_WIRING), bridge, chain)
         self.lease = BonanzaLease(bridge)
 
     def replace_control(self, control: Transport) -> None:

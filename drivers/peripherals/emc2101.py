@@ -58,10 +58,14 @@ class Register(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diode:
-    """How the external diode is read: raw register values (ideality 0x12 and beta 0x08 after power-up)."""
+    """How the external diode is read: raw register values."""
 
     ideality_raw: int
     beta_raw: int
+
+
+POWER_UP_DIODE: Final = Diode(ideality_raw=0x12, beta_raw=0x08)
+"""What the part has after power-up; ESP-Miner leaves it so on boards that are no Gamma."""
 
 
 @dataclass(frozen=True, slots=True)

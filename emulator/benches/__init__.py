@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from emulator.benches.bench import Actuation, Bench, BenchSettings
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma, BitaxeSupra, BitaxeUltra
 
 BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {
-    BitaxeGamma.board: BitaxeGamma,
+    bench.board: bench for bench in (BitaxeGamma, BitaxeSupra, BitaxeUltra)
 }
 
 __all__ = ["BENCHES", "Actuation", "Bench", "BenchSettings"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -23,7 +23,10 @@ class BenchSettings:
     """Solved 80-byte headers, raw; None: the 8,000 that ship."""
     ambient_c: float | None = None
     """Air temperature; None: as the plant settings say."""
-    plant: PlantSettings = field(default_factory=PlantSettings)
+    source_ohm: float | None = None
+    """Impedance of the supply behind the board; None: as the plant settings say."""
+    plant: PlantSettings | None = None
+    """The specimen; None: the usual one of its chip (`emulator.units`)."""
     regulator: str = "TPS546D24A"
     fan_controller: str = "EMC2101"
     """Or `EMC2101-R`: both are found on Gamma boards."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.benches.bench import BenchSettings
-from emulator.benches.bitaxe_gamma import BitaxeGamma, Firmware
+from emulator.benches.bitaxe import BitaxeGamma, Firmware
 from emulator.firmware.bonanza_bridge import BonanzaBridge
 from emulator.parts import I2cBus
 

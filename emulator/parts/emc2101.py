@@ -33,10 +33,10 @@ GARBAGE_S: Final = 0.5
 DIODE_OPEN_CODE: Final = 0x3F8
 DIODE_SHORT_CODE: Final = 0x3FF
 NOISE_C: Final = 0.15
-RIGHT_IDEALITY: Final = 0x24
-RIGHT_BETA: Final = 0x00
-"""What the diode of a BM1370 needs (ESP-Miner `main/device_config.h`); anything else biases the reading [A]."""
+POWER_UP_DIODE: Final = (0x12, 0x08)
+"""Codes of ideality and beta after power-up."""
 WRONG_BETA_C: Final = 1.5
+"""What a beta that does not fit the diode adds [A]."""
 
 INTERNAL, EXTERNAL_HIGH, STATUS, CONFIG, RATE = 0x00, 0x01, 0x02, 0x03, 0x04
 FORCED, ONE_SHOT, EXTERNAL_LOW = 0x0C, 0x0F, 0x10
@@ -83,8 +83,8 @@ _RESET: Final = {
     0x05: 0x46,
     0x07: 0x46,
     0x16: 0xA4,
-    IDEALITY: 0x12,
-    BETA: 0x08,
+    IDEALITY: POWER_UP_DIODE[0],
+    BETA: POWER_UP_DIODE[1],
     TCRIT: 0x55,
     TCRIT_HYSTERESIS: 0x0A,
     TACH_LIMIT_LOW: 0xFF,
@@ -125,7 +125,10 @@ class Emc2101:
         seed: int,
         product: str = "EMC2101",
         address: int = ADDRESS,
+        right_diode: tuple[int, int] = POWER_UP_DIODE,
     ) -> None:
+        """`right_diode`: codes of ideality and beta with which the diode reads true; others bias it."""
+        self._right_ideality, self._right_beta = right_diode
         self.address = address
         self._product_id = PRODUCT_IDS[product]
         self._look, self._drive = look, drive
@@ -221,8 +224,8 @@ class Emc2101:
             self._events |= 0x02
 
     def _bias(self) -> None:
-        self._ideality_ratio = _ideality(RIGHT_IDEALITY) / _ideality(self._registers[IDEALITY])
-        self._beta_c = 0.0 if self._registers[BETA] == RIGHT_BETA else WRONG_BETA_C
+        self._ideality_ratio = _ideality(self._right_ideality) / _ideality(self._registers[IDEALITY])
+        self._beta_c = 0.0 if self._registers[BETA] == self._right_beta else WRONG_BETA_C
 
     # --- driving
 

@@ -1,4 +1,4 @@
-"""The cores of a BM1370: what they hash, what they find and when, what they get wrong, and what they count.
+"""The cores of a chip: what they hash, what they find and when, what they get wrong, and what they count.
 
 Finds come from three sources. The *known answer* of a solved header, when its core reaches it. The *diluted search*
 of `emulator.hashing`, whose finds are a Poisson process at the chip's own rate. *Wrong nonces* of domains that are
@@ -19,11 +19,9 @@ from typing import Final
 
 from emulator.hashing import COUNTERS, Answer, DilutedSearch, Hit, SolvedHeaders, check_dilution, poisson
 from emulator.physics import DOMAINS
-from emulator.silicon.registers import CORES
-from emulator.silicon.sweep import BATCHES_PER_EPOCH, Sweep
+from emulator.silicon.model import ChipModel
+from emulator.silicon.sweep import Sweep
 
-SMALL_CORES: Final = 2040
-"""Hashes per clock of the whole chip; 128 cores x 16 would be 2048 (ESP-Miner)."""
 NEVER: Final = math.inf
 _ONE_BATCH: Final = 1e300
 _SHORTEST_JOB_S: Final = 0.005
@@ -36,6 +34,8 @@ _SHORTEST_LOOK_S: Final = 1e-6
 _DIFFICULTY_1: Final = float(1 << 32)
 _ALL_64: Final = (1 << 64) - 1
 _COUNTER_MASK: Final = COUNTERS - 1
+_CORES_SEARCHED: Final = 128
+"""By the search, whose trials on cores that a chip does not have cost nothing."""
 
 
 @dataclass(slots=True)
@@ -81,6 +81,7 @@ class Cores:
 
     def __init__(
         self,
+        model: ChipModel,
         seed_rng: random.Random,
         solved: SolvedHeaders,
         dilution: int,
@@ -90,12 +91,13 @@ class Cores:
         self._start_rng, self._search_rng, self._yield_rng, self._wrong_rng, self._count_rng, self._fault_rng = (
             random.Random(seed_rng.getrandbits(64)) for _ in range(6)
         )
+        self._model = model
         self._solved = solved
         self._dilution = dilution
         self._dilution_bits = check_dilution(dilution)
         self._truth = truth
         self._send = send
-        self.sweep = Sweep()
+        self.sweep = Sweep(model.versions_per_batch)
         self.dead_domains: frozenset[int] = frozenset()
         self.wrong_share = 0.0
         """Fault: of the right nonces, this share is spoilt on its way out."""
@@ -140,7 +142,7 @@ class Cores:
         if self._answer is not None:
             self._truth.solved_jobs += 1
         if self._dilution_bits:
-            self._search = DilutedSearch(header, self._search_rng)
+            self._search = DilutedSearch(header, self._search_rng, self._model.versions_per_batch)
             self._epoch = []
             lived_s = at_s - self._taken_s
             self._taken_s = at_s
@@ -156,7 +158,7 @@ class Cores:
     def retime(self, at_s: float, clock_mhz: float, ticks: int) -> None:
         """Another clock or window; either of them 0: stand still."""
         self._count_up(at_s)
-        self.rate_hs = clock_mhz * 1e6 * SMALL_CORES if ticks else 0.0
+        self.rate_hs = clock_mhz * 1e6 * self._model.small_cores if ticks else 0.0
         self.sweep.retime(at_s, clock_mhz, ticks)
         self._plan_finds(at_s)
         self.plan_errors(at_s)
@@ -301,10 +303,10 @@ class Cores:
         per_s = self.rate_hs / self._dilution
         length_s = min(self._look_s, _MANY_TRIALS / per_s)
         self._look_s = min(2.0 * self._look_s, max(_LONGEST_LOOK_S, _FEW_TRIALS / per_s))
-        epoch, batch_of_epoch = divmod(batch, BATCHES_PER_EPOCH)
+        epoch, batch_of_epoch = divmod(batch, sweep.batches_per_epoch)
         window_s, span = sweep.window_s, sweep.span
         begun_s = from_s - elapsed_s
-        length_s = min(length_s, (BATCHES_PER_EPOCH - batch_of_epoch) * window_s - elapsed_s)
+        length_s = min(length_s, (sweep.batches_per_epoch - batch_of_epoch) * window_s - elapsed_s)
         if abs(walked - elapsed_s * sweep.walks_per_s) > 1.0:  # the clock has changed in this batch: finish it alone
             length_s = min(length_s, window_s - elapsed_s)
             span = _ONE_BATCH
@@ -313,7 +315,8 @@ class Cores:
         if epoch:
             self._find_again(begun_s, batch_of_epoch, from_s, self.look_at_s)
             return
-        density, walks = per_s / sweep.walks_per_s, sweep.walks_per_s * length_s
+        density = per_s / sweep.walks_per_s * _CORES_SEARCHED / self._model.cores
+        walks = sweep.walks_per_s * length_s
         before = search.trials
         hits = search.run(density, walked, walks, span, batch, sweep.start, self._test_bits, self._answering)
         self._truth.trials += search.trials - before
@@ -379,7 +382,7 @@ class Cores:
         if self._dilution_bits or not self.rate_hs:
             return
         short = sum(1.0 - self.yields[d] for d in range(DOMAINS) if d not in self.dead_domains) / DOMAINS
-        answering = self._answering.bit_count() / CORES
+        answering = self._answering.bit_count() / self._model.cores
         self._error_rate = self.rate_hs * answering * short / (_DIFFICULTY_1 * (1 << self._ticket_bits))
         if self._error_rate > 0.0:
             self._wrong_s = at_s + max(0.0, self._error_left) / self._error_rate
@@ -391,12 +394,13 @@ class Cores:
         self._wrong_s = due_s + self._error_left / self._error_rate
         weights = [0.0 if d in self.dead_domains else 1.0 - self.yields[d] for d in range(DOMAINS)]
         domain = rng.choices(range(DOMAINS), weights)[0]
-        while True:  # ends: enables go by 32 cores, so that every domain has some that answer
-            core = rng.randrange(CORES // DOMAINS) * DOMAINS + domain
+        while True:  # ends: enables go by a quarter of the cores, so that every domain has some that answer
+            core = rng.randrange(self._model.cores // DOMAINS) * DOMAINS + domain
             if self._answering >> core & 1:
                 break
         batch, _, walked = self.sweep.position(due_s)
-        version_field = batch * 8 + rng.randrange(8) & 0xFFFF
+        versions = self._model.versions_per_batch
+        version_field = batch * versions + rng.randrange(versions) & 0xFFFF
         nonce = core << 25 | self.sweep.start + int(walked) & _COUNTER_MASK
         beyond = min(15, int(rng.expovariate(math.log(2.0))))
         if self._send(nonce, version_field, 2 * beyond, due_s):

@@ -1,9 +1,9 @@
-"""Where the cores of a BM1370 stand in a job: which versions, and how far into their nonces.
+"""Where the cores of a chip stand in a job: which versions, and how far into their nonces.
 
-All cores walk in step. A *batch* lasts HCN ticks of the 25 MHz crystal and tries eight versions; in it each core walks
-two nonces a clock from a starting counter, which is the same for all batches of a job. After 8,192 batches all 65,536
-versions have been tried and the chip begins again, with the same pairs of nonce and version (mujina REFERENCE.md; the
-eight versions a batch follow from the known hash rate and from the epoch seen in ESP-Miner's BM1366 test log).
+All cores walk in step. A *batch* lasts HCN ticks of the 25 MHz crystal and tries a few versions, eight on a BM1370; in
+it each core walks two nonces a clock from a starting counter, which is the same for all batches of a job. After 65,536
+versions the chip begins again, with the same pairs of nonce and version (mujina REFERENCE.md; how many versions a batch
+has follows from the known hash rate and from the epoch seen in ESP-Miner's BM1366 test log).
 """
 
 from __future__ import annotations
@@ -13,17 +13,29 @@ from typing import Final
 from emulator.hashing import COUNTERS, VERSION_FIELDS
 from emulator.silicon.registers import CRYSTAL_HZ
 
-VERSIONS_PER_BATCH: Final = 8
-BATCHES_PER_EPOCH: Final = VERSION_FIELDS // VERSIONS_PER_BATCH
 _A_NONCE_S: Final = 5e-9
 
 
 class Sweep:
     """Position as a function of time, for a constant clock and window; `retime` when either changes."""
 
-    __slots__ = ("_anchor_s", "_batch", "_elapsed_s", "_walked", "epoch_s", "span", "start", "walks_per_s", "window_s")
+    __slots__ = (
+        "_anchor_s",
+        "_batch",
+        "_elapsed_s",
+        "_walked",
+        "batches_per_epoch",
+        "epoch_s",
+        "span",
+        "start",
+        "versions_per_batch",
+        "walks_per_s",
+        "window_s",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, versions_per_batch: int) -> None:
+        self.versions_per_batch = versions_per_batch
+        self.batches_per_epoch = VERSION_FIELDS // versions_per_batch
         self.start = 0
         """Counter at the beginning of each batch."""
         self.walks_per_s = 0.0
@@ -53,7 +65,7 @@ class Sweep:
         self.walks_per_s = 2e6 * frequency_mhz
         self.window_s = ticks / CRYSTAL_HZ
         self.span = self.walks_per_s * self.window_s
-        self.epoch_s = self.window_s * BATCHES_PER_EPOCH
+        self.epoch_s = self.window_s * self.batches_per_epoch
 
     def position(self, at_s: float) -> tuple[int, float, float]:
         """Batch since the job was loaded, seconds into it, and nonces walked in it."""
@@ -77,7 +89,7 @@ class Sweep:
             if self.span <= COUNTERS and not self._walked:  # once a batch, and no batch was cut by a change of clock
                 return after_s + self.epoch_s
             after_s += _A_NONCE_S
-        target = field // VERSIONS_PER_BATCH
+        target = field // self.versions_per_batch
         distance = (counter - self.start) % COUNTERS
         if after_s == self._anchor_s and not target and not self._batch and distance >= self._walked:
             wait_s = (distance - self._walked) / self.walks_per_s  # the usual case: a new job
@@ -85,9 +97,9 @@ class Sweep:
                 return after_s + wait_s
         batch, elapsed_s, walked = self.position(after_s)
         left_s = max(0.0, self.window_s - elapsed_s)
-        ahead = (target - batch) % BATCHES_PER_EPOCH
+        ahead = (target - batch) % self.batches_per_epoch
         if ahead == 0:
-            ahead = BATCHES_PER_EPOCH
+            ahead = self.batches_per_epoch
             while distance < walked:
                 distance += COUNTERS
             wait_s = (distance - walked) / self.walks_per_s

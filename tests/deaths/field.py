@@ -215,14 +215,21 @@ class Field:
 
         A board that was on its way to safe-off when it was struck has tripped by itself: no trial of the strike.
         """
-        resets = [line.what for line in self.moves(board) if line.what.startswith("reset") and line.at_s <= struck_s]
-        if resets[-1:] != ["reset released"]:
-            raise NeverHashed("in reset before the strike")
 
         def fell() -> list[Line]:
             return [line for line in self.moves(board) if line.what == "rail off" and line.at_s > struck_s]
 
-        assert await until(lambda: bool(fell()), 5.0), f"{board}: the rail stayed on"
+        def was_hashing() -> None:
+            resets = [
+                line.what for line in self.moves(board) if line.what.startswith("reset") and line.at_s <= struck_s
+            ]
+            if resets[-1:] != ["reset released"]:
+                raise NeverHashed("in reset before the strike")
+
+        was_hashing()
+        off = await until(lambda: bool(fell()), 5.0)
+        was_hashing()  # what a loaded machine had not written down yet is written now
+        assert off, f"{board}: the rail stayed on"
         await asyncio.sleep(0.1)
         after = [line for line in self.moves(board) if line.at_s > struck_s]
         return Trial(board, struck_s, fell()[0].at_s, moves=[line.what for line in after])

@@ -19,7 +19,7 @@ from drivers.boards.board import Attached, Board, BoardKind
 from drivers.errors import PortMissing
 from drivers.transports.memory import MemoryTransport, memory_pair
 from emulator.benches import BenchSettings
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.ports.memory import MemoryPort, plug_in
 from emulator.virtual_time import VirtualTimeLoop
 

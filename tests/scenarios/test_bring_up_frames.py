@@ -11,7 +11,7 @@ import itertools
 
 import pytest
 
-from tests.unit.boards.on_a_bench import gamma
+from tests.unit.boards.on_a_bench import bitaxe, gamma
 from tests.vectors import frame, rows
 
 BEFORE_THE_RAMP = """
@@ -109,3 +109,75 @@ async def test_the_host_changes_its_rate_once_and_well_after_the_chip() -> None:
         rates = on.data_frames.rates
     assert [baud for _, baud in rates] == [115_200, 1_000_000]
     assert rates[-1][0] - baud_write_s >= 0.020
+
+
+# Sources: ESP-Miner components/asic/bm1366.c, bm1368.c; NerdQAxePlus bm1368.cpp. Chain-inactive of the BM1368 goes out
+# right before the address, not before the broadcasts.
+OF_A_BM1366 = """
+    55 aa 51 09 00 a4 90 00 ff ff 1c
+    55 aa 51 09 00 a4 90 00 ff ff 1c
+    55 aa 51 09 00 a4 90 00 ff ff 1c
+    55 aa 52 05 00 00 0a
+    55 aa 51 09 00 a8 00 07 00 00 03
+    55 aa 51 09 00 18 ff 0f c1 00 00
+    55 aa 53 05 00 00 03
+    55 aa 40 05 00 00 1c
+    55 aa 51 09 00 3c 80 00 85 40 0c
+    55 aa 51 09 00 3c 80 00 80 20 19
+    55 aa 51 09 00 14 00 00 00 ff 08
+    55 aa 51 09 00 54 00 00 00 03 1d
+    55 aa 51 09 00 58 02 11 11 11 06
+    55 aa 41 09 00 2c 00 7c 00 03 03
+    55 aa 41 09 00 a8 00 07 01 f0 15
+    55 aa 41 09 00 18 f0 00 c1 00 0c
+    55 aa 41 09 00 3c 80 00 85 40 04
+    55 aa 41 09 00 3c 80 00 80 20 11
+    55 aa 41 09 00 3c 80 00 82 aa 05
+"""
+OF_A_BM1368 = """
+    55 aa 51 09 00 a4 90 00 ff ff 1c
+    55 aa 51 09 00 a4 90 00 ff ff 1c
+    55 aa 51 09 00 a4 90 00 ff ff 1c
+    55 aa 51 09 00 a4 90 00 ff ff 1c
+    55 aa 52 05 00 00 0a
+    55 aa 51 09 00 a8 00 07 00 00 03
+    55 aa 51 09 00 18 ff 0f c1 00 00
+    55 aa 51 09 00 3c 80 00 8b 00 12
+    55 aa 51 09 00 3c 80 00 80 18 1f
+    55 aa 51 09 00 14 00 00 00 ff 08
+    55 aa 51 09 00 54 00 00 00 03 1d
+    55 aa 51 09 00 58 02 11 11 11 06
+    55 aa 53 05 00 00 03
+    55 aa 40 05 00 00 1c
+    55 aa 41 09 00 a8 00 07 01 f0 15
+    55 aa 41 09 00 18 f0 00 c1 00 0c
+    55 aa 41 09 00 3c 80 00 8b 00 1a
+    55 aa 41 09 00 3c 80 00 80 18 17
+    55 aa 41 09 00 3c 80 00 82 aa 05
+    55 aa 51 09 00 14 00 00 00 ff 08
+"""
+
+
+@pytest.mark.parametrize(
+    ("board", "before", "last_clock", "window"),
+    [
+        ("bitaxe-ultra-207", OF_A_BM1366, "50 c2 02 40 1c", "55 aa 51 09 00 10 00 0d 32 24 10"),
+        ("bitaxe-supra-402", OF_A_BM1368, "50 c4 02 40 06", "55 aa 51 09 00 10 00 0d 0f ac 1b"),
+    ],
+)
+async def test_the_bring_up_of_another_chip_equals_the_published_one_and_leaves_no_register_wrong(
+    board: str, before: str, last_clock: str, window: str
+) -> None:
+    async with bitaxe(board) as on:
+        await on.board.first_contact()
+        await on.power_up()
+        frames = on.data_frames.frames
+        assert not on.bench.chip.truth.warnings
+    first = lines(before)
+    assert frames[: len(first)] == first
+    clocks = [line for line in frames if line.startswith(CLOCK_WRITE)]
+    assert frames[len(first) : len(first) + len(clocks)] == clocks
+    assert clocks[0] == "55 aa 51 09 00 08 40 a2 02 55 0f"
+    assert clocks[-1] == CLOCK_WRITE + last_clock
+    after = frames[len(first) + len(clocks) :]
+    assert after[:3] == [window, *lines(AFTER_THE_RAMP)[1:]]

@@ -225,7 +225,7 @@ ONE_BAD_FILE = [
     ("controller/safety/guard.py", "from drivers.transports.serial import open_serial\n", "[D6]"),
     ("controller/work/meter.py", "from drivers.asics.chain import Find\n", "[D6]"),
     ("controller/tui/app.py", "from drivers.boards.board import Step\n", "[D7]"),
-    ("emulator/silicon/bm1370.py", "from drivers.asics.bm1370 import BM1370\n", "[D8]"),
+    ("emulator/silicon/chip.py", "from drivers.asics.bm1370 import BM1370\n", "[D8]"),
     ("emulator/device.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import drivers.errors\n", "[D8]"),
     ("emulator/benches/gamma.py", "import importlib\nimportlib.import_module('drivers.errors')\n", "[D8]"),
     ("controller/rig.py", "from emulator.benches import BENCHES\n", "[D9]"),

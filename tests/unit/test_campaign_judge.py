@@ -10,7 +10,7 @@ import pytest
 
 from controller.model import Cause, GuardState
 from emulator.benches import BenchSettings
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.faults import ACTIONS
 from emulator.faults.actions import OFF
 from tests.campaign import judge

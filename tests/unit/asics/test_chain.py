@@ -86,7 +86,7 @@ async def test_a_wrong_number_of_chips_is_named(present: int) -> None:
 
 
 async def test_a_chip_of_another_kind_is_refused() -> None:
-    with pytest.raises(VerifyError, match="chip id: wrote '1370', read back '1368'"):
+    with pytest.raises(VerifyError, match="chip: wrote 'BM1370', read back 'BM1368'"):
         await chain_on(ChipOnAWire(0x1368))
 
 

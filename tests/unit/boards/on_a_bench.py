@@ -1,21 +1,23 @@
-"""A Bitaxe Gamma on its emulated bench, in memory and virtual time."""
+"""A Bitaxe on its emulated bench, in memory and virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from controller.safety import ordering
-from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, BitaxeGamma, open_board
+from drivers.boards import BOARDS
+from drivers.boards.bitaxe import Bitaxe
+from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.board import Attached, Step
 from drivers.boards.leased_gamma import LeasedGamma
 from drivers.boards.leased_gamma import open_board as open_leased
 from drivers.transports.memory import MemoryTransport, MemoryWire, memory_pair
 from drivers.units import Megahertz, Volts
-from emulator.benches import BenchSettings
-from emulator.benches.bitaxe_gamma import BitaxeGamma as GammaBench
+from emulator.benches import BENCHES, BenchSettings
+from emulator.benches.bitaxe import Bitaxe as BitaxeBench
 from emulator.benches.leased_gamma import LeasedGamma as LeasedBench
 from emulator.ports.memory import MemoryPort, plug_in
 from tests.unit.boards.recording import Recording
@@ -27,8 +29,8 @@ SUPPLY_SETTLES_S = 0.1
 class OnBench:
     """A board and what it hangs on. `control_frames` and `data_frames` are what the host wrote."""
 
-    bench: GammaBench
-    board: BitaxeGamma
+    bench: BitaxeBench
+    board: Bitaxe
     control: MemoryWire
     data: MemoryWire
     control_frames: Recording
@@ -43,27 +45,37 @@ class OnBench:
             await self.board.apply(step)
             await asyncio.sleep(step.settle_s)
 
-    async def power_up(self, frequency_mhz: float = 525.0, core_v: float = 1.150) -> None:
-        """The steps that the guard makes of a power-up."""
-        steps = ordering.power_up(BITAXE_GAMMA.envelope, Volts(core_v), Megahertz(frequency_mhz), None)
+    async def power_up(self, frequency_mhz: float | None = None, core_v: float | None = None) -> None:
+        """The steps that the guard makes of a power-up; to stock where nothing is said."""
+        limits = self.board.kind.envelope
+        core_v, frequency_mhz = core_v or limits.stock_core_v, frequency_mhz or limits.stock_frequency_mhz
+        steps = ordering.power_up(limits, Volts(core_v), Megahertz(frequency_mhz), None)
         await self.apply(*steps)
 
 
 @asynccontextmanager
-async def gamma(settings: BenchSettings | None = None) -> AsyncIterator[OnBench]:
-    """A board that was just attached. Nothing was sent yet."""
-    bench = GammaBench(settings)
+async def bitaxe(
+    name: str, settings: BenchSettings | None = None, *, taken_for: str | None = None
+) -> AsyncIterator[OnBench]:
+    """A board that was just attached. Nothing was sent yet. `taken_for`: the row that it is driven by."""
+    bench = BENCHES[name](settings or BenchSettings())
+    assert isinstance(bench, BitaxeBench)
     control, control_wire = memory_pair("control")
     data, data_wire = memory_pair("data")
     plug_in(bench, control_wire, data_wire)
     await asyncio.sleep(SUPPLY_SETTLES_S)
     control_frames, data_frames = Recording(control), Recording(data)
-    attached = Attached("gamma", control_frames, data_frames, emulated=True, dilution=bench.settings.dilution)
-    board = await open_board(attached)
+    attached = Attached(name, control_frames, data_frames, emulated=True, dilution=bench.settings.dilution)
+    board = await BOARDS[taken_for or name].open(attached)
+    assert isinstance(board, Bitaxe)
     try:
         yield OnBench(bench, board, control_wire, data_wire, control_frames, data_frames)
     finally:
         await board.aclose()
+
+
+def gamma(settings: BenchSettings | None = None) -> AbstractAsyncContextManager[OnBench]:
+    return bitaxe("bitaxe-gamma", settings)
 
 
 @dataclass

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from controller.safety import ordering
-from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, POWER_OFFSET_W
+from drivers.boards.bitaxe import POWER_OFFSET_W
+from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.board import (
     BringUp,
     Channel,

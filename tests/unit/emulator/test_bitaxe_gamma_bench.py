@@ -12,7 +12,7 @@ import pytest
 from drivers.codecs.crc import crc5
 from drivers.transports.memory import MemoryTransport, memory_pair
 from emulator.benches import BENCHES, BenchSettings
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.physics import PlantSettings
 from emulator.ports.memory import MemoryPort, plug_in
 from emulator.virtual_time import virtual_run

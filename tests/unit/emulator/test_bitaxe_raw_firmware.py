@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.device import Burst
 from emulator.faults import Faults
 from emulator.firmware.bitaxe_raw import BitaxeRaw

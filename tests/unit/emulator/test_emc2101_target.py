@@ -14,7 +14,9 @@ class Bench:
         self.chip_c, self.board_c, self.rpm = 60.0, 40.0, 0.0
         self.now_s = 10.0
         self.duties: list[float] = []
-        self.part = Emc2101(look=self.look, drive=lambda duty, at_s: self.duties.append(duty), seed=1)
+        self.part = Emc2101(
+            look=self.look, drive=lambda duty, at_s: self.duties.append(duty), seed=1, right_diode=(0x24, 0x00)
+        )
 
     def look(self, at_s: float) -> Surroundings:
         return Surroundings(self.chip_c, self.board_c, self.rpm)

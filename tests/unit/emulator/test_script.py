@@ -10,7 +10,7 @@ import pytest
 
 from drivers.transports.memory import memory_pair
 from emulator.benches import BenchSettings
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.ports.memory import plug_in
 from emulator.script import Script, ScriptError
 from emulator.virtual_time import virtual_run

@@ -12,7 +12,7 @@ import pytest
 
 from drivers.boards.board import Channel
 from drivers.errors import NoReply
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.faults import ACTIONS, BadArgument, Faults, manual
 from emulator.faults.sensors import CHANNELS, SEEN
 from tests.unit.boards.on_a_bench import gamma

@@ -11,7 +11,7 @@ import pytest
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.codecs.pmbus import decode_linear11
 from drivers.errors import NoReply, Unplugged
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.ports.pty import PtyPort
 from tests.unit.boards.on_a_bench import gamma
 from tests.unit.emulator.faults.asking import FAN, byte, put, rewire, word

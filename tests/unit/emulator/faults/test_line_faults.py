@@ -9,7 +9,7 @@ import pytest
 
 from drivers.errors import HashbridgeError, NoReply
 from drivers.transports.memory import memory_pair
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from emulator.device import Burst
 from emulator.faults import BadArgument
 from emulator.faults.line import Line

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator.benches.bitaxe_gamma import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma
 from tests.unit.boards.on_a_bench import OnBench, gamma
 from tests.unit.emulator.faults.asking import byte, put, word
 

@@ -22,7 +22,8 @@ from drivers.codecs.header import double_sha256, leading_zero_bits, with_nonce
 from emulator.device import Burst
 from emulator.hashing import SolvedHeaders
 from emulator.physics import ChipSupply
-from emulator.silicon.bm1370 import Bm1370
+from emulator.silicon.chip import MiningChip
+from emulator.silicon.model import BM1370
 
 PLL_525: Final = 0x40A80230
 FULL_WINDOW_525: Final = 0x000C2FB7
@@ -60,7 +61,7 @@ class ChipHost:
     def __init__(
         self, dilution: int = 1, seed: int = 1, view: Callable[[float], ChipSupply] | None = None, start_s: float = 0.0
     ) -> None:
-        self.chip = Bm1370(random.Random(seed), SolvedHeaders.load(), dilution, view or steady())
+        self.chip = MiningChip(BM1370, random.Random(seed), SolvedHeaders.load(), dilution, view or steady())
         self.codec = HostCodec(9)
         self.baud = 115_200
         self.now_s = start_s

@@ -9,7 +9,6 @@ from drivers.codecs.bm13xx import NonceReply
 from drivers.codecs.header import double_sha256, hash_difficulty, leading_zero_bits, with_nonce
 from emulator.hashing import COUNTERS
 from emulator.physics import Plant, PlantSettings, domain_yields
-from emulator.silicon.sweep import BATCHES_PER_EPOCH
 from tests.unit.emulator.silicon.chip_host import (
     FULL_WINDOW_525,
     HEADERS,
@@ -24,6 +23,8 @@ from tests.unit.emulator.silicon.chip_host import (
 )
 
 JOB_S = WINDOW_S + 0.001
+
+BATCHES_PER_EPOCH = 8192
 
 
 def core_of(header: bytes) -> int:

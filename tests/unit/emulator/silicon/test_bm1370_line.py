@@ -7,7 +7,7 @@ from drivers.codecs.bm13xx import ChainInactive, Noise, ReadRegister, RegisterRe
 from emulator.device import Burst
 from emulator.physics import ChipSupply
 from emulator.silicon import registers
-from emulator.silicon.bm1370 import Bm1370
+from emulator.silicon.chip import MiningChip
 from tests.unit.emulator.silicon.chip_host import HEADERS, PLL_525, ChipHost, steady, ticket_word
 
 DUMP = {
@@ -20,7 +20,7 @@ DUMP = {
 }  # fmt: skip
 
 
-def exchange(chip: Bm1370, hexadecimal: str, at_s: float, baud: int = 115_200) -> str:
+def exchange(chip: MiningChip, hexadecimal: str, at_s: float, baud: int = 115_200) -> str:
     chip.receive(Burst(baud, bytes.fromhex(hexadecimal)), at_s)
     return b"".join(burst.data for burst in chip.transmit(at_s + 0.01)).hex(" ").upper()
 
@@ -323,6 +323,6 @@ def test_a_ticket_word_asks_for_that_many_more_zero_bits(difficulty_bits: int, w
 
 
 def test_nonce_enable_bits_stand_for_32_cores_each() -> None:
-    assert registers.cores_that_answer(0xF000C100) == (1 << 128) - 1
-    assert registers.cores_that_answer(0x2000C100) == 0xFFFF_FFFF << 32
-    assert registers.cores_that_answer(0x0000C100) == 0
+    assert registers.cores_that_answer(0xF000C100, 128) == (1 << 128) - 1
+    assert registers.cores_that_answer(0x2000C100, 128) == 0xFFFF_FFFF << 32
+    assert registers.cores_that_answer(0x0000C100, 128) == 0

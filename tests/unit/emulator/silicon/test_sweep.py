@@ -3,12 +3,14 @@
 import pytest
 
 from emulator.hashing import COUNTERS
-from emulator.silicon.sweep import BATCHES_PER_EPOCH, Sweep
+from emulator.silicon.sweep import Sweep
 from tests.unit.emulator.silicon.chip_host import FULL_WINDOW_525, STOCK_WINDOW, WINDOW_S
+
+BATCHES_PER_EPOCH = 8192
 
 
 def sweep_at(mhz: float = 525.0, ticks: int = FULL_WINDOW_525, start: int = 1000) -> Sweep:
-    sweep = Sweep()
+    sweep = Sweep(8)
     sweep.retime(0.0, mhz, ticks)
     sweep.load(10.0, start)
     return sweep

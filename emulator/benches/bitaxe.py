@@ -1,8 +1,9 @@
-"""Bitaxe Gamma (601): one BM1370 on bitaxe-raw firmware, TPS546D24A at 24, EMC2101 at 4C, 5 V from a barrel jack.
+"""Bitaxe with one chip and a TPS546: bitaxe-raw firmware, TPS546D24A at 24, EMC2101 at 4C, 5 V from a barrel jack.
 
-Wiring: bitaxeorg/bitaxeGamma schematics, ESP-Miner `main/device_config.h`. RST_N is GPIO1 of the ESP32-S3, low at
-power-up. The regulator's EN pin is driven by no host. The regulator is powered as long as the jack is; the USB cable
-carries data alone.
+Gamma 60x with a BM1370, Supra 402 and 403 with a BM1368, Ultra 207 with a BM1366. Wiring: bitaxeorg/bitaxeGamma
+schematics, ESP-Miner `main/device_config.h`; Supra and Ultra are taken to be wired alike [inf]. RST_N is GPIO1 of the
+ESP32-S3, low at power-up. The regulator's EN pin is driven by no host. The regulator is powered as long as the jack
+is; the USB cable carries data alone.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from emulator.faults.topic import Tap, UartChip
 from emulator.firmware.bitaxe_raw import BitaxeRaw, DataPort
 from emulator.hashing import SolvedHeaders
 from emulator.parts import I2cBus
-from emulator.parts.emc2101 import Emc2101, Surroundings
+from emulator.parts.emc2101 import POWER_UP_DIODE, Emc2101, Surroundings
 from emulator.parts.tps546 import RailState, Tps546
 from emulator.physics import Plant
-from emulator.silicon.bm1370 import Bm1370
+from emulator.silicon.chip import MiningChip
+from emulator.silicon.model import MODELS
+from emulator.units import UNITS
 
 T = TypeVar("T")
 
-BOARD = "bitaxe-gamma"
 ADC_FULL_V = 3.1
 """Full scale of the ESP32-S3 ADC at 11 dB, uncalibrated [A]."""
 
@@ -47,16 +49,21 @@ class Firmware(Protocol):
     def settle(self, at_s: float) -> None: ...
 
 
-class BitaxeGamma:
-    """The bench: parts, chip, firmware and plant, brought to one time together."""
+class Bitaxe:
+    """The bench: parts, chip, firmware and plant, brought to one time together. A board is a subclass."""
 
-    board = BOARD
+    board: str
+    chip_name: str
+    right_diode = POWER_UP_DIODE
+    """Ideality and beta codes with which the chip's diode reads true."""
 
     def __init__(self, settings: BenchSettings | None = None) -> None:
         self.settings = known = settings or BenchSettings()
-        unit = replace(known.plant, seed=known.seed)
+        unit = replace(known.plant or UNITS[self.chip_name], seed=known.seed)
         if known.ambient_c is not None:
             unit = replace(unit, ambient_c=known.ambient_c)
+        if known.source_ohm is not None:
+            unit = replace(unit, source_ohm=known.source_ohm)
         self.plant = Plant(unit)
         self.actuations: list[Actuation] = []
         self.on_actuation: Callable[[Actuation], None] | None = None
@@ -74,10 +81,16 @@ class BitaxeGamma:
             on_at_power_up=known.rail_on_at_power_up,
             first_temperature_quirk=known.first_temperature_quirk,
         )
-        self.fan = Emc2101(look=self._look, drive=self._drive_fan, seed=known.seed, product=known.fan_controller)
+        self.fan = Emc2101(
+            look=self._look,
+            drive=self._drive_fan,
+            seed=known.seed,
+            product=known.fan_controller,
+            right_diode=self.right_diode,
+        )
         solved = SolvedHeaders.load(known.solved)
         chance = random.Random(f"{known.seed}/chip")
-        self.chip = Bm1370(chance, solved, known.dilution, self.plant.chip_supply)
+        self.chip = MiningChip(MODELS[self.chip_name], chance, solved, known.dilution, self.plant.chip_supply)
         self.chip.on_load = self.plant.set_load
         self.chips = (self.chip,)
         parts = {"tps546": self.regulator.address, "emc2101": self.fan.address}
@@ -319,3 +332,23 @@ class BitaxeGamma:
         self.actuations.append(actuation)
         if self.on_actuation is not None:
             self.on_actuation(actuation)
+
+
+class BitaxeGamma(Bitaxe):
+    board = "bitaxe-gamma"
+    chip_name = "BM1370"
+    right_diode = (0x24, 0x00)  # ESP-Miner main/device_config.h
+
+
+class BitaxeSupra(Bitaxe):
+    """402 and 403."""
+
+    board = "bitaxe-supra-402"
+    chip_name = "BM1368"
+
+
+class BitaxeUltra(Bitaxe):
+    """207."""
+
+    board = "bitaxe-ultra-207"
+    chip_name = "BM1366"

@@ -1,6 +1,6 @@
-"""A BM1370 at register level: what it answers on its line, and what the registers make its cores do.
+"""A mining chip at register level: what it answers on its line, and what the registers make its cores do.
 
-Facts: mujina mujina-miner/src/asic/bm13xx/REFERENCE.md, GPTechinno/bm13xx-rs, ESP-Miner components/asic/bm1370.c;
+Facts: mujina mujina-miner/src/asic/bm13xx/REFERENCE.md, GPTechinno/bm13xx-rs, ESP-Miner components/asic;
 collected in docs/wire/bm13xx.md. Where silicon is not documented the choice made here is marked [inf].
 
 One chip, alone on its line. Sans-I/O: `receive` and `transmit` take the time. Chance comes from generators of its own,
@@ -30,12 +30,13 @@ from drivers.codecs.bm13xx import (
 )
 from emulator.device import Burst
 from emulator.hashing import SolvedHeaders
-from emulator.physics import DOMAINS, NOMINAL_CORE_V, ChipSupply
+from emulator.physics import DOMAINS, ChipSupply
 from emulator.silicon import registers as reg
 from emulator.silicon.cores import NEVER, Cores, Truth
+from emulator.silicon.model import ChipModel
 
-UNLOCK_V: Final = 0.75 * NOMINAL_CORE_V
-"""Below this the PLL loses its lock, until the next reset."""
+UNLOCK_RATIO: Final = 0.75
+"""Below this share of the nominal core voltage the PLL loses its lock, until the next reset."""
 POWER_LOST_V: Final = 0.3
 """Below this the chip forgets everything and is silent [inf]."""
 BAUD_TOLERANCE: Final = 0.05
@@ -45,7 +46,7 @@ QUEUED_NONCES: Final = 256
 """Frames that wait for the line; a further nonce is lost and counted in register 50 [inf]."""
 
 
-class Bm1370:
+class MiningChip:
     """The chip on its UART, in the shape of a `Device`.
 
     `seed_rng`: where the generators of the chip are drawn from. `dilution`: K of `emulator.hashing`. `plant_view`:
@@ -55,17 +56,20 @@ class Bm1370:
 
     def __init__(
         self,
+        model: ChipModel,
         seed_rng: random.Random,
         solved: SolvedHeaders,
         dilution: int,
         plant_view: Callable[[float], ChipSupply],
     ) -> None:
+        self.model = model
         self.dilution = dilution
+        self._unlock_v = UNLOCK_RATIO * model.nominal_core_v
         self.truth = Truth()
         self.on_load: Callable[[float, float, float], None] | None = None
         """Called with frequency_mhz, activity and at_s when either of the first two changes: for the plant."""
         self._view = plant_view
-        self._cores = Cores(seed_rng, solved, dilution, self.truth, self._return_nonce)
+        self._cores = Cores(model, seed_rng, solved, dilution, self.truth, self._return_nonce)
         self._now_s = 0.0
         self._in_reset = False
         self._supply: ChipSupply | None = None
@@ -146,7 +150,7 @@ class Bm1370:
             return
         self._in_reset = asserted
         self._wipe(at_s)
-        self._was_up = self._supply is not None and self._supply.core_v >= UNLOCK_V
+        self._was_up = self._supply is not None and self._supply.core_v >= self._unlock_v
 
     def set_power(self, core_v: float, at_s: float) -> None:
         """The core rail has changed to `core_v` volts: a loss of power between two looks at the plant is not missed."""
@@ -228,7 +232,7 @@ class Bm1370:
         if not self._powered:
             self._powered = True
             self._wipe(at_s)
-        if core_v >= UNLOCK_V:
+        if core_v >= self._unlock_v:
             self._was_up = True
         elif self._was_up and not self._in_reset and not self._unlocked:
             self._unlocked = True
@@ -236,8 +240,8 @@ class Bm1370:
 
     def _wipe(self, at_s: float) -> None:
         """Reset values everywhere; bytes that were on the line are cut off."""
-        self._words = dict(reg.BM1370_RESET)
-        self._core_words = dict(reg.BM1370_CORE_RESET)
+        self._words = dict(self.model.reset)
+        self._core_words = dict(self.model.core_reset)
         self._address = 0
         self._addressed = self._broken_chain = self._unlocked = False
         self._baud = reg.line_baud(self._words[reg.UART_BAUD])
@@ -325,10 +329,16 @@ class Bm1370:
             return
         first = self._job_byte is None
         self._job_byte = job.job_byte
-        offset = self._words.get(reg.CHIP_NONCE_OFFSET, 0)
-        self._cores.take(job.header[:76], at_s, (offset & 0xFFFF) << 9 if offset & reg.OFFSET_VALID else None)
+        self._cores.take(job.header[:76], at_s, self._start())
         if first:
             self._retime(at_s)
+
+    def _start(self) -> int | None:
+        """Counter at which a sweep begins; None: anywhere."""
+        if self.model.starts_at_address:
+            return (self._address & 0xFE) << 17
+        offset = self._words.get(reg.CHIP_NONCE_OFFSET, 0)
+        return (offset & 0xFFFF) << 9 if offset & reg.OFFSET_VALID else None
 
     def _write(self, register: int, value: int, at_s: float) -> None:
         if register in reg.READ_ONLY:
@@ -337,7 +347,7 @@ class Bm1370:
         words[register] = value
         match register:
             case reg.PLL0_PARAMETER | reg.PLL0_DIVIDER:
-                misfit = reg.pll_misfit(words[reg.PLL0_PARAMETER])
+                misfit = reg.pll_misfit(words[reg.PLL0_PARAMETER], self.model.vco_mhz)
                 if misfit:
                     self.truth.warnings[misfit] += 1
                 self._retime(at_s)
@@ -346,7 +356,7 @@ class Bm1370:
             case reg.TICKET_MASK:
                 self._cores.set_ticket(reg.zero_bits_asked(value), at_s)
             case reg.MISC_CONTROL:
-                self._cores.set_answering(reg.cores_that_answer(value), at_s)
+                self._cores.set_answering(reg.cores_that_answer(value, self.model.cores), at_s)
             case reg.UART_BAUD:
                 baud = reg.line_baud(value)
                 self._baud_changed = baud != self._baud
@@ -362,7 +372,7 @@ class Bm1370:
                 self._use_reply_bytes(11 if value & reg.ROLLING else 9)
             case reg.SOFT_RESET_CONTROL if value & 0xF:
                 # run-time core reset: the cores lose their registers and the job [inf]
-                self._core_words = dict(reg.BM1370_CORE_RESET)
+                self._core_words = dict(self.model.core_reset)
                 self._job_byte = None
                 self._cores.drop(at_s)
                 self._retime(at_s)
@@ -377,7 +387,7 @@ class Bm1370:
             if number == reg.CORE_ENABLE:
                 self._retime(at_s)
             return
-        found = core < reg.CORES
+        found = core < self.model.cores
         value = core << 16 | found << 8 | (self._core_words.get(number, 0) if found else 0)
         self._words[reg.CORE_REGISTER_VALUE] = value
         self._answer_read(reg.CORE_REGISTER_VALUE, value, at_s, 11)
@@ -414,7 +424,7 @@ class Bm1370:
             count = self._words.get(reg.NONCE_OVERFLOW_COUNTER, 0)
             self._words[reg.NONCE_OVERFLOW_COUNTER] = count + 1 & 0xFFFF_FFFF
             return False
-        result = job_byte << 1 & 0xF0 | version_field & 0xF
+        result = self.model.result(job_byte, version_field)
         self._put_on_line(NonceReply(nonce.to_bytes(4, "big"), excess, result, version_field), at_s)
         return True
 

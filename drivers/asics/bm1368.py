@@ -1,0 +1,77 @@
+"""BM1368 (S21, Bitaxe Supra, NerdQAxe+): facts and the frames of its bring-up.
+
+Sources: ESP-Miner components/asic/bm1368.c (order), ESP-Miner-NerdQAxePlus components/bm1397/bm1368.cpp. One
+thing differs from ESP-Miner's order: chain-inactive goes out right before the addresses, not before the broadcasts. The
+clock ramp, the sweep window, a last version-rolling write and the fast line rate follow as steps of their own
+(docs/wire/bm13xx.md).
+
+Unverified: no register dump and no capture of a chain is public. The address in its nonces is taken to stand where the
+BM1366 has it, and the limits of its VCO are not known. Its own thermometer (registers B0, B4) is not read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from drivers.asics import pll
+from drivers.asics.kind import (
+    VERSION_ROLLING,
+    AsicKind,
+    InitStep,
+    core_word,
+    ticket_mask_word,
+    to_all,
+    to_each,
+)
+from drivers.units import Megahertz
+
+_INIT_TICKET_DIFFICULTY: Final = 256
+_TICKET_WORD: Final = ticket_mask_word(_INIT_TICKET_DIFFICULTY)
+
+BM1368: Final = AsicKind(
+    name="BM1368",
+    chip_id=0x1368,
+    cores=80,
+    sub_cores=16,
+    small_cores=1276,
+    job_length_byte=0x56,
+    job_step=24,
+    job_mask=0xF0,
+    job_shift=1,
+    core_bits=7,
+    sub_core_mask=0x0F,
+    reset_baud=115_200,
+    fast_baud=1_000_000,
+    fast_baud_word=0x1130_0200,
+    clock_limits_mhz=(50.0, 800.0),
+    reset_clock_mhz=Megahertz(50.0),
+    floor_clock_mhz=Megahertz(50.0),
+    pll_shape=pll.BM1366,
+    pll_rule=pll.Rule.STOCK,
+    window_guard_ticks=0,
+    init_ticket_difficulty=_INIT_TICKET_DIFFICULTY,
+    version_rolling=VERSION_ROLLING,
+    before_enumeration=(
+        InitStep(VERSION_ROLLING, 0.005, "version rolling, 11-byte replies"),
+        InitStep(VERSION_ROLLING, 0.005, "again: every known bring-up sends it three times or more"),
+        InitStep(VERSION_ROLLING, 0.005, "and again"),
+        InitStep(VERSION_ROLLING, 0.010, "four times on this chip"),
+    ),
+    after_enumeration=(
+        to_all(0xA8, 0x0007_0000, "soft reset control: default"),
+        to_all(0x18, 0xFF0F_C100, "misc control: nonces of all cores"),
+        to_all(0x3C, core_word(0x0B, 0x00), "core clock select"),
+        to_all(0x3C, core_word(0x00, 0x18), "core clock delay"),
+        to_all(0x14, _TICKET_WORD, "ticket mask"),
+        to_all(0x54, 0x0000_0003, "analog mux: its default"),
+        to_all(0x58, 0x0211_1111, "IO strength"),
+    ),
+    after_addressing=(
+        to_each(0xA8, 0x0007_01F0, "soft reset control"),
+        to_each(0x18, 0xF000_C100, "misc control"),
+        to_each(0x3C, core_word(0x0B, 0x00), "core clock select"),
+        to_each(0x3C, core_word(0x00, 0x18), "core clock delay"),
+        to_each(0x3C, core_word(0x02, 0xAA), "core enable", 0.5),
+        to_all(0x14, _TICKET_WORD, "ticket mask, again"),
+    ),
+)

@@ -1,0 +1,83 @@
+"""Every board of BOARDS at stock, on its emulated bench: known answers, rate, power and heat, and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from controller.model import GuardState, StartWork
+from controller.work.statistics import gamma_quantile
+from drivers.boards import BOARDS
+from drivers.errors import VerifyError
+from emulator.benches import BENCHES, BenchSettings
+from emulator.silicon.model import MODELS
+from tests.scenarios.gamma import NAME, stand
+from tests.unit.boards.on_a_bench import bitaxe
+
+EACH = pytest.mark.parametrize("board", sorted(BOARDS))
+ROOM_C = 25.0
+
+
+def test_every_board_has_a_bench_and_every_bench_a_board() -> None:
+    assert set(BENCHES) == set(BOARDS)
+    assert {kind.chip for kind in BOARDS.values()} <= set(MODELS)
+
+
+@EACH
+async def test_known_answers_come_back_at_stock(board: str) -> None:
+    kind = BOARDS[board]
+    async with stand(BenchSettings(), kind=kind, build=BENCHES[board]) as s:  # type: ignore[arg-type]
+        await s.power_up()
+        await s.rig.request(NAME, StartWork(work="pattern", seed=1))
+        await asyncio.sleep(40.0)
+        work = s.rig.snapshot().boards[0].work
+        assert work is not None
+        assert work.yield_ratio is not None
+        assert work.answers_due is not None
+        assert work.answers_due >= 900
+        assert work.yield_ratio >= 0.99
+        truth = s.bench.chip.truth
+        assert truth.solved_jobs >= work.answers_due
+        assert not truth.warnings
+
+
+@EACH
+async def test_synthetic_work_comes_at_the_rate_of_the_chip_and_the_sensors_say_what_is_so(
+    board: str,
+) -> None:
+    kind = BOARDS[board]
+    settings = BenchSettings(dilution=1 << 31, ambient_c=ROOM_C)
+    async with stand(settings, kind=kind, build=BENCHES[board]) as s:  # type: ignore[arg-type]
+        await s.power_up()
+        await s.rig.request(NAME, StartWork(work="synthetic", ticket_difficulty=256, seed=1))
+        await asyncio.sleep(900.0)
+        snapshot = s.rig.snapshot().boards[0]
+        assert snapshot.state is GuardState.LIVE
+        work = snapshot.work
+        assert work is not None
+        chip = MODELS[kind.chip]
+        expected_hs = kind.envelope.stock_frequency_mhz * 1e6 * chip.small_cores
+        expected = expected_hs * work.elapsed_s / (256 * 2**32)
+        low, high = gamma_quantile(0.001, 0.985 * expected), gamma_quantile(0.999, expected + 1.0)
+        assert low <= work.verified <= high
+        truth = s.bench.truth(asyncio.get_running_loop().time())
+        assert truth["chip_w"] == pytest.approx(MODEL_W[board], rel=0.15)
+        assert truth["die_c"] == pytest.approx(snapshot.channels["chip_c"].value, abs=1.0)  # type: ignore[index]
+        assert 30.0 < truth["die_c"] < kind.envelope.chip_c_warn
+        assert all(share > 0.95 for share in truth["yields"])
+
+
+MODEL_W = {"bitaxe-gamma": 12.0, "bitaxe-supra-402": 8.4, "bitaxe-ultra-207": 7.0}
+"""P = k V^2 f of the nominal unit, with 25 mV of droop, at the die temperature that it settles at."""
+
+
+@EACH
+async def test_a_board_that_is_taken_for_another_is_told_by_its_chip_and_moves_no_further(board: str) -> None:
+    other = next(name for name in sorted(BOARDS) if BOARDS[name].chip != BOARDS[board].chip)
+    async with bitaxe(board, taken_for=other) as on:
+        await on.board.first_contact()
+        with pytest.raises(VerifyError, match=f"chip: wrote '{BOARDS[other].chip}', read back '{BOARDS[board].chip}'"):
+            await on.power_up()
+        assert on.truth("frequency_mhz") == 50.0
+        assert (await on.board.safe_off()).confirmed
