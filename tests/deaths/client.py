@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 
 from controller.model import PowerUp, StartWork
@@ -30,6 +31,7 @@ async def hash_on(rig: LiveRig) -> None:
 
 
 async def main() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored by everybody below
     rig = await LiveRig.start(HostConfig.model_validate_json(sys.stdin.read()))
     sys.stdout.write("started\n")
     sys.stdout.flush()
