@@ -41,11 +41,12 @@ demo: .venv/run.stamp ## the screens on an emulated Bitaxe Gamma; without a term
 # Virtual time and the screens keep two cores busy; processes mostly wait, and a board whose rig or emulator gets no core
 # for 2 s trips, as it should: what failed there beside others is run again with nothing beside it, and has to pass then.
 # The death trials measure, and want the machine alone.
-PROCESSES := -m "real_time and not alone and not soak and not hil" --ignore tests/tui
+ON_THE_CLOCK := -m "real_time and not alone and not soak and not hil"
+PROCESSES := $(ON_THE_CLOCK) --ignore tests/tui
 
 define TESTS
 	@$(PY) -m pytest -q -n 2 -m "not real_time and not soak and not hil" $(PYTEST_OPTIONS)
-	@$(PY) -m pytest -q -n 2 -m "real_time and not alone and not soak and not hil" tests/tui $(PYTEST_OPTIONS)
+	@$(PY) -m pytest -q -n 2 $(ON_THE_CLOCK) tests/tui $(PYTEST_OPTIONS)
 	@$(PY) -m pytest -q -n 3 $(PROCESSES) $(PYTEST_OPTIONS) || { \
 	    echo "what failed beside other tests, once more and alone:"; \
 	    $(PY) -m pytest -q --last-failed --last-failed-no-failures none $(PROCESSES) $(PYTEST_OPTIONS); }

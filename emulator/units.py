@@ -19,8 +19,8 @@ BM1368: Final = PlantSettings(
     power_w_per_v2_mhz=0.0145,  # [F] of the die; S21 nameplate 0.0150
     power_per_k=0.007,  # [F]
     nominal_core_v=1.166,
-    # The unit of the grid has 1150: its first domain steps there at 500 MHz [F], which is 2 % wrong results at stock.
-    # This one is 16 mV better, less than the spread from unit to unit. The dies of the grid had 40 to 53 C.
+    # The unit of the grid has 1150: its first domain steps there at 500 MHz [F], which is 2 to 3 % wrong results at
+    # stock on a cold die. This one is 16 mV better, less than the spread of units. Dies of the grid: about 46 C.
     v99_mv=1134.0,
     v99_at_mhz=500.0,
     v99_at_c=46.0,

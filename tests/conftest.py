@@ -18,6 +18,8 @@ from emulator.virtual_time import VirtualTimeLoop
 REAL_TIME_LIMIT_S = 120.0
 NEEDS_A_RIG = "needs a real rig: --hb-target=hw"
 LONG = "long: --hb-soak"
+FAILED = pytest.StashKey[bool]()
+"""Whether the test itself has failed, for fixtures that then have more to say."""
 _seed_key = pytest.StashKey[int]()
 
 
@@ -86,6 +88,8 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
     if report.failed and _seed_key in item.stash:
         report.sections.append(
             ("hashbridge", f"seed {item.stash[_seed_key]}; again with --hb-seed={item.stash[_seed_key]}")

@@ -12,5 +12,5 @@ def until(what: Callable[[], bool], within_s: float = 3.0) -> bool:
     while time.monotonic() < give_up_s:
         if what():
             return True
-        time.sleep(0.01)
+        time.sleep(0.01)  # another process or thread, which has nothing of ours to call
     return what()

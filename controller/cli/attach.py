@@ -14,13 +14,13 @@ KEYS: Final = "--"
 """What the names in errors of `controller.attach` begin with here."""
 
 
-class Choices(Protocol):
-    """Options of which one at most may be given."""
+class Options(Protocol):
+    """Where options are added: a parser, or a group of them."""
 
     def add_argument(self, *names: str, **settings: Any) -> object: ...
 
 
-def add_target_options(parser: ArgumentParser, *, required: bool = True) -> Choices:
+def add_target_options(parser: ArgumentParser, *, required: bool = True) -> Options:
     """Returns what excludes each other, for those who have more to choose from."""
     where = parser.add_argument_group("board")
     choice = where.add_mutually_exclusive_group(required=required)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser
-from typing import Any, Final, Protocol
+from typing import Final
 
+from controller.cli.attach import Options
 from controller.cli.quantities import parse_number
 from controller.model import FAN_TARGET_MAX_C, FAN_TARGET_MIN_C, FanMode, SetFan
 from drivers.errors import UsageError
@@ -15,13 +15,7 @@ _TARGET_KEY: Final = "--fan-target"
 _USUAL: Final = SetFan()
 
 
-class Options(Protocol):
-    """A parser, or a group of its options."""
-
-    def add_argument(self, *names: str, **settings: Any) -> object: ...
-
-
-def add_fan_options(parser: ArgumentParser | Options) -> None:
+def add_fan_options(parser: Options) -> None:
     parser.add_argument(_KEY, metavar="HOW", help="full, auto, or auto with a least duty in percent: 60")
     usual_c = f"{_USUAL.target_chip_c:g}"
     parser.add_argument(_TARGET_KEY, metavar="C", help=f"where {_KEY} auto holds the die; default: {usual_c}")

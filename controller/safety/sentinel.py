@@ -510,7 +510,7 @@ class Sentinel:
                     return False
             # The rig is fenced off and there is no port, so there is nothing to select on; a device node that comes
             # back wakes nobody who has only the standard library. Trying again is all that is left.
-            time.sleep(REOPEN_S)
+            time.sleep(REOPEN_S)  # nothing to select on: see above
 
     def run(self) -> int:
         try:

@@ -11,17 +11,14 @@ from typing import Final
 
 from drivers.asics import pll
 from drivers.asics.kind import (
-    VERSION_ROLLING,
+    INIT_TICKET_DIFFICULTY,
     AsicKind,
-    InitStep,
     core_word,
+    rolling_on,
     ticket_mask_word,
     to_all,
     to_each,
 )
-from drivers.units import Megahertz
-
-_INIT_TICKET_DIFFICULTY: Final = 256
 
 BM1366: Final = AsicKind(
     name="BM1366",
@@ -29,28 +26,13 @@ BM1366: Final = AsicKind(
     cores=112,
     sub_cores=8,
     small_cores=894,
-    job_length_byte=0x56,
     job_step=8,
     job_mask=0xF8,
     job_shift=0,
-    core_bits=7,
-    sub_core_mask=0x07,
-    reset_baud=115_200,
-    fast_baud=1_000_000,
-    fast_baud_word=0x1130_0200,
     clock_limits_mhz=(50.0, 650.0),
-    reset_clock_mhz=Megahertz(50.0),
-    floor_clock_mhz=Megahertz(50.0),
     pll_shape=pll.BM1366,
-    pll_rule=pll.Rule.STOCK,
     window_guard_ticks=0,
-    init_ticket_difficulty=_INIT_TICKET_DIFFICULTY,
-    version_rolling=VERSION_ROLLING,
-    before_enumeration=(
-        InitStep(VERSION_ROLLING, 0.005, "version rolling, 11-byte replies"),
-        InitStep(VERSION_ROLLING, 0.005, "again: every known bring-up sends it three times or more"),
-        InitStep(VERSION_ROLLING, 0.010, "and again"),
-    ),
+    before_enumeration=rolling_on(3),
     after_enumeration=(
         to_all(0xA8, 0x0007_0000, "soft reset control: default"),
         to_all(0x18, 0xFF0F_C100, "misc control: nonces of all cores"),
@@ -58,7 +40,7 @@ BM1366: Final = AsicKind(
     after_addressing=(
         to_all(0x3C, core_word(0x05, 0x40), "hash clock control"),
         to_all(0x3C, core_word(0x00, 0x20), "core clock delay"),
-        to_all(0x14, ticket_mask_word(_INIT_TICKET_DIFFICULTY), "ticket mask"),
+        to_all(0x14, ticket_mask_word(INIT_TICKET_DIFFICULTY), "ticket mask"),
         to_all(0x54, 0x0000_0003, "analog mux: its default"),
         to_all(0x58, 0x0211_1111, "IO strength"),
         # The value of chip 0 of an S19 XP, which ESP-Miner sends to its only chip; on one chip it does nothing.

@@ -15,18 +15,16 @@ from typing import Final
 
 from drivers.asics import pll
 from drivers.asics.kind import (
-    VERSION_ROLLING,
+    INIT_TICKET_DIFFICULTY,
     AsicKind,
-    InitStep,
     core_word,
+    rolling_on,
     ticket_mask_word,
     to_all,
     to_each,
 )
-from drivers.units import Megahertz
 
-_INIT_TICKET_DIFFICULTY: Final = 256
-_TICKET_WORD: Final = ticket_mask_word(_INIT_TICKET_DIFFICULTY)
+_TICKET_WORD: Final = ticket_mask_word(INIT_TICKET_DIFFICULTY)
 
 BM1368: Final = AsicKind(
     name="BM1368",
@@ -34,29 +32,13 @@ BM1368: Final = AsicKind(
     cores=80,
     sub_cores=16,
     small_cores=1276,
-    job_length_byte=0x56,
     job_step=24,
     job_mask=0xF0,
     job_shift=1,
-    core_bits=7,
-    sub_core_mask=0x0F,
-    reset_baud=115_200,
-    fast_baud=1_000_000,
-    fast_baud_word=0x1130_0200,
     clock_limits_mhz=(50.0, 800.0),
-    reset_clock_mhz=Megahertz(50.0),
-    floor_clock_mhz=Megahertz(50.0),
     pll_shape=pll.BM1366,
-    pll_rule=pll.Rule.STOCK,
     window_guard_ticks=0,
-    init_ticket_difficulty=_INIT_TICKET_DIFFICULTY,
-    version_rolling=VERSION_ROLLING,
-    before_enumeration=(
-        InitStep(VERSION_ROLLING, 0.005, "version rolling, 11-byte replies"),
-        InitStep(VERSION_ROLLING, 0.005, "again: every known bring-up sends it three times or more"),
-        InitStep(VERSION_ROLLING, 0.005, "and again"),
-        InitStep(VERSION_ROLLING, 0.010, "four times on this chip"),
-    ),
+    before_enumeration=rolling_on(4),
     after_enumeration=(
         to_all(0xA8, 0x0007_0000, "soft reset control: default"),
         to_all(0x18, 0xFF0F_C100, "misc control: nonces of all cores"),

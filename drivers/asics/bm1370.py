@@ -11,18 +11,17 @@ from typing import Final
 
 from drivers.asics import pll
 from drivers.asics.kind import (
+    INIT_TICKET_DIFFICULTY,
     SETTLE_S,
     VERSION_ROLLING,
     AsicKind,
     InitStep,
     core_word,
+    rolling_on,
     ticket_mask_word,
     to_all,
     to_each,
 )
-from drivers.units import Megahertz
-
-_INIT_TICKET_DIFFICULTY: Final = 256
 
 BM1370: Final = AsicKind(
     name="BM1370",
@@ -30,28 +29,13 @@ BM1370: Final = AsicKind(
     cores=128,
     sub_cores=16,
     small_cores=2040,
-    job_length_byte=0x56,
     job_step=24,
     job_mask=0xF0,
     job_shift=1,
-    core_bits=7,
-    sub_core_mask=0x0F,
-    reset_baud=115_200,
-    fast_baud=1_000_000,
-    fast_baud_word=0x1130_0200,
     clock_limits_mhz=(50.0, 1000.0),
-    reset_clock_mhz=Megahertz(50.0),
-    floor_clock_mhz=Megahertz(50.0),
     pll_shape=pll.BM1370,
-    pll_rule=pll.Rule.STOCK,
     window_guard_ticks=268,
-    init_ticket_difficulty=_INIT_TICKET_DIFFICULTY,
-    version_rolling=VERSION_ROLLING,
-    before_enumeration=(
-        InitStep(VERSION_ROLLING, 0.005, "version rolling, 11-byte replies"),
-        InitStep(VERSION_ROLLING, 0.005, "again: every known bring-up sends it three times or more"),
-        InitStep(VERSION_ROLLING, 0.010, "and again"),
-    ),
+    before_enumeration=rolling_on(3),
     after_enumeration=(
         InitStep(VERSION_ROLLING, SETTLE_S, "version rolling"),
         to_all(0xA8, 0x0007_0000, "soft reset control: default"),
@@ -60,7 +44,7 @@ BM1370: Final = AsicKind(
     after_addressing=(
         to_all(0x3C, core_word(0x0B, 0x00), "core clock select"),
         to_all(0x3C, core_word(0x00, 0x0C), "core clock delay"),
-        to_all(0x14, ticket_mask_word(_INIT_TICKET_DIFFICULTY), "ticket mask"),
+        to_all(0x14, ticket_mask_word(INIT_TICKET_DIFFICULTY), "ticket mask"),
         to_all(0x58, 0x0001_1111, "IO strength"),
         to_each(0xA8, 0x0007_01F0, "soft reset control"),
         to_each(0x18, 0xF000_C100, "misc control"),

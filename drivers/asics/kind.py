@@ -9,6 +9,12 @@ from drivers.asics import pll
 from drivers.codecs.bm13xx import HostMessage, WriteRegister
 from drivers.units import Megahertz
 
+SETTLE_S: Final = 0.010
+"""Stock firmware leaves about 10 ms between configuration writes."""
+VERSION_ROLLING: Final = WriteRegister(0xA4, 0x9000_FFFF, None)
+"""Bit 31 switches on-chip rolling and 11-byte replies on; the low half lets header version bits 28..13 roll."""
+INIT_TICKET_DIFFICULTY: Final = 256
+
 
 @dataclass(frozen=True, slots=True)
 class InitStep:
@@ -26,39 +32,40 @@ class InitStep:
         return self.message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AsicKind:
     """A chip of the full-header family (BM1362 and later): the chip rolls the version, the host sends whole headers.
 
     `cores`, `sub_cores`: as the nonce counts them. `small_cores`: what really hashes, for the expected rate.
-    `job_mask`, `job_shift`: the job byte of a nonce is `(result & job_mask) >> job_shift`.
+    `job_mask`, `job_shift`: the job byte of a nonce is `(result & job_mask) >> job_shift`. What has a default is alike
+    on BM1366, BM1368 and BM1370.
     """
 
     name: str
     chip_id: int
     cores: int
     sub_cores: int
+    """A power of two."""
     small_cores: int
-    job_length_byte: int
+    job_length_byte: int = 0x56
     job_step: int
     job_mask: int
     job_shift: int
-    core_bits: int
-    sub_core_mask: int
-    reset_baud: int
-    fast_baud: int
+    core_bits: int = 7
+    reset_baud: int = 115_200
+    fast_baud: int = 1_000_000
     """What the host sets; the chip's own divider comes within 5 % of it."""
-    fast_baud_word: int
+    fast_baud_word: int = 0x1130_0200
     clock_limits_mhz: tuple[float, float]
     """Absolute: the driver sends no clock outside, whoever asks."""
-    reset_clock_mhz: Megahertz
-    floor_clock_mhz: Megahertz
+    reset_clock_mhz: Megahertz = Megahertz(50.0)
+    floor_clock_mhz: Megahertz = Megahertz(50.0)
     pll_shape: pll.PllShape
-    pll_rule: pll.Rule
+    pll_rule: pll.Rule = pll.Rule.STOCK
     window_guard_ticks: int
     """Taken off the sweep window, which overruns by about half as much."""
-    init_ticket_difficulty: int
-    version_rolling: WriteRegister
+    init_ticket_difficulty: int = INIT_TICKET_DIFFICULTY
+    version_rolling: WriteRegister = VERSION_ROLLING
     before_enumeration: tuple[InitStep, ...]
     after_enumeration: tuple[InitStep, ...]
     """Up to the addressing of the chips; the broadcasts and per-chip frames behind it are in `after_addressing`."""
@@ -66,6 +73,11 @@ class AsicKind:
     chip_id_window_s: float = 1.0
     address_pause_s: float = 0.010
     baud_pause_s: float = 0.060
+
+    @property
+    def sub_core_mask(self) -> int:
+        """Where the result byte of a nonce has the sub-core."""
+        return self.sub_cores - 1
 
     @property
     def job_bytes(self) -> tuple[int, ...]:
@@ -93,10 +105,10 @@ def ticket_mask_word(difficulty: int) -> int:
     return int.from_bytes(bytes(int(f"{byte:08b}"[::-1], 2) for byte in mask.to_bytes(4, "big")), "big")
 
 
-SETTLE_S: Final = 0.010
-"""Stock firmware leaves about 10 ms between configuration writes."""
-VERSION_ROLLING: Final = WriteRegister(0xA4, 0x9000_FFFF, None)
-"""Bit 31 switches on-chip rolling and 11-byte replies on; the low half lets header version bits 28..13 roll."""
+def rolling_on(times: int) -> tuple[InitStep, ...]:
+    """Version rolling and 11-byte replies, so many times: every known bring-up sends it three times or more."""
+    steps = [InitStep(VERSION_ROLLING, 0.005, "version rolling, 11-byte replies") for _ in range(times - 1)]
+    return (*steps, InitStep(VERSION_ROLLING, SETTLE_S, "version rolling, the last time before the question"))
 
 
 def core_word(register: int, value: int) -> int:

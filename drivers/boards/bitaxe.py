@@ -437,18 +437,22 @@ class _Contact:
         return answer
 
 
+def open_ports(attached: Attached, chip: str, wiring: Wiring) -> tuple[BitaxeRawBridge, Chain]:
+    """Begin to read both ports. Nothing is sent and nothing moves."""
+    bridge = BitaxeRawBridge(attached.control, dialect=wiring.dialect)
+    chain = Chain(attached.data, ASICS[chip], expected_chips=1, dilution=attached.dilution, name=attached.name)
+    bridge.start()
+    chain.start()
+    return bridge, chain
+
+
 def row(
     *, name: str, title: str, chip: str, envelope: Envelope, plausibility: PlausibilityLimits, parts: Parts
 ) -> BoardKind:
     """The row of BOARDS for one of these boards."""
 
     async def open_board(attached: Attached) -> Bitaxe:
-        """Begin to read both ports. Nothing is sent and nothing moves."""
-        bridge = BitaxeRawBridge(attached.control)
-        chain = Chain(attached.data, ASICS[chip], expected_chips=1, dilution=attached.dilution, name=attached.name)
-        bridge.start()
-        chain.start()
-        return Bitaxe(kind, parts, bridge, chain)
+        return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wiring))
 
     kind = BoardKind(
         name=name,

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from drivers.asics import ASICS
 from drivers.asics.chain import Chain
-from drivers.boards.bitaxe import Bitaxe
+from drivers.boards.bitaxe import Bitaxe, open_ports
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, PARTS
 from drivers.boards.bitaxe_safe_off import SafeOff, Wiring
 from drivers.boards.board import Attached, BoardKind
@@ -42,18 +41,7 @@ class LeasedGamma(Bitaxe):
 
 
 async def open_board(attached: Attached) -> LeasedGamma:
-    """Begin to read both ports. Nothing is sent and nothing moves."""
-    bridge = BitaxeRawBridge(attached.control, dialect=_WIRING.dialect)
-    chain = Chain(
-        attached.data,
-        ASICS[LEASED_GAMMA.chip],
-        expected_chips=LEASED_GAMMA.chips,
-        dilution=attached.dilution,
-        name=attached.name,
-    )
-    bridge.start()
-    chain.start()
-    return LeasedGamma(LEASED_GAMMA, bridge, chain)
+    return LeasedGamma(LEASED_GAMMA, *open_ports(attached, LEASED_GAMMA.chip, _WIRING))
 
 
 LEASED_GAMMA: Final = replace(

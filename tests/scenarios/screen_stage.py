@@ -66,18 +66,16 @@ class Stage:
         self._stack.close()
         clean = until(lambda: not self.left_behind(), 20.0)
         left = self.left_behind()
-        self._tell()
         shutil.rmtree(self.directory)
         if error is None:
             assert clean, f"left behind: {left}"
 
-    def _tell(self) -> None:
-        """What its rigs wrote of themselves, flight records and journals. pytest shows it when the test has failed."""
+    def tell(self) -> None:
+        """For a test that has failed: what its rigs wrote of themselves, flight records and journals."""
         for path in sorted(self.directory.rglob("*.jsonl")):
             print(f"{path.relative_to(self.directory)}:")
-            for line in path.read_text().splitlines():
-                if '"kind":"event"' in line.replace(" ", ""):
-                    print(f"  {line}")
+            for event in events_of(path):
+                print(f"  {json.dumps(event)}")
 
     def left_behind(self) -> list[str]:
         """Sockets, links and sidecars of whoever runs, or should have removed them."""
@@ -170,10 +168,10 @@ def is_safe(truth: dict[str, Any]) -> bool:
 
 
 def events_of(journal: Path) -> list[dict[str, Any]]:
-    """The events of a journal that may still be written to."""
+    """The events of a journal that may still be written to; a file of something else has none."""
     text = journal.read_text()
     lines = (json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines())
-    return [line["event"] for line in lines if line["kind"] == "event"]
+    return [line["event"] for line in lines if line.get("kind") == "event"]
 
 
 def until_live(terminal: AnyTerminal) -> None:

@@ -17,6 +17,7 @@ from controller.emulators import child_command
 from controller.model import StartWork
 from emulator.benches import BenchSettings
 from emulator.virtual_time import virtual_run
+from tests.conftest import FAILED
 from tests.processes import state_of, strike
 from tests.scenarios.gamma import NAME, stand
 from tests.scenarios.screen_stage import (
@@ -39,9 +40,11 @@ CONFIRMED = "safe-off confirmed by rig: reset asserted, rail off, fan full"
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with Stage() as found:
         yield found
+        if request.node.stash.get(FAILED, False):
+            found.tell()
 
 
 def stop_and_see_it_confirmed(terminal: Terminal | TmuxTerminal) -> None:

@@ -116,7 +116,7 @@ def compare(new: str, baseline: Path, beside: Path, *, accept: bool) -> None:
     if known != here:
         # Another version of the framework draws other borders and gaps: red there would say nothing about a screen.
         # What the screens say and do is held by the other tests on every version.
-        pytest.skip(f"the pictures are of {known}, here are {here}")
+        pytest.skip(f"the pictures are of {known}, here are {here}")  # borders and gaps differ, screens do not
     if baseline.exists() and baseline.read_text(encoding="utf-8") == new:
         return
     beside.mkdir(parents=True, exist_ok=True)
