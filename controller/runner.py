@@ -565,8 +565,9 @@ class BoardRunner(Warden):
         session = self._session
         if feeder is None or session is None:
             return
-        await end_tasks(feeder)
         try:
+            # A safe-off may end this command here and finds no feeder any more: the session has to end all the same.
+            await end_tasks(feeder)
             if not abort:
                 await session.finish()
         finally:

@@ -476,7 +476,8 @@ class Warden(ABC):
             await self._give_lease_back()  # first: nobody may power up before the lease is where it should be
             self.guard.went_safe(asyncio.get_running_loop().time())
         else:
-            self.guard.not_safe()
+            reached = self._control_ok.is_set() and any(action.confirmed for action in report.actions)
+            self.guard.not_safe(reached=reached)
             failed = ", ".join(action.name for action in report.actions if not action.confirmed) or "everything"
             self._announce_fault(self._record(Cause.ACTUATION, None, f"safe-off not confirmed: {failed}"))
         self._announce_state(reason)

@@ -378,9 +378,12 @@ class Guard:
         self._powered_off(at_s)
         self.state = GuardState.SAFE_OFF if self.fault is None else GuardState.LATCHED
 
-    def not_safe(self) -> None:
-        """A safe-off was carried out and could not be confirmed: nothing is known to be off."""
+    def not_safe(self, *, reached: bool) -> None:
+        """A safe-off was carried out and not all of it could be confirmed: nothing counts as off. `reached`: some of it
+        was, so the control port is there, and "nobody can cut the rail" is true no more."""
         self._off = False
+        if reached and self.state is GuardState.UNPROTECTED:
+            self.state = GuardState.LATCHED
 
     def _powered_off(self, at_s: float) -> None:
         self._off = True

@@ -258,7 +258,7 @@ class Tps546:
             raise VerifyError(f"{self.part} VOUT_COMMAND", f"{word:#06x}", f"{found:#06x}")
 
     async def on(self) -> Status:
-        """Switch the rail on. Old faults are cleared first; returns what they were, for the log."""
+        """Switch the rail on, read the command back. Clears old faults first; returns what they were, for the log."""
         self.check_may_energise()
         found = await self.status()
         if found.word & ~_HEALTHY_WHEN_OFF:
@@ -267,6 +267,8 @@ class Tps546:
             await self._write(Command.WRITE_PROTECT, bytes([_LOCKED]))
             await self._check_lock()
         await self._write(Command.OPERATION, _ON)
+        if not await self.is_commanded_on():
+            raise VerifyError(f"{self.part} OPERATION", "on", "off")
         return found
 
     async def off(self) -> None:

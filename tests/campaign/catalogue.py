@@ -145,8 +145,19 @@ def _stuck_register(rng: random.Random) -> Draw:
     return said, S | {Cause.ACTUATION, Cause.REGULATOR_FAULT, Cause.REGULATOR_OFF}, _NONE
 
 
-_FROZEN: Final = S | {Cause.ACTUATION, Cause.CORE_VOLTAGE, Cause.CHIP_SILENT}
+def _flipped_bits(rng: random.Random) -> Draw:
+    """The bridge's packets have no checksum: on the control port one bit makes another status word of a good one, and a
+    fault bit of the regulator trips at once, as it has to."""
+    said = {"p": rng.choice([0.0001, 0.001, 0.01]), "port": rng.choice(["data", "data", "control"])}
+    causes = GONE | {Cause.ERROR_RATE}
+    if said["port"] == "control":
+        causes |= {Cause.REGULATOR_FAULT, Cause.REGULATOR_OFF, Cause.VR_TEMPERATURE, *_INPUT}
+    return said, causes, _RAIL
+
+
 _INPUT: Final = frozenset({Cause.INPUT_LOW, Cause.INPUT_HIGH})
+# A status word that froze while the rail was off still says so when it is on.
+_FROZEN: Final = S | {Cause.ACTUATION, Cause.CORE_VOLTAGE, Cause.CHIP_SILENT, Cause.REGULATOR_OFF}
 
 CATALOGUE: Final[Mapping[str, Callable[[random.Random], Draw]]] = {
     "nak": _part(dict.fromkeys(PARTS, BUS), p=lambda rng: rng.choice([1.0, 0.5, 0.1])),
@@ -183,7 +194,12 @@ CATALOGUE: Final[Mapping[str, Callable[[random.Random], Draw]]] = {
         over_s=lambda rng: rng.choice([0.0, 0.0, 60.0]),
     ),
     "ambient_c": _of(HOT, _HOT, celsius=lambda rng: rng.uniform(35.0, 60.0)),
-    "source_ohm": _of(_INPUT, ohm=lambda rng: rng.uniform(0.15, 0.6), over_s=lambda rng: rng.choice([0.0, 5.0, 120.0])),
+    # Where it gives way at once, the output is off before a sweep has seen the input low: as with a short dip, below.
+    "source_ohm": _of(
+        _INPUT | {Cause.REGULATOR_OFF},
+        ohm=lambda rng: rng.uniform(0.15, 0.6),
+        over_s=lambda rng: rng.choice([0.0, 5.0, 120.0]),
+    ),
     "source_v": _of(
         _INPUT,
         volts=lambda rng: rng.choice([0.0, 4.4, 4.7, 4.9, 5.6, 6.0, 7.0]),
@@ -212,12 +228,7 @@ CATALOGUE: Final[Mapping[str, Callable[[random.Random], Draw]]] = {
         p=lambda rng: rng.choice([0.001, 0.01, 0.1]),
         port=lambda rng: rng.choice(["control", "data", "both"]),
     ),
-    "flip_bits": _of(
-        GONE | {Cause.ERROR_RATE},
-        _RAIL,
-        p=lambda rng: rng.choice([0.0001, 0.001, 0.01]),
-        port=lambda rng: rng.choice(["data", "data", "control"]),
-    ),
+    "flip_bits": _flipped_bits,
     "chop": _of(GONE, port=lambda rng: rng.choice(["control", "data", "both"])),
     "late": _of(
         GONE, _RAIL, by_s=lambda rng: rng.choice([0.01, 0.1, 0.5]), port=lambda rng: rng.choice(["control", "data"])

@@ -324,8 +324,8 @@ class GuardMachine(RuleBasedStateMachine):
 
     # --- stops
 
-    @rule(confirmed=st.booleans())
-    def safe_off(self, confirmed: bool) -> None:
+    @rule(confirmed=st.booleans(), reached=st.booleans())
+    def safe_off(self, confirmed: bool, reached: bool) -> None:
         self.plan.clear()
         self.starting = False
         guard = self.scene.guard
@@ -334,7 +334,7 @@ class GuardMachine(RuleBasedStateMachine):
             guard.went_safe(self.scene.at_s)
             self.told = Told(fan=1.0)
         else:
-            guard.not_safe()
+            guard.not_safe(reached=reached)
             self.latch(self.fault(Cause.ACTUATION))
 
     @rule(cause=st.sampled_from(Cause))

@@ -353,6 +353,23 @@ async def test_a_control_port_that_hangs_up_unannounced_is_noticed_by_the_sweep(
         assert s.bench.truth(asyncio.get_running_loop().time())["activity"] == 0.0
 
 
+async def test_a_board_that_is_back_with_a_broken_fan_is_not_said_to_be_out_of_reach() -> None:
+    """Its rail was cut, and can be: `pull the supply` would be a lie. What could not be confirmed is named."""
+    async with stand() as s:
+        await s.power_up()
+        s.bench.faults.unplug("control")
+        await asyncio.sleep(1.5)
+        s.bench.faults.garbage("emc2101")
+        s.rig.control_restored(NAME, None, s.new_control())
+        await asyncio.sleep(2.0)
+        assert s.is_safe()
+        assert s.rig.snapshot().boards[0].state is GuardState.LATCHED
+        done = s.find(SafeOffDone)[-1].report
+        assert [action.name for action in done.actions if not action.confirmed] == ["fan full"]
+        with pytest.raises(Refused, match="no safe-off was confirmed yet"):
+            await s.rig.request(NAME, ClearFault())
+
+
 async def test_a_control_port_that_is_back_before_anybody_said_that_it_was_gone_is_not_gone() -> None:
     async with stand() as s:
         await s.power_up()
@@ -547,3 +564,24 @@ async def test_readings_carry_the_time_of_their_sample_and_sweeps_keep_their_pac
         assert max(s.rig.lateness_s(NAME)) < 0.01
         board = s.rig.snapshot().boards[0]
         assert board.at_s - board.channels[Channel.CHIP_C].at_s <= 0.21
+
+
+async def test_work_ends_with_the_safe_off_that_cuts_its_orderly_end_short() -> None:
+    """Otherwise the next power-up waits for answers to jobs of before it, and trips: the chip is silent."""
+    async with stand() as s:
+        await s.power_up()
+        await s.rig.request(NAME, StartWork(work="pattern"))
+        await asyncio.sleep(2.0)
+        leaving = asyncio.create_task(s.rig.request(NAME, PowerDown()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await s.rig.request(NAME, SafeOff(reason="in the same moment"))
+        with pytest.raises(Refused, match="a safe-off"):
+            await leaving
+        work_now = (await s.snapshot()).boards[0].work
+        assert work_now is not None
+        assert not work_now.running
+        assert len(s.find(WorkStopped)) == 1
+        await s.power_up()
+        await asyncio.sleep(30.0)
+        assert not s.find(FaultLatched)

@@ -459,5 +459,16 @@ def test_a_board_whose_control_port_is_gone_is_unprotected_until_a_confirmed_saf
     assert scene.now().state is GuardState.UNPROTECTED
     with pytest.raises(Latched, match="control_port_lost"):
         scene.guard.judge(PowerUp(), scene.now())
+    scene.guard.not_safe(reached=False)
+    assert scene.now().state is GuardState.UNPROTECTED
     scene.safe()
     assert scene.now().state is GuardState.LATCHED
+
+
+def test_a_board_that_is_reached_again_is_not_unprotected_but_neither_is_it_safe() -> None:
+    scene = Scene().live()
+    scene.guard.unprotected(record(Cause.CONTROL_PORT_LOST))
+    scene.guard.not_safe(reached=True)
+    assert scene.now().state is GuardState.LATCHED
+    with pytest.raises(Refused, match="no safe-off was confirmed yet"):
+        scene.guard.judge(ClearFault(), scene.now())

@@ -192,13 +192,20 @@ async def test_a_voltage_that_does_not_take_is_noticed() -> None:
 
 
 async def test_a_healthy_rail_is_switched_on_with_one_write() -> None:
-    bus = BusLog(IDENTITY | STATUS | {0x79: "40 08"})
+    bus = BusLog(IDENTITY | STATUS | {0x79: "40 08", 0x01: "80"})
     await (await part_on(bus)).on()
     assert bus.written == ["24 01 80"]
 
 
+async def test_a_rail_that_does_not_take_the_command_is_an_error_of_its_own() -> None:
+    bus = BusLog(IDENTITY | STATUS | {0x79: "40 08", 0x01: "00"})
+    rail = await part_on(bus)
+    with pytest.raises(VerifyError, match="OPERATION: wrote 'on', read back 'off'"):
+        await rail.on()
+
+
 async def test_old_faults_are_cleared_under_an_open_lock_before_the_rail_comes_up() -> None:
-    bus = BusLog(IDENTITY | STATUS | {0x79: "50 48", 0x10: "20"})
+    bus = BusLog(IDENTITY | STATUS | {0x79: "50 48", 0x10: "20", 0x01: "80"})
     found = await (await part_on(bus)).on()
     assert bus.written == ["24 10 00", "24 03", "24 10 20", "24 01 80"]
     assert "IOUT_OC" in str(found)
