@@ -104,7 +104,8 @@ class Poller:
         )
 
     def glance(self) -> BoardSnapshot:
-        """What the trips look at and no more: channels and the bare counts of the work. Nobody else is shown this."""
+        """What the trips look at and no more: channels and bare counts of the work, by chip where there are several.
+        Nobody else is shown this."""
         at_s = asyncio.get_running_loop().time()
         attached, work = self._attached, self.work(False)
         self._working = work is not None and work.running
@@ -116,7 +117,7 @@ class Poller:
             protections=_NONE,
             channels=self.channels,
             point=_NO_POINT,
-            chains=(),
+            chains=tuple(_chain(chain) for chain in self._board.chains if chain.expected_chips > 1),
             work=work,
             latched=self._guard.fault,
             emulated=attached.emulated,

@@ -1,5 +1,9 @@
-"""The electro-thermal plant of a board with one mining chip: power from volts and clock, heat from power and fan, yield
+"""The electro-thermal plant of a board with mining chips: power from volts and clock, heat from power and fan, yield
 from volts, clock and heat, input volts from the supply behind the board.
+
+Chips stand in `board_domains` in series on the rail, each with an equal share of its volts [A]: what a dead chip does
+to its neighbours' share is not modelled. They sit on one heatsink: one node for all dies, and each die as far above or
+below it as its own watts through its own paste make it, at once.
 
 The defaults are calibrated to public logs of Bitaxe Gamma boards (ccalvop/bitaxe-lab docs/06-results.md,
 mtab3000/bitaxe-monitor, ESP-Miner main/power); other chips are in `units.py`. In the comments, [F] marks a figure
@@ -67,6 +71,9 @@ class PlantSettings:
     hold_die_c: float | None = None
     """Pin the die to this temperature, for comparison with points that were taken at one."""
 
+    chips: int = 1
+    board_domains: int = 1
+    """In series on the core rail: a chip gets its volts divided by this."""
     source_v: float = 5.38
     source_ohm: float = 0.09
     """No-load voltage and impedance of a 5 V brick with its cable: 0.066 to 0.15 ohm on six board-days [F]."""
@@ -136,16 +143,19 @@ class Unit(NamedTuple):
     die_to_sink_k_per_w: float
 
 
-def unit_of(settings: PlantSettings) -> Unit:
-    """The specimen that the settings name: nominal, or drawn from their seed."""
+def units_of(settings: PlantSettings) -> tuple[Unit, ...]:
+    """The specimens that the settings name, one a chip: nominal, or drawn from their seed."""
     nominal = Unit(settings.power_w_per_v2_mhz, settings.v99_mv, settings.die_to_sink_k_per_w)
     if not settings.spread:
-        return nominal
+        return (nominal,) * settings.chips
     rng = random.Random(f"{settings.seed}/unit")
-    return Unit(
-        nominal.power_w_per_v2_mhz * max(0.5, rng.gauss(1.0, 0.08)),
-        nominal.v99_mv + rng.gauss(0.0, 20.0),
-        nominal.die_to_sink_k_per_w * max(0.4, rng.gauss(1.0, 0.15)),
+    return tuple(
+        Unit(
+            nominal.power_w_per_v2_mhz * max(0.5, rng.gauss(1.0, 0.08)),
+            nominal.v99_mv + rng.gauss(0.0, 20.0),
+            nominal.die_to_sink_k_per_w * max(0.4, rng.gauss(1.0, 0.15)),
+        )
+        for _ in range(settings.chips)
     )
 
 
@@ -184,11 +194,12 @@ class Plant:
 
     def __init__(self, settings: PlantSettings | None = None) -> None:
         self.settings = settings or PlantSettings()
-        self.unit = unit_of(self.settings)
+        self.units = list(units_of(self.settings))
+        """By chip, chip 0 first. A fault may put another one in (`set_unit`)."""
         start_c = self.settings.ambient_c if self.settings.start_c is None else self.settings.start_c
         held_c = self.settings.hold_die_c
         self.die_c = start_c if held_c is None else held_c
-        """Degrees Celsius at the last grid point; so are `sink_c` and `vr_c`."""
+        """Degrees Celsius at the last grid point, of the mean die; so are `sink_c` and `vr_c`."""
         self.sink_c = start_c
         self.vr_c = start_c
         self.rpm = 0.0
@@ -210,8 +221,12 @@ class Plant:
         self._fan_health = 1.0
         self.heatsink_factor = 1.0
         """What the resistance from die to sink is multiplied by."""
-        self._frequency_mhz = 0.0
-        self._activity = 0.0
+        self._loads = [(0.0, 0.0)] * self.settings.chips
+        """Clock in MHz and activity, by chip."""
+        self._pulls = [0.0] * self.settings.chips
+        """What each chip draws at 1 V and 60 C, in watts; 0: it stands by."""
+        self._pull = 0.0
+        self._standing_by = self.settings.chips
         self._rail_from_v = self._rail_to_v = 0.0
         self._rail_from_s = self._rail_to_s = 0.0
         self._ramping = False
@@ -227,9 +242,10 @@ class Plant:
         self._vr_to_air = self.settings.vr_to_air_k_per_w
         self._chip_w = 0.0
         self._solved: Electrical | None = None
-        self._supply: ChipSupply | None = None
-        self._yields: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-        self._yields_for = (math.nan, math.nan, math.nan)
+        self._supplies: list[ChipSupply | None] = [None] * self.settings.chips
+        self._yields: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)] * self.settings.chips
+        self._yields_for: list[tuple[float, ...]] = [()] * self.settings.chips
+        self._die_paths()
 
     # --- what moves it
 
@@ -242,16 +258,26 @@ class Plant:
         self._rail_from_s, self._rail_to_s = self._now_s, self._now_s + (ramp_s if on else 0.0)
         self._ramping = self._rail_to_s > self._rail_from_s
         self._rail_on = on
-        if target_v >= BURN_V and self.burnt is None:
+        if target_v >= BURN_V * self.settings.board_domains and self.burnt is None:
             self.burnt = f"core rail raised to {target_v:.3f} V"
         self._changed()
         for watcher in self.rail_watchers:
             watcher(self.core_v(self._now_s), self._now_s)
 
-    def set_load(self, frequency_mhz: float, activity: float, at_s: float) -> None:
-        """The chip's hash clock in MHz (0: stopped, or in reset) and how much of it hashes, 0 to 1."""
+    def set_load(self, frequency_mhz: float, activity: float, at_s: float, chip: int = 0) -> None:
+        """A chip's hash clock in MHz (0: stopped, or in reset) and how much of it hashes, 0 to 1."""
         self._change(at_s)
-        self._frequency_mhz, self._activity = frequency_mhz, activity
+        self._loads[chip] = frequency_mhz, activity
+        self._pull_of(chip)
+        self._changed()
+
+    def set_unit(self, unit: Unit, at_s: float, chip: int = 0) -> None:
+        """Another specimen in a chip's place."""
+        self._change(at_s)
+        self.units[chip] = unit
+        self._yields_for[chip] = ()
+        self._die_paths()
+        self._pull_of(chip)
         self._changed()
 
     def set_fan_duty(self, ratio: float, at_s: float) -> None:
@@ -306,11 +332,19 @@ class Plant:
 
     @property
     def frequency_mhz(self) -> float:
-        """The load's clock as last told."""
-        return self._frequency_mhz
+        """The clock of chip 0 as last told."""
+        return self._loads[0][0]
+
+    def die_of_c(self, chip: int) -> float:
+        """Degrees Celsius of one die."""
+        return self.die_c + self._apart_k(chip)
+
+    @property
+    def hottest_die_c(self) -> float:
+        return max(self.die_of_c(chip) for chip in range(len(self.units)))
 
     def core_v(self, at_s: float) -> float:
-        """Volts at the chip, which is also the regulator's sense point; 0 when the rail is off."""
+        """Volts at the chips, all domains in series, which is also the regulator's sense point; 0: the rail is off."""
         self.advance(at_s)
         return self._regulated_v
 
@@ -343,17 +377,18 @@ class Plant:
         """As AxeOS would report it: output voltage x output current + 5 W. It is not the input power."""
         return self._electrical().chip_w + self.settings.reported_offset_w
 
-    def yields(self, at_s: float) -> tuple[float, float, float, float]:
-        """Per domain, at the present voltage, clock and die temperature."""
-        return self.chip_supply(at_s).yields
+    def yields(self, at_s: float, chip: int = 0) -> tuple[float, float, float, float]:
+        """Per domain of a chip, at the present voltage, clock and die temperature."""
+        return self.chip_supply(at_s, chip).yields
 
-    def chip_supply(self, at_s: float) -> ChipSupply:
-        """What the chip feels. The same object as long as nothing has changed."""
+    def chip_supply(self, at_s: float, chip: int = 0) -> ChipSupply:
+        """What a chip feels. The same object as long as nothing has changed."""
         if at_s > self._now_s:
             self.advance(at_s)
-        if self._supply is None:
-            self._supply = self._feel()
-        return self._supply
+        supply = self._supplies[chip]
+        if supply is None:
+            supply = self._supplies[chip] = self._feel(chip)
+        return supply
 
     def advance(self, at_s: float) -> None:
         """Carry all states to `at_s`, seconds since time 0. An earlier time changes nothing."""
@@ -399,9 +434,30 @@ class Plant:
         self._energy_j += self._chip_w * (self._now_s - self._since_s)
         self._since_s = self._now_s
         self._regulated_v = max(0.0, self._rail_v(self._now_s) - self.settings.droop_v)
-        self._chip_w = self._power_w()
-        self._solved = self._supply = None
+        self._power_anew()
         self._tell_input()
+
+    def _power_anew(self) -> None:
+        self._chip_w = self._power_w()
+        self._solved = None
+        self._supplies = [None] * len(self.units)
+
+    def _pull_of(self, chip: int) -> None:
+        known, (clock_mhz, activity) = self.settings, self._loads[chip]
+        share = known.clocked_idle_ratio + (1.0 - known.clocked_idle_ratio) * activity
+        self._pulls[chip] = share * self.units[chip].power_w_per_v2_mhz * clock_mhz if clock_mhz > 0.0 else 0.0
+        self._pull = sum(self._pulls)
+        self._standing_by = self._pulls.count(0.0)
+
+    def _die_paths(self) -> None:
+        self._die_to_sink_k_per_w = 1.0 / sum(1.0 / unit.die_to_sink_k_per_w for unit in self.units)
+
+    def _apart_k(self, chip: int) -> float:
+        """How far above the mean die this one is. One that stands by is as warm as the heatsink."""
+        if len(self.units) == 1 or not self._pull or not self._chip_w:
+            return 0.0
+        drop_k = self._chip_w * self._pulls[chip] / self._pull * self.units[chip].die_to_sink_k_per_w
+        return (drop_k - self._chip_w * self._die_to_sink_k_per_w) * self.heatsink_factor
 
     def _tell_input(self) -> None:
         if self.input_watchers:
@@ -416,16 +472,17 @@ class Plant:
         return self._rail_from_v + (self._rail_to_v - self._rail_from_v) * max(0.0, share)
 
     def _power_w(self) -> float:
-        volts = self._regulated_v
+        known = self.settings
+        volts = self._regulated_v / known.board_domains
         if volts <= 0.0:
             return 0.0
-        known = self.settings
         standby_w = known.standby_w * (volts / known.nominal_core_v) ** 2
-        if self.burnt or self._frequency_mhz <= 0.0:
-            return standby_w
-        share = known.clocked_idle_ratio + (1.0 - known.clocked_idle_ratio) * self._activity
+        chips = len(self.units)
+        if self.burnt or not self._pull:
+            return standby_w * chips
         warmth = math.exp(known.power_per_k * (self.die_c - REFERENCE_DIE_C))
-        return max(standby_w, share * self.unit.power_w_per_v2_mhz * volts * volts * self._frequency_mhz * warmth)
+        clocked = chips - self._standing_by
+        return standby_w * self._standing_by + max(standby_w * clocked, self._pull * volts * volts * warmth)
 
     def _electrical(self) -> Electrical:
         if self._solved is None:
@@ -445,14 +502,15 @@ class Plant:
         loss_w = known.regulator_w + known.regulator_w_per_a2 * core_a * core_a if self._rail_on else 0.0
         return loss_w + known.board_w + known.fan_w * (self.rpm / known.fan_max_rpm) ** 3
 
-    def _feel(self) -> ChipSupply:
-        core_v = self._regulated_v
-        key = (core_v, self._frequency_mhz, round(self.die_c, 2))
-        if key != self._yields_for:
-            set_mv = (core_v + self.settings.droop_v) * 1e3
-            self._yields = domain_yields(set_mv, self._frequency_mhz, self.die_c, self.settings, self.unit.v99_mv)
-            self._yields_for = key
-        return ChipSupply(core_v, self.die_c, self._yields, self.burnt is not None)
+    def _feel(self, chip: int) -> ChipSupply:
+        known, clock_mhz, die_c = self.settings, self._loads[chip][0], self.die_of_c(chip)
+        key = (self._regulated_v, clock_mhz, round(die_c, 2))
+        if key != self._yields_for[chip]:
+            set_mv = (self._regulated_v + known.droop_v) / known.board_domains * 1e3
+            self._yields[chip] = domain_yields(set_mv, clock_mhz, die_c, known, self.units[chip].v99_mv)
+            self._yields_for[chip] = key
+        core_v = self._regulated_v / known.board_domains
+        return ChipSupply(core_v, die_c, self._yields[chip], self.burnt is not None)
 
     def _air(self) -> None:
         """Thermal resistances to the air at the present fan speed."""
@@ -498,17 +556,16 @@ class Plant:
         loss_w = known.regulator_w + known.regulator_w_per_a2 * core_a * core_a if self._rail_on else 0.0
         die_c, sink_c, vr_c = self.die_c, self.sink_c, self.vr_c
         air_c = self.ambient_c + known.board_to_air_k_per_w * self._other_w(core_a)
-        to_sink_w = (die_c - sink_c) / (self.unit.die_to_sink_k_per_w * self.heatsink_factor)
+        to_sink_w = (die_c - sink_c) / (self._die_to_sink_k_per_w * self.heatsink_factor)
         vr_to_sink_w = (vr_c - sink_c) / known.vr_to_sink_k_per_w
         vr_to_air_w = (vr_c - self.ambient_c) / self._vr_to_air
         if known.hold_die_c is None:
-            self.die_c = die_c + GRID_S * (mean_w - to_sink_w) / known.die_j_per_k
+            self.die_c = die_c + GRID_S * (mean_w - to_sink_w) / (known.die_j_per_k * known.chips)
         self.sink_c = (
             sink_c + GRID_S * (to_sink_w + vr_to_sink_w - (sink_c - air_c) / self._sink_to_air) / known.sink_j_per_k
         )
         self.vr_c = vr_c + GRID_S * (loss_w - vr_to_sink_w - vr_to_air_w) / known.vr_j_per_k
-        if self.die_c >= BURN_C and self.burnt is None:
-            self.burnt = f"die at {self.die_c:.0f} C"
-        self._chip_w = self._power_w()
-        self._solved = self._supply = None
+        if self.burnt is None and (hottest_c := self.hottest_die_c) >= BURN_C:
+            self.burnt = f"die at {hottest_c:.0f} C"
+        self._power_anew()
         self._tell_input()

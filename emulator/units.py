@@ -7,6 +7,7 @@ a BM1366's are derived from nameplates and assumed: no public grid of volts and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from emulator.physics import PlantSettings
@@ -40,6 +41,16 @@ BM1366: Final = PlantSettings(
     mv_per_mhz=0.45,
     domain_offset_mv=_STAIRCASE_MV,  # [A] as on a BM1368
     domain_scale_mv=(6.0, 6.0, 6.0, 6.0),
+)
+
+GAMMA_DUO: Final = replace(
+    BM1370,
+    # [A] The one public figure of two BM1370, a GT: 61.4 C with 49 W, so 0.74 K/W. No log of a Duo.
+    sink_to_air_min_k_per_w=0.15,
+    sink_to_air_k_per_w=0.34,
+    sink_still_air_k_per_w=2.9,
+    board_to_air_k_per_w=0.74,
+    sink_j_per_k=180.0,  # so that its time constant is that of a Gamma
 )
 
 UNITS: Final[Mapping[str, PlantSettings]] = {"BM1366": BM1366, "BM1368": BM1368, "BM1370": BM1370}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controller.cli.talk import facts, hashrate, number
-from controller.model import BoardSnapshot, FaultLatched, Reading, SafeOffRecord, WorkSnapshot
+from controller.model import BoardSnapshot, ChipWork, FaultLatched, Reading, SafeOffRecord, WorkSnapshot
 from drivers.boards.board import Channel
 from drivers.errors import HashbridgeError
 
@@ -15,6 +15,7 @@ YIELD_WANTED = 0.995
 """A known-answer test fails when even the upper end of the 95 % interval of its yield is below this."""
 ERROR_SHARE_ALLOWED = 0.02
 """A known-answer test fails when more than this share of the nonces was wrong."""
+_FEW_CHIPS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def run_object(outcome: Outcome) -> dict[str, object]:
         "chip_c": channel(Channel.CHIP_C),
         "vr_c": channel(Channel.VR_C),
         "fan_rpm": None if rpm is None else round(rpm),
+        "chips": [chip_object(chip) for chip in work.chips] if work else [],
+        "remarks": list(work.remarks) if work else [],
         "trips": [trip_object(trip) for trip in outcome.trips],
         "safe_off_confirmed": outcome.safe_off_confirmed,
     }
@@ -120,8 +123,20 @@ def run_object(outcome: Outcome) -> dict[str, object]:
             "yield": test.yield_ratio,
             "yield_ci95": list(test.yield_ci95) if test.yield_ci95 else None,
             "hw_errors": test.hw_errors,
+            "remarks": list(test.remarks),
         }
     return result
+
+
+def chip_object(chip: ChipWork) -> dict[str, object]:
+    known = bool(chip.due_by_domain)
+    return {
+        "index": chip.index,
+        "verified": chip.verified,
+        "hw_errors": chip.hw_errors,
+        "answers_due": sum(chip.due_by_domain) if known else None,
+        "answers_found": sum(chip.found_by_domain) if known else None,
+    }
 
 
 def trip_object(trip: FaultLatched) -> dict[str, object]:
@@ -137,6 +152,7 @@ def run_table(outcome: Outcome) -> str:
     if outcome.self_test is not None:
         why_not = self_test_failure(outcome.self_test)
         rows.append(("self-test", _answers(outcome.self_test) + (": passed" if why_not is None else ": FAILED")))
+        rows += [("", said) for said in outcome.self_test.remarks]
     if work:
         rows += _work_rows(outcome.work_kind, work)
     rows += [("trip", f"{trip.cause.value}: {trip.detail}") for trip in outcome.trips]
@@ -190,7 +206,17 @@ def _work_rows(kind: str, work: WorkSnapshot) -> list[tuple[str, str]]:
         interval = work.hashrate_ci95_hs
         between = f" ({interval[0] / 1e12:.3f} to {interval[1] / 1e12:.3f}, 95 %)" if interval else ""
         rows.append(("rate", f"{hashrate(work.hashrate_hs)}{between}, expected {hashrate(work.expected_hs)}"))
-    return rows
+    if len(work.chips) > 1:
+        rows.append(("chips", _chips(work.chips)))
+    return rows + [("remark", said) for said in work.remarks]
+
+
+def _chips(chips: Sequence[ChipWork]) -> str:
+    """Verified nonces by chip; of many chips the fewest and the most."""
+    if len(chips) <= _FEW_CHIPS:
+        return "verified " + ", ".join(f"{chip.index}: {chip.verified}" for chip in chips)
+    low, high = min(chips, key=lambda chip: chip.verified), max(chips, key=lambda chip: chip.verified)
+    return f"{len(chips)}, verified from {low.verified} (chip {low.index}) to {high.verified} (chip {high.index})"
 
 
 def _answers(work: WorkSnapshot) -> str:

@@ -146,4 +146,5 @@ def board_text(board: BoardSnapshot) -> str:
         if work.answers_due is not None:
             rows.append(("answers", f"{work.answers_found} of {work.answers_due}"))
         rows.append(("nonces", f"{work.verified} verified of {work.nonces}, {work.hw_errors} wrong"))
+        rows += [("remark", said) for said in work.remarks]
     return facts(rows)

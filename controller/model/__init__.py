@@ -160,6 +160,9 @@ from controller.model.snapshots import (
     ChipSnapshot as ChipSnapshot,
 )
 from controller.model.snapshots import (
+    ChipWork as ChipWork,
+)
+from controller.model.snapshots import (
     FaultRecord as FaultRecord,
 )
 from controller.model.snapshots import (

@@ -52,6 +52,16 @@ class ChainSnapshot(Model):
     """The chip's own counter (unit 2^32 hashes), as last read."""
 
 
+class ChipWork(Model):
+    """What one chip of the chain did in a work session. Known answers by domain; empty where none are known."""
+
+    index: int
+    verified: int
+    hw_errors: int
+    due_by_domain: tuple[int, ...] = ()
+    found_by_domain: tuple[int, ...] = ()
+
+
 class WorkSnapshot(Model):
     """The work session that runs, or the last one. Counts since it began."""
 
@@ -76,6 +86,9 @@ class WorkSnapshot(Model):
     ticket_difficulty: int
     due_by_core: Mapping[int, int] = {}
     found_by_core: Mapping[int, int] = {}
+    chips: tuple[ChipWork, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What is wrong with which chip or domain; empty: nothing that chance does not explain."""
 
 
 class FaultRecord(Model):

@@ -17,6 +17,7 @@ All callbacks run in the event loop. A client ends either lost or fenced; neithe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -209,7 +210,7 @@ class SentinelClient:
             report=self.report_path,
         )
         assert process.stdin is not None
-        with process.stdin:
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # one that has ended already: its sockets say so
             process.stdin.write(job)
         return process
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
 from controller.safety.commanded import Commanded
-from controller.safety.dynamics import ErrorRate, Runaway
+from controller.safety.dynamics import ErrorRate, Runaway, Silence
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
 from drivers.boards.board import Channel, Envelope
 
@@ -49,9 +49,6 @@ CORE_LOW_S: Final = 0.5
 _DIPS: Final = 3
 _RECOVERS_V: Final = 0.05
 """What the input gains at least when 10 W go away: 2 A over the 0.066 to 0.15 ohm of healthy supplies are 0.13 V."""
-_SILENT_GAPS: Final = 60.0
-_SILENT_AT_LEAST_S: Final = 10.0
-_HASHES_PER_DIFFICULTY: Final = 2.0**32
 
 STATUS_OFF: Final = 0x0040
 STATUS_NOT_GOOD: Final = 0x0800
@@ -115,9 +112,7 @@ class Trips:
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
         self._loaded_input_v: float | None = None
-        self._runaway, self._error_rate = Runaway(), ErrorRate(e)
-        self._nonces: int | None = None
-        self._nonces_s = 0.0
+        self._runaway, self._error_rate, self._silence = Runaway(), ErrorRate(e), Silence()
         self._core_in_band_since_s: float | None = None
         self._last_core_s = float("-inf")
 
@@ -146,7 +141,8 @@ class Trips:
         if commanded.rail_on:
             self._fan_speed(now, commanded, found)
             self._read_backs(now, commanded, found)
-            self._silence(now, found)
+            if (silent := self._silence.look(now)) is not None:
+                found.append((Cause.CHIP_SILENT, None, silent))
             if (wrong := self._error_rate.look(now, commanded)) is not None:
                 found.append((Cause.ERROR_RATE, None, wrong))
         if not found:
@@ -188,7 +184,7 @@ class Trips:
         self._loaded_input_v = None
         self._runaway.forget()
         self._error_rate.forget()
-        self._nonces = None
+        self._silence.forget()
         self._core_in_band_since_s = None
 
     # --- one rule each ------------------------------------------------------------------------------------------------
@@ -382,20 +378,3 @@ class Trips:
             if bad and held.count >= _MISMATCHES:
                 text = f"commanded {wanted:g}, reads {sample.value:g}, {held.count} times (tolerance {tolerance:g})"
                 found.append((Cause.ACTUATION, channel.value, text))
-
-    def _silence(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
-        work = now.work
-        if work is None or not work.running or work.expected_hs <= 0.0:
-            self._nonces = None
-            return
-        if self._nonces is None or work.nonces != self._nonces:
-            self._nonces, self._nonces_s = work.nonces, now.at_s
-            return
-        gap_s = _HASHES_PER_DIFFICULTY * work.ticket_difficulty / work.expected_hs
-        limit_s = max(_SILENT_AT_LEAST_S, _SILENT_GAPS * gap_s)
-        silent_s = now.at_s - self._nonces_s
-        if silent_s >= limit_s - _JITTER_S:
-            text = (
-                f"no nonce for {silent_s:.1f} s while work runs (expected every {gap_s:.3f} s, limit {limit_s:.1f} s)"
-            )
-            found.append((Cause.CHIP_SILENT, None, text))

@@ -9,7 +9,7 @@ from typing import Final
 from controller.model import StartWork
 from controller.work.meter import smallest_ticket_difficulty
 from controller.work.session import PatternSession, SyntheticSession, WorkSession
-from controller.work.sources import PatternSource, SyntheticSource, bm13xx_core_of, load_headers, shipped_headers
+from controller.work.sources import PatternSource, SyntheticSource, load_headers, shipped_headers
 from drivers.asics.chain import Chain
 from drivers.errors import UsageError
 
@@ -52,5 +52,5 @@ def plan_work(command: StartWork, chain: Chain) -> WorkPlan:
         headers = load_headers(command.headers)
     else:
         headers = shipped_headers()
-    source = PatternSource(headers, bm13xx_core_of(chain.kind.core_bits, chain.kind.cores), seed)
+    source = PatternSource(headers, chain.partition.owner, seed)
     return WorkPlan(command.work, PATTERN_DIFFICULTY, present, source)

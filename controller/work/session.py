@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from controller.model import WorkSnapshot
+from controller.work.chips import Tally, chip_work, remarks
 from controller.work.meter import hash_rate, hash_rate_interval
 from controller.work.sources import PatternSource, SolvedHeader, SyntheticSource
 from controller.work.statistics import wilson_interval
@@ -87,7 +88,9 @@ class _Session(ABC):
             counters.stale,
             counters.link_errors,
         )
+        self._chip_base = [(chip.finds, chip.hw_errors) for chip in chain.chips]
         self._final: tuple[int, ...] | None = None
+        self._chip_final: list[tuple[int, int]] | None = None
         chain.on_finds = self._take
 
     @abstractmethod
@@ -102,7 +105,7 @@ class _Session(ABC):
 
     def abort(self) -> None:
         if self._running:
-            self._final = self._counts()
+            self._final, self._chip_final = self._counts(), self._chip_counts()
             self._ended_s = self._now()
             self._running = False
             self._chain.on_finds = None
@@ -119,7 +122,7 @@ class _Session(ABC):
         due: int | None,
         found: int | None,
         extra: int,
-        by_core: tuple[dict[int, int], dict[int, int]] | None,
+        tally: Tally | None,
         intervals: bool,
         rated: bool,
     ) -> WorkSnapshot:
@@ -127,6 +130,8 @@ class _Session(ABC):
         elapsed_s = (self._now() if self._ended_s is None else self._ended_s) - self._began_s
         difficulty = self._chain.ticket_difficulty
         known = due is not None and found is not None and due > 0
+        due_by_core, found_by_core = tally.by_core() if tally is not None and intervals else ({}, {})
+        chips = chip_work(self._chip_counts(), tally) if intervals else ()
         return WorkSnapshot.model_construct(
             kind=self.kind,
             running=self._running,
@@ -149,9 +154,20 @@ class _Session(ABC):
             ),
             expected_hs=float(self._chain.expected_hs),
             ticket_difficulty=difficulty,
-            due_by_core=dict(by_core[0]) if by_core is not None and intervals else {},
-            found_by_core=dict(by_core[1]) if by_core is not None and intervals else {},
+            due_by_core=due_by_core,
+            found_by_core=found_by_core,
+            chips=chips,
+            remarks=remarks(chips),
         )
+
+    def _chip_counts(self) -> list[tuple[int, int]]:
+        """Finds and wrong nonces of each chip since the session began."""
+        if self._chip_final is not None:
+            return self._chip_final
+        return [
+            (chip.finds - finds, chip.hw_errors - hw_errors)
+            for chip, (finds, hw_errors) in zip(self._chain.chips, self._chip_base, strict=False)
+        ]
 
 
 class _Job:
@@ -181,8 +197,7 @@ class PatternSession(_Session):
         self._ring: list[_Job | None] = [None] * _REMEMBERED_JOBS
         self._current: _Job | None = None
         self._due = self._found = self._extra = 0
-        self._due_by_core: dict[int, int] = {}
-        self._found_by_core: dict[int, int] = {}
+        self._tally = Tally()
 
     async def run(self) -> None:
         chain, now, sleep = self._chain, self._now, asyncio.sleep
@@ -221,16 +236,15 @@ class PatternSession(_Session):
         self._current = None
         if job is None or not job.steady or at_s < job.sent_s + job.window_s:
             return
-        core = job.solved.core
         job.due = True
         self._due += 1
-        self._due_by_core[core] = self._due_by_core.get(core, 0) + 1
+        self._tally.due(job.solved.chip, job.solved.core)
         if job.found:
-            self._count_found(core)
+            self._count_found(job.solved)
 
-    def _count_found(self, core: int) -> None:
+    def _count_found(self, solved: SolvedHeader) -> None:
         self._found += 1
-        self._found_by_core[core] = self._found_by_core.get(core, 0) + 1
+        self._tally.found(solved.chip, solved.core)
 
     def _take(self, finds: Sequence[Find]) -> None:
         for find in finds:
@@ -242,7 +256,7 @@ class PatternSession(_Session):
                 if not job.found:
                     job.found = True
                     if job.due:
-                        self._count_found(job.solved.core)
+                        self._count_found(job.solved)
             else:
                 self._extra += 1
 
@@ -251,7 +265,7 @@ class PatternSession(_Session):
             due=self._due,
             found=self._found,
             extra=self._extra,
-            by_core=(self._due_by_core, self._found_by_core),
+            tally=self._tally,
             intervals=intervals,
             rated=False,
         )
@@ -291,4 +305,4 @@ class SyntheticSession(_Session):
         self._tickets += sum(1 for find in finds if find.work.number > first)
 
     def snapshot(self, *, intervals: bool = True) -> WorkSnapshot:
-        return self._snapshot(due=None, found=None, extra=0, by_core=None, intervals=intervals, rated=True)
+        return self._snapshot(due=None, found=None, extra=0, tally=None, intervals=intervals, rated=True)

@@ -24,26 +24,17 @@ _SHIPPED: Final = "bitcoin_mainnet_headers_0_7999.bin"
 _SYNTHETIC_VERSION: Final = (0x20000000).to_bytes(4, "little")
 _EASY_BITS: Final = (0x1D00FFFF).to_bytes(4, "little")
 
-CoreOf = Callable[[bytes], int | None]
-"""Which core answers this nonce (4 bytes, header order); None: no core of this chip does."""
+OwnerOf = Callable[[bytes], tuple[int, int] | None]
+"""Which chip and core answer this nonce (4 bytes, header order); None: none of this chain does."""
 
 
 @dataclass(frozen=True, slots=True)
 class SolvedHeader:
-    """A header and the core that will find its nonce."""
+    """A header, and the chip and core that will find its nonce."""
 
     header: bytes
+    chip: int
     core: int
-
-
-def bm13xx_core_of(core_bits: int, cores: int) -> CoreOf:
-    """The nonce as the chip counts it is its four header bytes read most significant first; the core is on top."""
-
-    def core_of(nonce: bytes) -> int | None:
-        core = int.from_bytes(nonce, "big") >> (32 - core_bits)
-        return core if core < cores else None
-
-    return core_of
 
 
 def shipped_headers() -> bytes:
@@ -79,23 +70,25 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 
 class PatternSource:
-    """Solved headers without end, evenly over the four domains, each deck shuffled anew when it is used up.
+    """Solved headers without end, evenly over the chips and their four domains, each deck shuffled anew when it is used
+    up.
 
     Evenly, because the shipped nonces are not: 83 % of them lie in cores 0 to 31 of a BM1370. Headers whose nonce no
-    core of the chip can reach are left out: they are not due.
+    core of the chain can reach are left out: they are not due.
     """
 
-    def __init__(self, headers: bytes, core_of: CoreOf, seed: int) -> None:
+    def __init__(self, headers: bytes, owner_of: OwnerOf, seed: int) -> None:
         self._random = random.Random(seed)
-        decks: list[list[SolvedHeader]] = [[] for _ in range(DOMAINS)]
+        decks: dict[tuple[int, int], list[SolvedHeader]] = {}
         self.unreachable = 0
         for header in _records(headers):
-            core = core_of(header[76:80])
-            if core is None:
+            owner = owner_of(header[76:80])
+            if owner is None:
                 self.unreachable += 1
             else:
-                decks[core % DOMAINS].append(SolvedHeader(header, core))
-        self._decks: Sequence[list[SolvedHeader]] = [deck for deck in decks if deck]
+                chip, core = owner
+                decks.setdefault((chip, core % DOMAINS), []).append(SolvedHeader(header, chip, core))
+        self._decks: Sequence[list[SolvedHeader]] = [decks[of] for of in sorted(decks)]
         if not self._decks:
             raise UsageError(
                 "headers", f"{self.unreachable} records", "at least one that a core of this chip can reach"

@@ -94,3 +94,26 @@ def wilson_interval(found: int, due: int, confidence: float = 0.95) -> tuple[flo
     low = 0.0 if found == 0 else max(0.0, (centre - half) / whole)
     high = 1.0 if found == due else min(1.0, (centre + half) / whole)
     return low, high
+
+
+def binomial_at_most(count: int, trials: int, probability: float) -> float:
+    """P(X <= count) for a binomial variable, `probability` neither 0 nor 1. Costs as many terms as matter: those within
+    some standard deviations of `count`, on the side away from the mean."""
+    if count >= trials:
+        return 1.0
+    if count >= trials * probability:
+        return 1.0 - binomial_at_most(trials - count - 1, trials, 1.0 - probability)
+    ratio = (1.0 - probability) / probability
+    ways = math.lgamma(trials + 1) - math.lgamma(count + 1) - math.lgamma(trials - count + 1)
+    term = math.exp(ways + count * math.log(probability) + (trials - count) * math.log1p(-probability))
+    total, k = 0.0, count
+    while k >= 0 and term > 1e-17 * total:
+        total += term
+        term *= k / (trials - k + 1) * ratio
+        k -= 1
+    return total
+
+
+def binomial_at_least(count: int, trials: int, probability: float) -> float:
+    """P(X >= count) for a binomial variable."""
+    return 1.0 if count <= 0 else binomial_at_most(trials - count, trials, 1.0 - probability)

@@ -34,6 +34,7 @@ BM1370: Final = AsicKind(
     job_shift=1,
     clock_limits_mhz=(50.0, 1000.0),
     pll_shape=pll.BM1370,
+    starts_at_offset=True,
     window_guard_ticks=268,
     before_enumeration=rolling_on(3),
     after_enumeration=(

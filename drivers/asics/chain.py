@@ -10,14 +10,16 @@ driver-gekko.c (retry, ticket check), ESP-Miner components/asic, mujina bm13xx/t
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
 from drivers.asics import pll
-from drivers.asics.kind import AsicKind, InitStep, next_power_of_two, ticket_mask_word, window_ticks
-from drivers.asics.records import Chip, Counters, Find, Work
+from drivers.asics.kind import AsicKind, InitStep, ticket_mask_word, window_ticks
+from drivers.asics.partition import Partition, who_is_missing
+from drivers.asics.records import Chip, Counters, Find, Sent, Work
 from drivers.codecs import header as block_header
 from drivers.codecs.bm13xx import (
     LONG_REPLY_BYTES,
@@ -39,6 +41,8 @@ from drivers.link import Link
 from drivers.traits import Transport
 from drivers.units import HashesPerSecond, Megahertz, Seconds
 
+_log = logging.getLogger(__name__)
+
 __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 
 SLEW_STEP_MHZ: Final = 6.25
@@ -47,10 +51,8 @@ ROLLED_VERSION_BITS: Final = 0x1FFF_E000
 READ_TIMEOUT_S: Final = 0.1
 """A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 READ_TRIES: Final = 3
-SEEN_PER_JOB: Final = 65_536
-"""Nonces remembered for the duplicate filter, per job, twice at most."""
 
-_CHIP_ID, _CLOCK, _WINDOW, _TICKET, _BAUD = 0x00, 0x08, 0x10, 0x14, 0x28
+_CHIP_ID, _CLOCK, _NONCE_OFFSET, _WINDOW, _TICKET, _BAUD = 0x00, 0x08, 0x0C, 0x10, 0x14, 0x28
 _HASH_COUNT, _ERROR_COUNT = 0x8C, 0x4C
 _OLD_MASK_S: Final = 0.1
 """For so long after a new ticket mask, nonces that only pass the old one may still be under way."""
@@ -59,29 +61,6 @@ _DIFFICULTY_1: Final = float(block_header.DIFFICULTY_1_TARGET)
 _RETRIED_JOBS: Final = 3
 _FILTER_CHECK_NONCES: Final = 1024
 """How often the duplicate filters are held to their bound."""
-
-
-class _Sent:
-    """A job that was sent: what to rebuild its headers from, and what it has found already."""
-
-    __slots__ = ("before", "seen", "tail", "version", "work")
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.version = int.from_bytes(work.header[:4], "little")
-        self.tail = work.header[4 : block_header.NONCE_AT]
-        self.seen: set[bytes] = set()
-        """Version and nonce, as in the header: bytes, which the garbage collector does not look at."""
-        self.before: set[bytes] = set()
-
-    def forget_old(self) -> None:
-        """Keep the filter bounded: a job that stays for hours starts a new set when this one is full."""
-        if len(self.seen) >= SEEN_PER_JOB:
-            self.before, self.seen = self.seen, set()
-
-    def header(self, nonce: bytes, version_field: int) -> bytes:
-        """The 80 bytes for one nonce and rolled version."""
-        return (self.version | version_field << 13).to_bytes(4, "little") + self.tail + nonce
 
 
 class Chain:
@@ -96,6 +75,7 @@ class Chain:
     ) -> None:
         self.kind, self.name, self.dilution = kind, name, dilution
         self.expected_chips = expected_chips
+        self.partition = Partition(kind, expected_chips)
         self.chips: list[Chip] = []
         self.counters = Counters()
         self.hash_count: int | None = None
@@ -109,10 +89,10 @@ class Chain:
             transport, self._codec, on_events=self._take, on_lost=self._on_lost
         )
         self._asking = asyncio.Lock()
-        self._jobs: dict[int, _Sent] = {}
+        self._jobs: dict[int, Sent] = {}
         self._job_order: list[int] = []
         self._job_bytes = kind.job_bytes
-        self._by_result: list[_Sent | None] = [None] * 256
+        self._by_result: list[Sent | None] = [None] * 256
         """The job that a nonce names, by its whole result byte: one look-up instead of a mask and a shift."""
         self._results: dict[int, list[int]] = {}
         for result in range(256):
@@ -125,7 +105,10 @@ class Chain:
         self._clock: pll.PllWord | None = None
         self._asked_mhz: float | None = None
         self._window = 0
-        self._fast = False
+        self._fast = self._separated = False
+        self._looks_at = 0
+        """The chip whose clock is read next, and the one whose count was read last."""
+        self._counted = -1
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -205,7 +188,7 @@ class Chain:
         self._by_result = [None] * 256
         self._clock = self._asked_mhz = self.hash_count = None
         self._window = 0
-        self._fast = False
+        self._fast = self._separated = False
 
     # --- bring-up -----------------------------------------------------------------------------------------------------
 
@@ -216,29 +199,34 @@ class Chain:
         self._codec.use_reply_bytes(None)
         self._codec.expect(_CHIP_ID)
         found: list[RegisterReply] = []
+        counts: list[int] = []
         for _ in range(READ_TRIES):
             found = await self._link.collect(
                 ReadRegister(_CHIP_ID, None), _register(_CHIP_ID), self.kind.chip_id_window_s, quiet_s=READ_TIMEOUT_S
             )
+            counts.append(len(found))
             if len(found) == self.expected_chips:
                 break
         reply_bytes = self._codec.seen_reply_bytes
         self._codec.use_reply_bytes(LONG_REPLY_BYTES)
         self._codec.expect(None)
-        if len(found) != self.expected_chips:
-            raise VerifyError(f"{self.name}: chips that answer", self.expected_chips, len(found))
-        for reply in found:
+        for index, reply in enumerate(found):
             if reply.value >> 16 != self.kind.chip_id:
-                raise VerifyError(f"{self.name}: chip", self.kind.name, f"BM{reply.value >> 16:04x}")
+                which = f"chip {index}" if self.expected_chips > 1 else "chip"
+                raise VerifyError(f"{self.name}: {which}", self.kind.name, f"BM{reply.value >> 16:04x}")
+        if len(found) != self.expected_chips:
+            raise VerifyError(
+                f"{self.name}: chips that answer", self.expected_chips, who_is_missing(self.expected_chips, counts)
+            )
+        if len(counts) > 1:
+            _log.warning("%s: chips that answered, in turn: %s", self.name, counts)
         if reply_bytes != LONG_REPLY_BYTES:
             raise VerifyError(f"{self.name}: version rolling", f"replies of {LONG_REPLY_BYTES} bytes", reply_bytes)
         kept = self.chips
-        self.chips = [Chip(index, self._address(index), reply.value >> 16) for index, reply in enumerate(found)]
+        address = self.partition.address
+        self.chips = [Chip(index, address(index), reply.value >> 16) for index, reply in enumerate(found)]
         for old, new in zip(kept, self.chips, strict=False):
             new.finds, new.hw_errors = old.finds, old.hw_errors
-
-    def _address(self, index: int) -> int:
-        return index * (256 // next_power_of_two(self.expected_chips)) % 256
 
     async def initialise(self) -> None:
         """Address the chips and write their configuration. The clock stays at its reset value and nothing hashes."""
@@ -434,8 +422,14 @@ class Chain:
         raise UsageError("tries", tries, "1 or more")
 
     async def read_clock(self) -> Megahertz | None:
-        """The clock that the first chip says it has; None when its word makes no sense."""
-        word = await self.read_register(_CLOCK, self.chips[0].address if self.chips else 0, tries=1)
+        """The clock that a chip says it has; None when its word makes no sense. Each call asks the next chip of the
+        chain, and one whose clock is not the commanded one again."""
+        at = self._looks_at % len(self.chips) if self.chips else 0
+        word = await self.read_register(_CLOCK, self.chips[at].address if self.chips else 0, tries=1)
+        if self._is_clock(word, self._clock):
+            self._looks_at = at + 1
+        elif len(self.chips) > 1:
+            _log.warning("%s: PLL word of chip %d: %08x", self.name, at, word)
         try:
             return pll.clock_mhz(word, self.kind.pll_shape)
         except UsageError:
@@ -443,11 +437,21 @@ class Chain:
 
     async def read_counters(self) -> tuple[int | None, int | None]:
         """The chips' own counts of 2**32 hashes and of errors, summed; None where a chip did not answer."""
-        return await self.read_hash_count(), await self._sum(_ERROR_COUNT)
+        return await self._sum(_HASH_COUNT), await self._sum(_ERROR_COUNT)
 
     async def read_hash_count(self) -> int | None:
-        """The chips' own count of 2**32 hashes, summed, and kept in `hash_count`."""
-        self.hash_count = await self._sum(_HASH_COUNT)
+        """The next chip's own count of 2**32 hashes; their sum, as last read of each, is kept in `hash_count`. None:
+        not all are known."""
+        self._counted = (self._counted + 1) % len(self.chips) if self.chips else 0
+        if not self.chips:
+            return None
+        chip = self.chips[self._counted]
+        try:
+            chip.hash_count = await self.read_register(_HASH_COUNT, chip.address, tries=1)
+        except NoReply:
+            chip.hash_count = None
+        counts = [each.hash_count for each in self.chips]
+        self.hash_count = None if None in counts else sum(count for count in counts if count is not None)
         return self.hash_count
 
     async def _sum(self, register: int) -> int | None:
@@ -467,13 +471,28 @@ class Chain:
         if version & ROLLED_VERSION_BITS:
             key = f"work {work.number}: header version"
             raise UsageError(key, f"{version:08x}", "bits 28..13 clear: the chip rolls them")
+        if not self._separated and self.kind.starts_at_offset and len(self.chips) > 1:
+            await self._send_job(work)
+            await self._separate()
+        await self._send_job(work)
+
+    async def _separate(self) -> None:
+        """Each chip gets its start, after the first job as stock firmware does; that job is then sent again, because
+        the chips have begun it anywhere."""
+        for chip in self.chips:
+            word = self.partition.offset_word(chip.index)
+            await self._link.send(WriteRegister(_NONCE_OFFSET, word, chip.address))
+            await asyncio.sleep(self.kind.address_pause_s)
+        self._separated = True
+
+    async def _send_job(self, work: Work) -> None:
         job_byte = self._job_bytes[self._next_job % len(self._job_bytes)]
         self._next_job += 1
         message = Job(job_byte, work.header, length_byte=self.kind.job_length_byte)
         if job_byte in self._jobs:
             self._job_order.remove(job_byte)
         # First the table, then the line: the answer may be back before the write returns.
-        self._jobs[job_byte] = sent = _Sent(work)
+        self._jobs[job_byte] = sent = Sent(work)
         for result in self._results[job_byte]:
             self._by_result[result] = sent
         self._job_order.append(job_byte)
@@ -521,7 +540,7 @@ class Chain:
                 header,
                 from_bytes(nonce, "little"),
                 field,
-                0 if single else self._chip_of(nonce),
+                0 if single else self.partition.chip_of(nonce),
                 nonce[0] >> core_shift,
                 result & sub_core_mask,
                 _DIFFICULTY_1 / value if value else math.inf,
@@ -542,7 +561,7 @@ class Chain:
             if self.on_finds is not None:
                 self.on_finds(finds)
 
-    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[_Sent, bytes, int] | None:
+    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[Sent, bytes, int] | None:
         """A nonce that fails under the job it names: the jobs before, then the verdict. None: not a find."""
         job_byte = (reply.result & self.kind.job_mask) >> self.kind.job_shift
         at = self._job_order.index(job_byte)
@@ -561,15 +580,10 @@ class Chain:
             self.counters.below_ticket += 1
             return None
         self.counters.hw_errors += 1
-        chip = 0 if self.expected_chips == 1 else self._chip_of(reply.nonce)
+        chip = 0 if self.expected_chips == 1 else self.partition.chip_of(reply.nonce)
         if chip < len(self.chips):
             self.chips[chip].hw_errors += 1
         return None
-
-    def _chip_of(self, nonce: bytes) -> int:
-        """By the address bits of the nonce. Unverified on the BM1370, whose address decode no capture shows."""
-        address = int.from_bytes(nonce, "big") >> 17 & 0xFF
-        return address // (256 // next_power_of_two(self.expected_chips))
 
     def _credit(self, finds: list[Find]) -> None:
         chips = self.chips

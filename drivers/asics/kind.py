@@ -62,6 +62,9 @@ class AsicKind:
     floor_clock_mhz: Megahertz = Megahertz(50.0)
     pll_shape: pll.PllShape
     pll_rule: pll.Rule = pll.Rule.STOCK
+    starts_at_offset: bool = False
+    """Where the chips of a chain begin their walk: at the offset of register 0C, written after the first job; else at
+    their address."""
     window_guard_ticks: int
     """Taken off the sweep window, which overruns by about half as much."""
     init_ticket_difficulty: int = INIT_TICKET_DIFFICULTY

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from drivers.codecs import header as block_header
+
+SEEN_PER_JOB: Final = 65_536
+"""Nonces remembered for the duplicate filter, per job, twice at most."""
 
 
 class Work(NamedTuple):
@@ -37,6 +42,8 @@ class Chip:
     chip_id: int
     finds: int = 0
     hw_errors: int = 0
+    hash_count: int | None = None
+    """Its own count, in units of 2**32 hashes, as last read since the reset."""
 
 
 @dataclass(slots=True)
@@ -52,3 +59,26 @@ class Counters:
     stale: int = 0
     link_errors: int = 0
     below_ticket: int = 0
+
+
+class Sent:
+    """A job that was sent: what to rebuild its headers from, and what it has found already."""
+
+    __slots__ = ("before", "seen", "tail", "version", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.version = int.from_bytes(work.header[:4], "little")
+        self.tail = work.header[4 : block_header.NONCE_AT]
+        self.seen: set[bytes] = set()
+        """Version and nonce, as in the header: bytes, which the garbage collector does not look at."""
+        self.before: set[bytes] = set()
+
+    def forget_old(self) -> None:
+        """Keep the filter bounded: a job that stays for hours starts a new set when this one is full."""
+        if len(self.seen) >= SEEN_PER_JOB:
+            self.before, self.seen = self.seen, set()
+
+    def header(self, nonce: bytes, version_field: int) -> bytes:
+        """The 80 bytes for one nonce and rolled version."""
+        return (self.version | version_field << 13).to_bytes(4, "little") + self.tail + nonce

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
+from drivers.boards.bitaxe_gamma_duo import BITAXE_GAMMA_DUO
 from drivers.boards.bitaxe_supra import BITAXE_SUPRA
 from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
 from drivers.errors import UnknownPart
 
-BOARDS: Final[dict[str, BoardKind]] = {kind.name: kind for kind in (BITAXE_GAMMA, BITAXE_SUPRA, BITAXE_ULTRA_207)}
+BOARDS: Final[dict[str, BoardKind]] = {
+    kind.name: kind for kind in (BITAXE_GAMMA, BITAXE_GAMMA_DUO, BITAXE_SUPRA, BITAXE_ULTRA_207)
+}
 
 
 def known_board(name: str, key: str = "board") -> str:

@@ -1,4 +1,4 @@
-"""Bitaxe with one chip and a TPS546: bitaxe-raw firmware, a TPS546 for the core rail, an EMC2101 for the fan.
+"""Bitaxe on 5 V, one chip or two: bitaxe-raw firmware, a TPS546 for the core rail, an EMC2101 for the fan.
 
 The bridge lends RST_N (GPIO 0, low is reset, low after power-up), I2C and one ADC; the 5 V input cannot be switched nor
 its current measured, so power is core power plus 5 W, as AxeOS reports it. Its USB strings are the same on every Bitaxe
@@ -437,22 +437,29 @@ class _Contact:
         return answer
 
 
-def open_ports(attached: Attached, chip: str, wiring: Wiring) -> tuple[BitaxeRawBridge, Chain]:
+def open_ports(attached: Attached, chip: str, wiring: Wiring, chips: int = 1) -> tuple[BitaxeRawBridge, Chain]:
     """Begin to read both ports. Nothing is sent and nothing moves."""
     bridge = BitaxeRawBridge(attached.control, dialect=wiring.dialect)
-    chain = Chain(attached.data, ASICS[chip], expected_chips=1, dilution=attached.dilution, name=attached.name)
+    chain = Chain(attached.data, ASICS[chip], expected_chips=chips, dilution=attached.dilution, name=attached.name)
     bridge.start()
     chain.start()
     return bridge, chain
 
 
 def row(
-    *, name: str, title: str, chip: str, envelope: Envelope, plausibility: PlausibilityLimits, parts: Parts
+    *,
+    name: str,
+    title: str,
+    chip: str,
+    chips: int = 1,
+    envelope: Envelope,
+    plausibility: PlausibilityLimits,
+    parts: Parts,
 ) -> BoardKind:
     """The row of BOARDS for one of these boards."""
 
     async def open_board(attached: Attached) -> Bitaxe:
-        return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wiring))
+        return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wiring, chips))
 
     kind = BoardKind(
         name=name,
@@ -460,7 +467,7 @@ def row(
         matches=(UsbMatch(vid=0xC0DE, pid=0xCAFE, manufacturer="OSMU", product="Bitaxe"),),
         envelope=envelope,
         chip=chip,
-        chips=1,
+        chips=chips,
         safe_off_recipe=SafeOff(parts.wiring).recipe(),
         open=open_board,
         plausibility=plausibility,

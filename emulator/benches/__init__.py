@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from emulator.benches.bench import Actuation, Bench, BenchSettings
-from emulator.benches.bitaxe import BitaxeGamma, BitaxeSupra, BitaxeUltra
+from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra
 
 BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {
-    bench.board: bench for bench in (BitaxeGamma, BitaxeSupra, BitaxeUltra)
+    bench.board: bench for bench in (BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra)
 }
 
 __all__ = ["BENCHES", "Actuation", "Bench", "BenchSettings"]

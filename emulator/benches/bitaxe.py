@@ -1,9 +1,9 @@
-"""Bitaxe with one chip and a TPS546: bitaxe-raw firmware, TPS546D24A at 24, EMC2101 at 4C, 5 V from a barrel jack.
+"""Bitaxe with a TPS546 on 5 V: bitaxe-raw firmware, TPS546D24A at 24, EMC2101 at 4C, 5 V from a barrel jack.
 
-Gamma 60x with a BM1370, Supra 402 and 403 with a BM1368, Ultra 207 with a BM1366. Wiring: bitaxeorg/bitaxeGamma
-schematics, ESP-Miner `main/device_config.h`; Supra and Ultra are taken to be wired alike [inf]. RST_N is GPIO1 of the
-ESP32-S3, low at power-up. The regulator's EN pin is driven by no host. The regulator is powered as long as the jack
-is; the USB cable carries data alone.
+Gamma 60x with a BM1370, Gamma Duo 650 with two, Supra 402 and 403 with a BM1368, Ultra 207 with a BM1366. Wiring:
+bitaxeorg/bitaxeGamma schematics, ESP-Miner `main/device_config.h`; the others are taken to be wired alike [inf]. RST_N
+is GPIO1 of the ESP32-S3, low at power-up. The regulator's EN pin is driven by no host. The regulator is powered as long
+as the jack is; the USB cable carries data alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from emulator.benches.bench import Actuation, BenchSettings
@@ -22,10 +23,11 @@ from emulator.hashing import SolvedHeaders
 from emulator.parts import I2cBus
 from emulator.parts.emc2101 import POWER_UP_DIODE, Emc2101, Surroundings
 from emulator.parts.tps546 import RailState, Tps546
-from emulator.physics import Plant
+from emulator.physics import Plant, PlantSettings
 from emulator.silicon.chip import MiningChip
+from emulator.silicon.line import ChipLine
 from emulator.silicon.model import MODELS
-from emulator.units import UNITS
+from emulator.units import GAMMA_DUO, UNITS
 
 T = TypeVar("T")
 
@@ -54,17 +56,22 @@ class Bitaxe:
 
     board: str
     chip_name: str
+    chip_count = 1
+    unit: PlantSettings | None = None
+    """The usual specimen; None: that of its chip."""
     right_diode = POWER_UP_DIODE
     """Ideality and beta codes with which the chip's diode reads true."""
 
     def __init__(self, settings: BenchSettings | None = None) -> None:
         self.settings = known = settings or BenchSettings()
-        unit = replace(known.plant or UNITS[self.chip_name], seed=known.seed)
+        unit = known.plant or self.unit or UNITS[self.chip_name]
+        unit = replace(unit, seed=known.seed, chips=self.chip_count)
         if known.ambient_c is not None:
             unit = replace(unit, ambient_c=known.ambient_c)
         if known.source_ohm is not None:
             unit = replace(unit, source_ohm=known.source_ohm)
         self.plant = Plant(unit)
+        self.built_units = tuple(self.plant.units)
         self.actuations: list[Actuation] = []
         self.on_actuation: Callable[[Actuation], None] | None = None
         self.clock: Callable[[], float] = lambda: self.plant.time_s
@@ -89,10 +96,15 @@ class Bitaxe:
             right_diode=self.right_diode,
         )
         solved = SolvedHeaders.load(known.solved)
-        chance = random.Random(f"{known.seed}/chip")
-        self.chip = MiningChip(MODELS[self.chip_name], chance, solved, known.dilution, self.plant.chip_supply)
-        self.chip.on_load = self.plant.set_load
-        self.chips = (self.chip,)
+        chance, model = random.Random(f"{known.seed}/chip"), MODELS[self.chip_name]
+        self.line = ChipLine(
+            MiningChip(model, chance, solved, known.dilution, partial(self.plant.chip_supply, chip=index))
+            for index in range(self.chip_count)
+        )
+        self.chips = self.line.chips
+        self.chip = self.chips[0]
+        for index, chip in enumerate(self.chips):
+            chip.on_load = partial(self.plant.set_load, chip=index)
         parts = {"tps546": self.regulator.address, "emc2101": self.fan.address}
         self.faults = Faults(self, parts, known.seed)
         self.firmware = self._make_firmware()
@@ -123,7 +135,7 @@ class Bitaxe:
             "fan_duty": self.fan.duty,
             "fan_rpm": plant.rpm,
             "fan_table": self.fan.table_active,
-            "die_c": plant.die_c,
+            "die_c": plant.hottest_die_c,
             "sink_c": plant.sink_c,
             "vr_c": plant.vr_c,
             "ambient_c": plant.ambient_c,
@@ -132,10 +144,10 @@ class Bitaxe:
             "core_a": plant.core_a,
             "chip_w": plant.chip_w,
             "reported_power_w": plant.reported_power_w,
-            "hashing": self.chip.hash_activity > 0.0,
-            "activity": self.chip.hash_activity,
+            "hashing": any(chip.hash_activity > 0.0 for chip in self.chips),
+            "activity": sum(chip.hash_activity for chip in self.chips) / len(self.chips),
             "frequency_mhz": self.chip.frequency_mhz,
-            "yields": list(plant.yields(at_s)),
+            "yields": [share for chip in range(len(self.chips)) for share in plant.yields(at_s, chip)],
             "burnt": plant.burnt,
             "wedged": self.faults.wedged,
             "panicked": self.faults.panicked,
@@ -145,13 +157,13 @@ class Bitaxe:
     # --- the chip UART, as the firmware sees it
 
     def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
-        self._with_chip(at_s, lambda: self.chip.receive(burst, at_s, previous_baud))
+        self._with_chip(at_s, lambda: self.line.receive(burst, at_s, previous_baud))
 
     def transmit(self, at_s: float) -> list[Burst]:
-        return self._with_chip(at_s, lambda: self.chip.transmit(at_s))
+        return self._with_chip(at_s, lambda: self.line.transmit(at_s))
 
     def wakes_at(self) -> float | None:
-        return self.chip.wakes_at()
+        return self.line.wakes_at()
 
     # --- faults (`FaultyBench`)
 
@@ -235,13 +247,22 @@ class Bitaxe:
         self.advance(self.now_s())
         self.regulator.release(self.now_s())
 
-    def set_dead_domains(self, domains: Iterable[int]) -> None:
+    def set_dead_domains(self, domains: Iterable[int], chip: int) -> None:
         at_s = self.now_s()
-        self._with_chip(at_s, lambda: self.chip.set_dead_domains(domains, at_s))
+        self._with_chip(at_s, lambda: self.chips[chip].set_dead_domains(domains, at_s))
 
     def set_wrong_share(self, share: float) -> None:
         at_s = self.now_s()
-        self._with_chip(at_s, lambda: self.chip.set_wrong_share(share, at_s))
+        for chip in self.chips:
+            self._with_chip(at_s, partial(chip.set_wrong_share, share, at_s))
+
+    def set_chip_needs(self, chip: int, more_mv: float) -> None:
+        unit = self.built_units[chip]
+        self.plant.set_unit(unit._replace(v99_mv=unit.v99_mv + more_mv), self.now_s(), chip)
+
+    def break_chain(self, chip: int | None) -> None:
+        at_s = self.now_s()
+        self._with_chip(at_s, lambda: self.line.break_at(chip, at_s))
 
     def wrap_chip(self, wrap: Callable[[UartChip], UartChip]) -> None:
         self.firmware.chip = wrap(self.firmware.chip)
@@ -272,9 +293,13 @@ class Bitaxe:
         return RailState(plant.input_v(at_s), plant.core_v(at_s), plant.core_a, plant.vr_c)
 
     def _look(self, at_s: float) -> Surroundings:
+        self.plant.advance(at_s)
+        return self._surroundings()
+
+    def _surroundings(self) -> Surroundings:
+        """The fan controller's diode sits in chip 0 [A]: no schematic that was read says in which of several."""
         plant = self.plant
-        plant.advance(at_s)
-        return Surroundings(plant.die_c, (plant.vr_c + plant.ambient_c) / 2, plant.rpm)
+        return Surroundings(plant.die_of_c(0), (plant.vr_c + plant.ambient_c) / 2, plant.rpm)
 
     def _moved(self, input_v: float, at_s: float) -> None:
         """The plant made a step, or something electrical changed: what acts by itself acts now."""
@@ -283,7 +308,7 @@ class Bitaxe:
             return
         plant = self.plant
         self.regulator.supervise(at_s, RailState(input_v, plant.core_v(at_s), plant.core_a, plant.vr_c))
-        self.fan.tick(at_s, Surroundings(plant.die_c, (plant.vr_c + plant.ambient_c) / 2, plant.rpm))
+        self.fan.tick(at_s, self._surroundings())
 
     def _with_chip(self, at_s: float, call: Callable[[], T]) -> T:
         """Call into the chip with the plant up to date. What its change of load does to the rail follows at once."""
@@ -307,7 +332,7 @@ class Bitaxe:
             if not asserted:
                 self.fan.disturb(at_s)
         self._reset_asserted = asserted
-        self._with_chip(at_s, lambda: self.chip.set_reset(asserted, at_s))
+        self._with_chip(at_s, lambda: self.line.set_reset(asserted, at_s))
 
     def _drive_rail(self, volts: float, at_s: float, ramp_s: float) -> None:
         was_on = self.plant.rail_on
@@ -318,7 +343,8 @@ class Bitaxe:
         elif was_on:
             self._note(at_s, "rail off", "")
         if volts == 0.0:
-            self._with_chip(at_s, lambda: self.chip.set_power(0.0, at_s))
+            for chip in self.chips:
+                self._with_chip(at_s, partial(chip.set_power, 0.0, at_s))
 
     def _drive_fan(self, duty: float, at_s: float) -> None:
         self.plant.set_fan_duty(duty, at_s)
@@ -338,6 +364,16 @@ class BitaxeGamma(Bitaxe):
     board = "bitaxe-gamma"
     chip_name = "BM1370"
     right_diode = (0x24, 0x00)  # ESP-Miner main/device_config.h
+
+
+class BitaxeGammaDuo(Bitaxe):
+    """650, with two BM1370XP, which are taken to be BM1370."""
+
+    board = "bitaxe-gamma-duo"
+    chip_name = "BM1370"
+    chip_count = 2
+    unit = GAMMA_DUO
+    right_diode = BitaxeGamma.right_diode
 
 
 class BitaxeSupra(Bitaxe):

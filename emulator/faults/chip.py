@@ -8,10 +8,12 @@ from typing import Annotated, Final
 
 from emulator.device import Burst
 from emulator.faults.actions import action
-from emulator.faults.arguments import Choice, Count, Number, Off, Share, Whole
+from emulator.faults.arguments import BadArgument, Choice, Count, Number, Off, Share, Whole
 from emulator.faults.topic import FaultyBench, Topic, UartChip
 from emulator.physics import DOMAINS
 
+ChipIndex = Annotated[int, Whole(0, 127, chooses=True)]
+"""Along the chain, from the host. What a board has is checked by the action."""
 _NONCE_BIT: Final = 0x80
 """In the last byte of a reply: a nonce, not a register."""
 
@@ -67,12 +69,18 @@ class ChipFaults(Topic):
 
     def __init__(self, bench: FaultyBench, parts: Mapping[str, int], seed: int) -> None:
         super().__init__(bench, parts, seed)
-        self._dead_domains: set[int] = set()
+        self._dead_domains: dict[int, set[int]] = {}
+        self._weak: set[int] = set()
         self._spoilt: SpoiltChip | None = None
 
     def _end_all(self) -> None:
+        for chip in self._dead_domains:
+            self._bench.set_dead_domains((), chip)
+        for chip in self._weak:
+            self._bench.set_chip_needs(chip, 0.0)
         self._dead_domains.clear()
-        self._bench.set_dead_domains(())
+        self._weak.clear()
+        self._bench.break_chain(None)
         self._bench.set_wrong_share(0.0)
         if self._spoilt is not None:
             self._spoilt.swallows = ""
@@ -98,12 +106,37 @@ class ChipFaults(Topic):
         self.spoilt_chip.swallows = "" if off else replies
 
     @action("the yield falls in quarters, one domain after the other: emulator/physics.py")
-    def kill_domain(self, domain: Annotated[int, Whole(0, DOMAINS - 1, chooses=True)] = 0, *, off: Off = False) -> None:
-        """One voltage domain of the chip has no clock: its nonces are missing, and it makes no errors."""
-        self._dead_domains.discard(domain)
+    def kill_domain(
+        self, domain: Annotated[int, Whole(0, DOMAINS - 1, chooses=True)] = 0, chip: ChipIndex = 0, *, off: Off = False
+    ) -> None:
+        """One voltage domain of a chip has no clock: its nonces are missing, and it makes no errors."""
+        self._check_chip(chip)
+        dead = self._dead_domains.setdefault(chip, set())
+        dead.discard(domain)
         if not off:
-            self._dead_domains.add(domain)
-        self._bench.set_dead_domains(frozenset(self._dead_domains))
+            dead.add(domain)
+        self._bench.set_dead_domains(frozenset(dead), chip)
+
+    @action("a chip that does not pass its line on: docs/wire/bm13xx.md")
+    def break_chain(self, chip: ChipIndex = 0, *, off: Off = False) -> None:
+        """This chip and those behind it hear nothing and are not heard. What they hash they go on hashing. One break at
+        a time."""
+        self._check_chip(chip)
+        self._bench.break_chain(None if off else chip)
+
+    @action("four chips at equal settings hashed 603, 516, 602 and 534 GH/s: reference, physics")
+    def weaken_chip(
+        self, chip: ChipIndex = 0, by_mv: Annotated[float, Number(0.0, 500.0, "mV")] = 100.0, *, off: Off = False
+    ) -> None:
+        """A chip needs so much more voltage than it was built with: some of its results are wrong."""
+        self._check_chip(chip)
+        (self._weak.discard if off else self._weak.add)(chip)
+        self._bench.set_chip_needs(chip, 0.0 if off else by_mv)
+
+    def _check_chip(self, chip: int) -> None:
+        chips = self._bench.chip_count
+        if chip >= chips:
+            raise BadArgument("chip", chip, f"whole, 0 to {chips - 1}")
 
     @action("ESP-Miner #1820: one nonce about 200 times, every 11 ms")
     def duplicate_storm(

@@ -109,7 +109,18 @@ class FaultyBench(Protocol):
         """What `trip_rail` did is over: on again, if that is what is commanded."""
         ...
 
-    def set_dead_domains(self, domains: Iterable[int]) -> None: ...
+    @property
+    def chip_count(self) -> int: ...
+
+    def set_dead_domains(self, domains: Iterable[int], chip: int) -> None: ...
+
+    def set_chip_needs(self, chip: int, more_mv: float) -> None:
+        """So many millivolts more than it was built with."""
+        ...
+
+    def break_chain(self, chip: int | None) -> None:
+        """From this chip on nothing passes; None: mended."""
+        ...
 
     def set_wrong_share(self, share: float) -> None:
         """This share of the chip's nonces is spoilt on its way out."""

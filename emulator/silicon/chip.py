@@ -3,14 +3,13 @@
 Facts: mujina mujina-miner/src/asic/bm13xx/REFERENCE.md, GPTechinno/bm13xx-rs, ESP-Miner components/asic;
 collected in docs/wire/bm13xx.md. Where silicon is not documented the choice made here is marked [inf].
 
-One chip, alone on its line. Sans-I/O: `receive` and `transmit` take the time. Chance comes from generators of its own,
-all drawn from the one that the bench hands in.
+What it hears and says goes over a `emulator.silicon.line.ChipLine`, alone or with others. Sans-I/O: everything takes
+the time. Chance comes from generators of its own, all drawn from the one that the bench hands in.
 """
 
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -28,11 +27,10 @@ from drivers.codecs.bm13xx import (
     SetAddress,
     WriteRegister,
 )
-from emulator.device import Burst
 from emulator.hashing import SolvedHeaders
 from emulator.physics import DOMAINS, ChipSupply
 from emulator.silicon import registers as reg
-from emulator.silicon.cores import NEVER, Cores, Truth
+from emulator.silicon.cores import Cores, Truth
 from emulator.silicon.model import ChipModel
 
 UNLOCK_RATIO: Final = 0.75
@@ -46,8 +44,12 @@ QUEUED_NONCES: Final = 256
 """Frames that wait for the line; a further nonce is lost and counted in register 50 [inf]."""
 
 
+Say = Callable[[bytes, int, float], None]
+"""Puts a frame on the way: its bytes, the chip's line rate, and when it is ready to go."""
+
+
 class MiningChip:
-    """The chip on its UART, in the shape of a `Device`.
+    """One chip.
 
     `seed_rng`: where the generators of the chip are drawn from. `dilution`: K of `emulator.hashing`. `plant_view`:
     volts and heat at a time; asked at every event, so it must be cheap, and return the same object while nothing
@@ -76,9 +78,12 @@ class MiningChip:
         self._powered = False
         self._was_up = False
         self._load = (0.0, 0.0)
-        self._codec = DeviceCodec(full_header_jobs=True)
-        self._line: deque[tuple[float, Burst]] = deque()
-        self._line_free_s = 0.0
+        self.say: Say = _mute
+        """Where its frames go; so does `hush`. The line puts itself in."""
+        self.hush: Callable[[float], None] = _deaf
+        """Called when the chip loses what it was about to say: reset, or no power."""
+        self.queued = 0
+        """Frames that wait for the line, which counts them."""
         self._unlocked = False
         self._words: dict[int, int] = {}
         self._core_words: dict[int, int] = {}
@@ -86,66 +91,49 @@ class MiningChip:
         self._addressed = False
         self._broken_chain = False
         self._baud = 0
-        self._baud_changed = False
         self._reply_bytes = 9
-        self._frame_s = 0.0
+        self.frame_s = 0.0
+        """How long one of its frames is on the line."""
         self._job_byte: int | None = None
         self._cleared_at = 0
+        self._encode = DeviceCodec(full_header_jobs=True).encode
         self._wipe(0.0)
 
     # --- the line
 
-    def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
-        """Bytes from the host, at `burst.baud`. More than 5 % off the chip's rate they are noise; `previous_baud` as in
-        `Device.receive`: what is heard at that rate alone counts in `truth.grace_frames`."""
-        self._advance(at_s)
-        baud, data = burst
-        if not self._powered or self._in_reset:
-            self._codec.reset()
-            return
-        late = self._is_late(baud, previous_baud)
+    @property
+    def listens(self) -> bool:
+        return self._powered and not self._in_reset
+
+    def hears(self, baud: int, previous_baud: int | None) -> bool | None:
+        """Whether bytes at this rate are heard thanks to the host's previous rate alone; None: they are noise to it."""
+        own = self._baud
+        if baud == 0 or abs(baud - own) <= BAUD_TOLERANCE * own:
+            return False
+        if previous_baud and abs(previous_baud - own) <= BAUD_TOLERANCE * own:
+            return True
+        return None
+
+    def hear(self, command: Command, baud: int, previous_baud: int | None, at_s: float) -> bool:
+        """One message of the host. True: it goes no further, a chip that takes an address keeps the command."""
+        late = self.hears(baud, previous_baud)
         if late is None:
-            self.truth.noise_bytes += len(data)
-            self._codec.reset()
-            return
-        for command in self._codec.feed(data):
-            if self._baud_changed:  # in mid-burst: the rest of it was sent at a rate that is now perhaps wrong
-                late = self._is_late(baud, previous_baud)
-            if late is None:
-                self.truth.noise_bytes += _line_bytes(command)
-                continue
-            if late and not isinstance(command, Noise | BadFrame):
-                self.truth.grace_frames += 1
-                self.truth.warnings["host changed its rate before its last frame was out"] += 1
-            self._obey(command, at_s, late)
-        self._baud_changed = False
-        if late is None:
-            self._codec.reset()
+            self.truth.noise_bytes += line_bytes(command)
+            return False
+        if late and not isinstance(command, Noise | BadFrame):
+            self.truth.grace_frames += 1
+            self.truth.warnings["host changed its rate before its last frame was out"] += 1
+        return self._obey(command, at_s, late)
 
-    def transmit(self, at_s: float) -> list[Burst]:
-        """Frames that have been on the line in full by `at_s`, each at the rate the chip had for it."""
-        self._advance(at_s)
-        line = self._line
-        out: list[Burst] = []
-        while line and line[0][0] <= at_s:
-            out.append(line.popleft()[1])
-        return out
-
-    def wakes_at(self) -> float | None:
-        """When the next frame will be out, or the search must go on."""
-        wake = min(self._cores.due_s() + self._frame_s, self._cores.look_at_s)
-        if self._line and self._line[0][0] < wake:
-            wake = self._line[0][0]
-        return None if wake == NEVER else wake
-
-    def line_rate_changed(self, baud: int, at_s: float) -> None:
-        """Nothing: the rate travels with the bytes."""
+    def due_s(self) -> float:
+        """When it will have more to say, or must be looked at; infinite: not to be foreseen."""
+        return min(self._cores.due_s() + self.frame_s, self._cores.look_at_s)
 
     # --- pins and faults
 
     def set_reset(self, asserted: bool, at_s: float) -> None:
         """The reset line, `asserted` meaning low. Everything returns to its reset value and stays there."""
-        self._advance(at_s)
+        self.advance(at_s)
         if asserted == self._in_reset:
             return
         self._in_reset = asserted
@@ -154,19 +142,19 @@ class MiningChip:
 
     def set_power(self, core_v: float, at_s: float) -> None:
         """The core rail has changed to `core_v` volts: a loss of power between two looks at the plant is not missed."""
-        self._advance(at_s)
+        self.advance(at_s)
         self._feel_volts(core_v, at_s)
 
     def set_dead_domains(self, domains: Iterable[int], at_s: float) -> None:
         """Fault: domains without a clock lose their nonces and make no errors. They draw power all the same."""
-        self._advance(at_s)
+        self.advance(at_s)
         self._cores.set_yields(self._cores.yields, at_s)  # book what has been hashed so far
         self._cores.dead_domains = frozenset(domains)
         self._cores.plan_errors(at_s)
 
     def set_wrong_share(self, share: float, at_s: float) -> None:
         """Fault: of the nonces that would be right, this share is spoilt on its way out, its checksum right."""
-        self._advance(at_s)
+        self.advance(at_s)
         self._cores.wrong_share = share
 
     # --- what it shows
@@ -211,7 +199,7 @@ class MiningChip:
 
     # --- time
 
-    def _advance(self, to_s: float) -> None:
+    def advance(self, to_s: float) -> None:
         """Live through everything up to `to_s`, in order; then look at the plant."""
         if to_s > self._now_s or self._cores.look_at_s <= to_s:
             self._cores.live_until(to_s)
@@ -245,11 +233,8 @@ class MiningChip:
         self._address = 0
         self._addressed = self._broken_chain = self._unlocked = False
         self._baud = reg.line_baud(self._words[reg.UART_BAUD])
-        self._baud_changed = False
         self._use_reply_bytes(9)
-        self._codec.reset()
-        self._line.clear()
-        self._line_free_s = at_s
+        self.hush(at_s)
         self._job_byte = None
         self._cleared_at = 0
         self._cores.reset(at_s)
@@ -273,16 +258,7 @@ class MiningChip:
 
     # --- commands
 
-    def _is_late(self, baud: int, previous_baud: int | None) -> bool | None:
-        """Whether bytes at this rate are heard thanks to the host's previous rate; None: they are not heard."""
-        own = self._baud
-        if baud == 0 or abs(baud - own) <= BAUD_TOLERANCE * own:
-            return False
-        if previous_baud and abs(previous_baud - own) <= BAUD_TOLERANCE * own:
-            return True
-        return None
-
-    def _obey(self, command: Command, at_s: float, late: bool) -> None:
+    def _obey(self, command: Command, at_s: float, late: bool) -> bool:
         match command:
             case Job():
                 self._take_job(command, at_s)
@@ -293,14 +269,15 @@ class MiningChip:
             case ReadRegister(register, address):
                 self._warn_of_broadcast(address)
                 if address is None or address == self._address:
-                    self._answer_read(register, self._read(register, at_s), at_s, _line_bytes(command))
+                    self._answer_read(register, self._read(register, at_s), at_s, line_bytes(command))
             case ChainInactive():
                 self._addressed = False
                 self._broken_chain = True
             case SetAddress(address):
+                self._broken_chain = False
                 if not self._addressed:
                     self._address, self._addressed = address, True
-                self._broken_chain = False
+                    return True
             case BadFrame(kind, data):
                 if late:
                     self.truth.noise_bytes += len(data)
@@ -311,6 +288,7 @@ class MiningChip:
                 self.truth.noise_bytes += len(data)
             case MidstateJob():
                 self.truth.warnings["midstate job"] += 1
+        return False
 
     def _warn_of_broadcast(self, address: int | None) -> None:
         if address is None and self._broken_chain:
@@ -358,9 +336,7 @@ class MiningChip:
             case reg.MISC_CONTROL:
                 self._cores.set_answering(reg.cores_that_answer(value, self.model.cores), at_s)
             case reg.UART_BAUD:
-                baud = reg.line_baud(value)
-                self._baud_changed = baud != self._baud
-                self._baud = baud
+                self._baud = reg.line_baud(value)
                 self._use_reply_bytes(self._reply_bytes)
             case reg.CORE_MAILBOX:
                 self._use_mailbox(value, at_s)
@@ -419,7 +395,7 @@ class MiningChip:
     def _return_nonce(self, nonce: int, version_field: int, excess: int, at_s: float) -> bool:
         """A find of the cores. False when too many wait already."""
         job_byte = self._job_byte
-        if job_byte is None or len(self._line) >= QUEUED_NONCES:
+        if job_byte is None or self.queued >= QUEUED_NONCES:
             self.truth.overflowed += 1
             count = self._words.get(reg.NONCE_OVERFLOW_COUNTER, 0)
             self._words[reg.NONCE_OVERFLOW_COUNTER] = count + 1 & 0xFFFF_FFFF
@@ -428,17 +404,23 @@ class MiningChip:
         self._put_on_line(NonceReply(nonce.to_bytes(4, "big"), excess, result, version_field), at_s)
         return True
 
-    def _put_on_line(self, reply: RegisterReply | NonceReply, at_s: float) -> None:
-        start_s = max(at_s, self._line_free_s)
-        self._line_free_s = start_s + self._frame_s
-        self._line.append((self._line_free_s, Burst(self._baud, self._codec.encode(reply, self._reply_bytes))))
+    def _put_on_line(self, reply: RegisterReply | NonceReply, ready_s: float) -> None:
+        self.say(self._encode(reply, self._reply_bytes), self._baud, ready_s)
 
     def _use_reply_bytes(self, count: int) -> None:
         self._reply_bytes = count
-        self._frame_s = count * 10 / self._baud
+        self.frame_s = count * 10 / self._baud
 
 
-def _line_bytes(command: Command) -> int:
+def _mute(data: bytes, baud: int, ready_s: float) -> None:
+    raise AssertionError("a chip that hangs on no line")
+
+
+def _deaf(at_s: float) -> None:
+    """Nothing is on the way."""
+
+
+def line_bytes(command: Command) -> int:
     """Bytes that a message had on the line."""
     match command:
         case Job():

@@ -251,6 +251,7 @@ CATALOGUE: Final[Mapping[str, Callable[[random.Random], Draw]]] = {
 LEFT_OUT: Final = frozenset(
     {
         "unplug_control", "unplug_data",  # `unplug`, by another name
+        "break_chain", "weaken_chip",  # of chains: the board of the campaign has one chip
         "replug", "replug_control", "replug_data", "replug_usb", "restore_diode", "heal",  # ends of faults
     }
 )  # fmt: skip

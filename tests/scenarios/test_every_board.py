@@ -57,10 +57,17 @@ async def test_synthetic_work_comes_at_the_rate_of_the_chip_and_the_sensors_say_
         work = snapshot.work
         assert work is not None
         chip = MODELS[kind.chip]
-        expected_hs = kind.envelope.stock_frequency_mhz * 1e6 * chip.small_cores
+        expected_hs = kind.envelope.stock_frequency_mhz * 1e6 * chip.small_cores * kind.chips
         expected = expected_hs * work.elapsed_s / (256 * 2**32)
         low, high = gamma_quantile(0.001, 0.985 * expected), gamma_quantile(0.999, expected + 1.0)
         assert low <= work.verified <= high
+        assert sum(each.verified for each in work.chips) == work.verified
+        assert len(work.chips) == kind.chips
+        if kind.chips > 1:  # chi-square over the chips
+            fair = work.verified / kind.chips
+            chi2 = sum((each.verified - fair) ** 2 / fair for each in work.chips)
+            assert chi2 < 2.0 * gamma_quantile(0.9999, (kind.chips - 1) / 2.0)
+        assert work.remarks == ()
         truth = s.bench.truth(asyncio.get_running_loop().time())
         assert truth["chip_w"] == pytest.approx(MODEL_W[board], rel=0.15)
         assert truth["die_c"] == pytest.approx(snapshot.channels["chip_c"].value, abs=1.0)  # type: ignore[index]
@@ -68,7 +75,7 @@ async def test_synthetic_work_comes_at_the_rate_of_the_chip_and_the_sensors_say_
         assert all(share > 0.95 for share in truth["yields"])
 
 
-MODEL_W = {"bitaxe-gamma": 12.0, "bitaxe-supra-402": 8.4, "bitaxe-ultra-207": 7.0}
+MODEL_W = {"bitaxe-gamma": 12.0, "bitaxe-gamma-duo": 16.8, "bitaxe-supra-402": 8.4, "bitaxe-ultra-207": 7.0}
 """P = k V^2 f of the nominal unit, with 25 mV of droop, at the die temperature that it settles at."""
 
 

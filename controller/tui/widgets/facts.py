@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
-from controller.model import Channel, Event, Protection, WorkSnapshot
+from controller.model import BoardSnapshot, Channel, Event, Protection, WorkSnapshot
 from controller.text import UNKNOWN, duration, hashrate, number
 from controller.tui import words
 from controller.tui.desk import Desk
@@ -137,6 +137,13 @@ class Counters(_Facts):
         if board is None or board.work is None:
             return [[("nothing counted yet", "label")]]
         work = board.work
+        if work.remarks and height > 1:  # what is wrong with which chip says more than any count
+            said: Line = [(work.remarks[0], "bad")]
+            return [said, *self._counts(board, work, width, height - 1)]
+        return self._counts(board, work, width, height)
+
+    @staticmethod
+    def _counts(board: BoardSnapshot, work: WorkSnapshot, width: int, height: int) -> list[Line]:
         if height < 3:
             wrong = "bad" if work.hw_errors else ""
             short: list[Line] = [

@@ -7,8 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from drivers.asics import ASICS, pll
-from drivers.asics import chain as chain_module
+from drivers.asics import ASICS, pll, records
 from drivers.asics.chain import Chain, Find, Work
 from drivers.codecs.bm13xx import NonceReply
 from drivers.codecs.header import ticket_target
@@ -387,7 +386,7 @@ async def test_nonces_from_before_a_reset_are_not_counted_at_all() -> None:
 
 async def test_a_job_that_stays_keeps_its_duplicate_filter_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = 1024
-    monkeypatch.setattr(chain_module, "SEEN_PER_JOB", limit)
+    monkeypatch.setattr(records, "SEEN_PER_JOB", limit)
     chip = ChipOnAWire()
     chain = await chain_on(chip, dilution=1 << 32)
     await chain.set_ticket(1)

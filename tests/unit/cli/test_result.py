@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from controller.cli.result import Outcome, run_object, run_table, self_test_failure
-from controller.model import ActionRecord, Cause, FaultLatched
+from controller.model import ActionRecord, Cause, ChipWork, FaultLatched
 from tests.unit.cli.fakes import BOARD, CONFIRMED, ZERO, board_snapshot, work_snapshot
 
 ROOT = Path(__file__).parents[3]
@@ -15,7 +15,7 @@ FIELDS = [
     "schema", "board", "emulated", "dilution", "seed", "work", "jobs", "answers_due", "answers_found", "yield",
     "yield_ci95", "nonces", "verified", "extra", "hw_errors", "duplicates", "stale", "link_errors", "hashrate_hs",
     "hashrate_ci95_hs", "expected_hs", "frequency_mhz", "core_v_set", "core_v", "core_w", "input_v", "input_w",
-    "power_w", "chip_c", "vr_c", "fan_rpm", "trips", "safe_off_confirmed",
+    "power_w", "chip_c", "vr_c", "fan_rpm", "chips", "remarks", "trips", "safe_off_confirmed",
 ]  # fmt: skip
 TRIP = FaultLatched(
     seq=9,
@@ -106,3 +106,24 @@ def test_a_known_answer_test_passes_by_its_interval_not_by_its_luck() -> None:
     assert "55 of 61" in failure
     assert "none" not in (self_test_failure(work_snapshot(hw_errors=100)) or "none")
     assert self_test_failure(work_snapshot(answers_due=0, yield_ci95=None)) is not None
+
+
+def test_chips_and_remarks_are_told_in_both() -> None:
+    chips = tuple(
+        ChipWork(index=at, verified=300 + at, hw_errors=at, due_by_domain=(5, 5, 5, 5), found_by_domain=(5, 5, 5, 0))
+        for at in range(2)
+    )
+    said = "chip 1 is weak: 18.0 % of its nonces are wrong; more voltage or a lower clock"
+    outcome = _outcome(work=work_snapshot(chips=chips, remarks=(said,)))
+    found = run_object(outcome)
+    assert found["chips"] == [
+        {"index": 0, "verified": 300, "hw_errors": 0, "answers_due": 20, "answers_found": 15},
+        {"index": 1, "verified": 301, "hw_errors": 1, "answers_due": 20, "answers_found": 15},
+    ]
+    assert found["remarks"] == [said]
+    text = run_table(outcome)
+    assert "verified 0: 300, 1: 301" in text
+    assert "chip 1 is weak" in text
+    many = tuple(ChipWork(index=at, verified=50 + at, hw_errors=0) for at in range(12))
+    assert "12, verified from 50 (chip 0) to 61 (chip 11)" in run_table(_outcome(work=work_snapshot(chips=many)))
+    assert run_object(_outcome(work=work_snapshot(chips=many)))["chips"][0]["answers_due"] is None  # type: ignore[index]

@@ -85,6 +85,8 @@ class Scene:
         self.at_s = 0.0
         self.values: dict[Channel, float | None] = dict(OFF)
         self.chips = 1
+        self.finds: list[int] = []
+        """By chip, of a chain with several; empty: one chip that finds nothing."""
         self.protections = frozenset({Protection.SENTINEL})
         self.work: WorkSnapshot | None = None
         self.taken_at_s: dict[Channel, float] = {}
@@ -111,8 +113,12 @@ class Scene:
             chains=(
                 ChainSnapshot(
                     chip="BM1370",
-                    chips=(chip,) * self.chips,
-                    expected_chips=1,
+                    chips=tuple(
+                        chip.model_copy(update={"index": index, "address": 64 * index, "finds": count})
+                        for index, count in enumerate(self.finds)
+                    )
+                    or (chip,) * self.chips,
+                    expected_chips=max(1, len(self.finds)),
                     frequency_mhz=None,
                     expected_hs=0.0,
                     ticket_difficulty=256,

@@ -294,6 +294,24 @@ def test_a_high_ticket_difficulty_gives_a_chip_60_expected_gaps() -> None:
     assert 60 * gap_s <= took_s < 60 * gap_s + 0.5
 
 
+def test_one_chip_of_a_chain_is_silent_after_25_of_its_own_gaps_and_is_named() -> None:
+    scene = Scene().live()
+    scene.finds = [0, 0, 0, 0]
+    gap_s = 4 * 2**32 * 16 / 1.071e12  # of one chip of four
+    taken_s, detail = 0.0, None
+    while detail is None and taken_s < 60.0:
+        scene.finds = [count + 1 if chip != 2 else 0 for chip, count in enumerate(scene.finds)]
+        scene.work = working(sum(scene.finds), ticket_difficulty=16)
+        fault = scene.look()
+        taken_s += 0.2
+        if fault is not None:
+            assert fault.cause is Cause.CHIP_SILENT
+            detail = fault.detail
+    assert detail is not None
+    assert detail.startswith("chip 2 of 0 to 3, address 0x80: no nonce for ")
+    assert max(10.0, 25 * gap_s) <= taken_s <= max(10.0, 25 * gap_s) + 0.5
+
+
 def test_a_chip_without_work_may_be_silent() -> None:
     scene = Scene().live()
     for _ in range(100):

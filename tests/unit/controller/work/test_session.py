@@ -11,8 +11,10 @@ from typing import cast
 import pytest
 
 from controller.work.session import PatternSession, SyntheticSession
-from controller.work.sources import PatternSource, SyntheticSource, bm13xx_core_of, shipped_headers
-from drivers.asics.chain import Chain, Counters, Find, Work
+from controller.work.sources import PatternSource, SyntheticSource, shipped_headers
+from drivers.asics import ASICS
+from drivers.asics.chain import Chain, Chip, Counters, Find, Work
+from drivers.asics.partition import Partition
 
 WINDOW_S = 0.032
 
@@ -22,6 +24,7 @@ class FakeChain:
     """A chain that keeps what it was sent."""
 
     counters: Counters = field(default_factory=Counters)
+    chips: list[Chip] = field(default_factory=lambda: [Chip(0, 0, 0x1370)])
     ticket_difficulty: int = 1
     expected_hs: float = 1.071e12
     window_s: float = WINDOW_S
@@ -42,7 +45,7 @@ class FakeChain:
 
 
 def pattern(chain: FakeChain, watched: Callable[[], bool] = lambda: True) -> PatternSession:
-    source = PatternSource(shipped_headers(), bm13xx_core_of(7, 128), seed=1)
+    source = PatternSource(shipped_headers(), Partition(ASICS["BM1370"], 1).owner, seed=1)
     loop = asyncio.get_running_loop()
     return PatternSession("pattern", cast(Chain, chain), source, itertools.count(1), loop.time, watched)
 

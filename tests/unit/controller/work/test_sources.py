@@ -10,14 +10,15 @@ import pytest
 from controller.work.sources import (
     PatternSource,
     SyntheticSource,
-    bm13xx_core_of,
     check_headers,
     load_headers,
     shipped_headers,
 )
+from drivers.asics import ASICS
+from drivers.asics.partition import Partition
 from drivers.errors import UsageError
 
-BM1370 = bm13xx_core_of(7, 128)
+BM1370 = Partition(ASICS["BM1370"], 1).owner
 GENESIS = shipped_headers()[:80]
 
 
@@ -29,20 +30,29 @@ def test_the_shipped_headers_are_8000_solved_ones() -> None:
 
 def test_the_core_of_a_nonce_is_its_top_bits_most_significant_byte_first() -> None:
     assert GENESIS[76:80].hex() == "1dac2b7c"
-    assert BM1370(GENESIS[76:80]) == 0x1D >> 1
+    assert BM1370(GENESIS[76:80]) == (0, 0x1D >> 1)
 
 
 def test_most_shipped_nonces_lie_in_the_first_quarter_of_the_cores() -> None:
     data = shipped_headers()
-    cores = [BM1370(data[start + 76 : start + 80]) for start in range(0, len(data), 80)]
-    assert sum(core is not None and core < 32 for core in cores) / len(cores) == pytest.approx(0.83, abs=0.01)
+    owners = [BM1370(data[start + 76 : start + 80]) for start in range(0, len(data), 80)]
+    assert sum(owner is not None and owner[1] < 32 for owner in owners) / len(owners) == pytest.approx(0.83, abs=0.01)
 
 
-@pytest.mark.parametrize(("cores", "share"), [(112, 0.028), (80, 0.086), (65, 0.11)])
-def test_nonces_beyond_the_last_core_are_not_asked_for(cores: int, share: float) -> None:
-    source = PatternSource(shipped_headers(), bm13xx_core_of(7, cores), seed=1)
+@pytest.mark.parametrize(("chip", "cores", "share"), [("BM1366", 112, 0.028), ("BM1368", 80, 0.086)])
+def test_nonces_beyond_the_last_core_are_not_asked_for(chip: str, cores: int, share: float) -> None:
+    source = PatternSource(shipped_headers(), Partition(ASICS[chip], 1).owner, seed=1)
     assert source.unreachable / 8000 == pytest.approx(share, abs=0.003)
     assert all(source.draw().core < cores for _ in range(2000))
+
+
+def test_a_chain_is_asked_evenly_too_and_never_for_what_lies_in_nobodys_share() -> None:
+    source = PatternSource(shipped_headers(), Partition(ASICS["BM1366"], 6).owner, seed=1)
+    drawn = [source.draw() for _ in range(2400)]
+    assert Counter((solved.chip, solved.core % 4) for solved in drawn) == {
+        (chip, domain): 100 for chip in range(6) for domain in range(4)
+    }
+    assert source.unreachable / 8000 == pytest.approx(0.028 + 0.972 * 0.25, abs=0.01)  # two of eight addresses are free
 
 
 def test_headers_are_drawn_evenly_over_the_domains_without_repeats_and_by_seed() -> None:

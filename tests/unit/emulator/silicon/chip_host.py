@@ -23,6 +23,7 @@ from emulator.device import Burst
 from emulator.hashing import SolvedHeaders
 from emulator.physics import ChipSupply
 from emulator.silicon.chip import MiningChip
+from emulator.silicon.line import ChipLine
 from emulator.silicon.model import BM1370
 
 PLL_525: Final = 0x40A80230
@@ -62,6 +63,7 @@ class ChipHost:
         self, dilution: int = 1, seed: int = 1, view: Callable[[float], ChipSupply] | None = None, start_s: float = 0.0
     ) -> None:
         self.chip = MiningChip(BM1370, random.Random(seed), SolvedHeaders.load(), dilution, view or steady())
+        self.line = ChipLine((self.chip,))
         self.codec = HostCodec(9)
         self.baud = 115_200
         self.now_s = start_s
@@ -72,7 +74,7 @@ class ChipHost:
         self.send_raw(bm13xx.encode(message), previous_baud)
 
     def send_raw(self, data: bytes, previous_baud: int | None = None) -> None:
-        self.chip.receive(Burst(self.baud, data), self.now_s, previous_baud)
+        self.line.receive(Burst(self.baud, data), self.now_s, previous_baud)
 
     def write(self, register: int, value: int, address: int | None = None) -> None:
         self.send(WriteRegister(register, value, address))
@@ -80,13 +82,13 @@ class ChipHost:
     def run(self, seconds: float) -> None:
         """Let time pass, waking whenever the chip asks for it."""
         end_s = self.now_s + seconds
-        while (wake_s := self.chip.wakes_at()) is not None and wake_s <= end_s:
+        while (wake_s := self.line.wakes_at()) is not None and wake_s <= end_s:
             self._collect(wake_s)
         self._collect(end_s)
         self.now_s = end_s
 
     def _collect(self, at_s: float) -> None:
-        for burst in self.chip.transmit(at_s):
+        for burst in self.line.transmit(at_s):
             assert abs(burst.baud - self.baud) <= 0.05 * self.baud
             self.seen += [(at_s, event) for event in self.codec.feed(burst.data)]
 

@@ -493,8 +493,8 @@ def test_counters_start_again_after_reset() -> None:
     host.bring_up()
     host.job(unsolved(1))
     host.run(10.0)
-    host.chip.set_reset(True, host.now_s)
-    host.chip.set_reset(False, host.now_s + 0.1)
+    host.line.set_reset(True, host.now_s)
+    host.line.set_reset(False, host.now_s + 0.1)
     host.now_s += 0.2
     host.baud = 115_200
     host.codec.use_reply_bytes(9)

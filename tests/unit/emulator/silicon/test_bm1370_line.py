@@ -7,7 +7,7 @@ from drivers.codecs.bm13xx import ChainInactive, Noise, ReadRegister, RegisterRe
 from emulator.device import Burst
 from emulator.physics import ChipSupply
 from emulator.silicon import registers
-from emulator.silicon.chip import MiningChip
+from emulator.silicon.line import ChipLine
 from tests.unit.emulator.silicon.chip_host import HEADERS, PLL_525, ChipHost, steady, ticket_word
 
 DUMP = {
@@ -20,9 +20,9 @@ DUMP = {
 }  # fmt: skip
 
 
-def exchange(chip: MiningChip, hexadecimal: str, at_s: float, baud: int = 115_200) -> str:
-    chip.receive(Burst(baud, bytes.fromhex(hexadecimal)), at_s)
-    return b"".join(burst.data for burst in chip.transmit(at_s + 0.01)).hex(" ").upper()
+def exchange(line: ChipLine, hexadecimal: str, at_s: float, baud: int = 115_200) -> str:
+    line.receive(Burst(baud, bytes.fromhex(hexadecimal)), at_s)
+    return b"".join(burst.data for burst in line.transmit(at_s + 0.01)).hex(" ").upper()
 
 
 def test_registers_hold_after_reset_what_was_read_off_silicon() -> None:
@@ -31,13 +31,13 @@ def test_registers_hold_after_reset_what_was_read_off_silicon() -> None:
 
 
 def test_replies_equal_the_captured_frames() -> None:
-    chip = ChipHost().chip
-    assert exchange(chip, "55 AA 52 05 00 00 0A", 1.0) == "AA 55 13 70 00 00 00 00 06"
-    assert exchange(chip, "55 AA 52 05 00 18" + f"{bm13xx.encode(ReadRegister(0x18, None))[-1]:02X}", 2.0) == (
+    line = ChipHost().line
+    assert exchange(line, "55 AA 52 05 00 00 0A", 1.0) == "AA 55 13 70 00 00 00 00 06"
+    assert exchange(line, "55 AA 52 05 00 18" + f"{bm13xx.encode(ReadRegister(0x18, None))[-1]:02X}", 2.0) == (
         "AA 55 00 00 C1 00 00 18 02"
     )
-    assert exchange(chip, "55 AA 51 09 00 A4 90 00 FF FF 1C", 3.0) == ""
-    assert exchange(chip, "55 AA 52 05 00 00 0A", 4.0) == "AA 55 13 70 00 00 00 00 00 00 10"
+    assert exchange(line, "55 AA 51 09 00 A4 90 00 FF FF 1C", 3.0) == ""
+    assert exchange(line, "55 AA 52 05 00 00 0A", 4.0) == "AA 55 13 70 00 00 00 00 00 00 10"
 
 
 def test_an_unknown_register_reads_0_and_keeps_what_is_written() -> None:
@@ -63,14 +63,14 @@ def test_eleven_byte_replies_come_with_bit_31_of_a4_and_go_with_it() -> None:
 
 
 def test_a_broadcast_read_is_answered_after_its_time_on_the_line() -> None:
-    chip = ChipHost().chip
-    chip.receive(Burst(115_200, bytes.fromhex("55AA520500000A")), 1.0)
+    line = ChipHost().line
+    line.receive(Burst(115_200, bytes.fromhex("55AA520500000A")), 1.0)
     out_s = 1.0 + (7 + 9) * 10 / 115_741 + 20e-6
-    assert chip.wakes_at() == pytest.approx(out_s, abs=1e-6)
-    assert chip.transmit(out_s - 1e-5) == []
-    (burst,) = chip.transmit(out_s + 1e-6)
+    assert line.wakes_at() == pytest.approx(out_s, abs=1e-6)
+    assert line.transmit(out_s - 1e-5) == []
+    (burst,) = line.transmit(out_s + 1e-6)
     assert burst.baud == 115_741
-    assert chip.wakes_at() is None
+    assert line.wakes_at() is None
 
 
 def test_an_address_is_taken_once_and_given_anew_after_chain_inactive() -> None:
@@ -168,7 +168,7 @@ def test_bytes_more_than_5_percent_off_the_rate_are_noise() -> None:
     for baud in (9_600, 109_900, 121_600, 1_000_000):
         host.baud = baud
         host.send_raw(question)
-        assert host.chip.wakes_at() is None
+        assert host.line.wakes_at() is None
     assert host.chip.truth.noise_bytes == 4 * len(question)
     for baud in (110_300, 121_500):
         host.baud = baud
@@ -180,7 +180,7 @@ def test_the_chip_changes_its_rate_at_once() -> None:
     host.write(0x28, 0x11300200)
     assert host.chip.baud == 1_041_667
     host.send(ReadRegister(0, None))  # still at 115200
-    assert host.chip.wakes_at() is None
+    assert host.line.wakes_at() is None
     assert host.chip.truth.noise_bytes == 7
     host.baud = 1_000_000
     assert host.read(0x00) == 0x13700000
@@ -198,7 +198,7 @@ def test_what_follows_a_change_of_rate_in_the_same_bytes_is_noise() -> None:
 def test_a_reply_on_its_way_keeps_the_rate_it_began_with() -> None:
     host = ChipHost()
     host.send_raw(bm13xx.encode(ReadRegister(0, None)) + bm13xx.encode(WriteRegister(0x28, 0x11300200, None)))
-    assert [burst.baud for burst in host.chip.transmit(1.0)] == [115_741]
+    assert [burst.baud for burst in host.line.transmit(1.0)] == [115_741]
 
 
 def test_frames_at_the_previous_rate_are_accepted_within_the_grace_and_counted() -> None:
@@ -209,7 +209,7 @@ def test_frames_at_the_previous_rate_are_accepted_within_the_grace_and_counted()
     assert host.chip.truth.grace_frames == 1  # the second one was at the right rate
     assert host.chip.baud == 1_041_667
     assert sum(host.chip.truth.warnings.values()) == 1
-    assert len(host.chip.transmit(1.0)) == 1
+    assert len(host.line.transmit(1.0)) == 1
     host.baud = 9_600
     host.send_raw(data, previous_baud=19_200)
     assert host.chip.truth.noise_bytes == len(data)
@@ -221,7 +221,7 @@ def test_a_bad_checksum_is_not_answered_but_counted() -> None:
     question[-1] ^= 1
     for _ in range(3):
         host.send_raw(bytes(question))
-    assert host.chip.wakes_at() is None
+    assert host.line.wakes_at() is None
     job = bytearray(bm13xx.encode(bm13xx.Job(0x18, HEADERS[0][:76])))
     job[40] ^= 0x10
     host.send_raw(bytes(job))
@@ -240,11 +240,11 @@ def test_reset_restores_everything_and_holds_the_line_silent() -> None:
     host = ChipHost()
     host.bring_up()
     host.send(SetAddress(0x20))
-    host.chip.set_reset(True, host.now_s)
+    host.line.set_reset(True, host.now_s)
     host.send(ReadRegister(0, None))
-    assert host.chip.wakes_at() is None
+    assert host.line.wakes_at() is None
     assert host.chip.frequency_mhz == 0.0
-    host.chip.set_reset(False, host.now_s + 0.1)
+    host.line.set_reset(False, host.now_s + 0.1)
     assert host.chip.frequency_mhz == 50.0
     host.now_s += 0.2
     host.baud = 115_200
@@ -258,7 +258,7 @@ def test_losing_power_restores_everything() -> None:
     host.bring_up()
     volts[0] = 0.0
     host.send(ReadRegister(0, None))
-    assert host.chip.wakes_at() is None
+    assert host.line.wakes_at() is None
     assert host.chip.frequency_mhz == 0.0
     volts[0] = 1.125
     host.baud = 115_200
@@ -284,23 +284,23 @@ def test_below_three_quarters_of_the_nominal_voltage_the_pll_unlocks_until_reset
     assert host.chip.frequency_mhz == 0.0
     volts[0] = 1.125
     assert host.read(0x08) == PLL_525  # still unlocked
-    host.chip.set_reset(True, host.now_s)
-    host.chip.set_reset(False, host.now_s + 0.1)
+    host.line.set_reset(True, host.now_s)
+    host.line.set_reset(False, host.now_s + 0.1)
     assert host.chip.frequency_mhz == 50.0
 
 
 def test_a_rail_that_is_still_rising_is_no_loss_of_lock() -> None:
     volts = [0.0]
-    chip = ChipHost(view=lambda at_s: ChipSupply(volts[0], 25.0, (1.0, 1.0, 1.0, 1.0), False)).chip
+    host = ChipHost(view=lambda at_s: ChipSupply(volts[0], 25.0, (1.0, 1.0, 1.0, 1.0), False))
     for volts[0] in (0.2, 0.5, 0.8, 1.0, 1.125):
-        chip.transmit(volts[0])
-    assert chip.frequency_mhz == 50.0
+        host.line.transmit(volts[0])
+    assert host.chip.frequency_mhz == 50.0
 
 
 def test_a_burnt_chip_is_silent_for_ever() -> None:
     host = ChipHost(view=lambda at_s: ChipSupply(1.125, 60.0, (1.0, 1.0, 1.0, 1.0), True))
     host.send(ReadRegister(0, None))
-    assert host.chip.wakes_at() is None
+    assert host.line.wakes_at() is None
 
 
 def test_the_plant_is_told_of_clock_and_activity() -> None:
@@ -310,7 +310,7 @@ def test_the_plant_is_told_of_clock_and_activity() -> None:
     host.bring_up()
     host.job(HEADERS[0])
     host.write(0x10, 0)
-    host.chip.set_reset(True, host.now_s)
+    host.line.set_reset(True, host.now_s)
     assert told == [(50.0, 0.0), (525.0, 0.0), (525.0, 1.0), (525.0, 0.0), (0.0, 0.0)]
 
 

@@ -1,0 +1,154 @@
+"""Chains of more than one chip, driver and emulator together: found, addressed, told apart, missed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from controller.work.sources import PatternSource, SyntheticSource, shipped_headers
+from drivers.asics import pll
+from drivers.asics.chain import Work
+from drivers.codecs.bm13xx import WriteRegister, encode
+from drivers.errors import VerifyError
+from tests.unit.asics.chips_on_a_line import ChainOnLine, chain_of
+from tests.vectors import frame, rows
+
+SYNTHETIC = 1 << 30
+
+
+async def known_answers(on: ChainOnLine, count: int) -> tuple[int, list[int]]:
+    """How many of `count` jobs were answered with the nonce that is known, and by which chip each should be."""
+    source = PatternSource(shipped_headers(), on.chain.partition.owner, seed=1)
+    wanted = {}
+    for number in range(count):
+        solved = source.draw()
+        await on.chain.send(Work(number, solved.header))
+        await asyncio.sleep(on.chain.window_s + 0.001)
+        wanted[number] = solved
+    await asyncio.sleep(0.05)
+    found = {find.work.number: find for find in on.finds if find.header == wanted[find.work.number].header}
+    assert all(find.chip == wanted[number].chip for number, find in found.items())
+    assert all(find.core == wanted[number].core for number, find in found.items())
+    return len(found), [solved.chip for solved in wanted.values()]
+
+
+@pytest.mark.parametrize(("chip", "count"), [("BM1370", 2), ("BM1370", 4), ("BM1370", 3), ("BM1366", 6), ("BM1368", 4)])
+async def test_every_known_answer_comes_from_the_chip_in_whose_share_it_lies(chip: str, count: int) -> None:
+    async with chain_of(chip, count) as on:
+        await on.bring_up(400.0)
+        await on.chain.set_ticket(1)
+        found, chips = await known_answers(on, 40 * count)
+        assert set(chips) == set(range(count))
+        assert found >= 0.99 * len(chips)
+        assert not any(each.truth.warnings for each in on.line.chips)
+
+
+@pytest.mark.parametrize(("chip", "count"), [("BM1370", 4), ("BM1366", 6), ("BM1368", 12)])
+async def test_finds_of_open_work_are_shared_evenly_and_each_chip_finds_what_it_is_credited_with(
+    chip: str, count: int
+) -> None:
+    async with chain_of(chip, count, dilution=SYNTHETIC) as on:
+        await on.bring_up(400.0)
+        await on.chain.set_ticket(16)
+        source = SyntheticSource(1)
+        for number in range(40):
+            await on.chain.send(Work(number, source.draw()))
+            await asyncio.sleep(0.5)
+        truths = [each.truth.other_finds for each in on.line.chips]
+        credited = [each.finds for each in on.chain.chips]
+        mean = sum(credited) / count
+        assert mean > 60.0
+        assert sum((each - mean) ** 2 / mean for each in credited) < 4.0 * count
+        assert all(
+            abs(truth - mine) <= 3 for truth, mine in zip(truths, credited, strict=True)
+        )  # some are on their way
+        assert on.chain.counters.hw_errors == 0
+
+
+async def test_the_frames_of_a_chain_are_those_of_the_nerdqaxe_boards() -> None:
+    """Address and per-chip frames of 4 x BM1368 and 4 x BM1370 (NerdQAxePlus bm1368.cpp, bm1370.cpp)."""
+    for chip, core_delay in (("BM1368", "18"), ("BM1370", "0c")):
+        async with chain_of(chip, 4) as on:
+            await on.chain.enumerate()
+            await on.chain.initialise()
+            sent = on.frames.frames
+        addresses = [line for line in sent if line.startswith("55 aa 40 05")]
+        assert [line[12:14] for line in addresses] == ["00", "40", "80", "c0"]
+        for address in ("00", "40", "80", "c0"):
+            mine = [line[15:29] for line in sent if line.startswith(f"55 aa 41 09 {address}")]
+            assert mine == [
+                "a8 00 07 01 f0",
+                "18 f0 00 c1 00",
+                "3c 80 00 8b 00",
+                f"3c 80 00 80 {core_delay}",
+                "3c 80 00 82 aa",
+            ]
+    published = {frame(row).hex(" ") for row in rows("bm13xx", "command") if "address" in row["meaning"]}
+    assert published & set(addresses)
+
+
+async def test_chips_of_a_bm1370_chain_get_their_start_after_the_first_job_which_is_then_sent_again() -> None:
+    async with chain_of("BM1370", 4) as on:
+        await on.bring_up(400.0)
+        before = len(on.frames.frames)
+        source = PatternSource(shipped_headers(), on.chain.partition.owner, seed=1)
+        for number in range(3):
+            await on.chain.send(Work(number, source.draw().header))
+        sent = on.frames.frames[before:]
+    jobs = [at for at, line in enumerate(sent) if line.startswith("55 aa 21")]
+    assert jobs == [0, 5, 6, 7]
+    assert sent[0].split()[8:80] == sent[5].split()[8:80]
+    # The four writes of the sheet for a board of four, addresses 00, 40, 80 and C0.
+    assert sent[1:5] == [
+        "55 aa 41 09 00 0c 80 00 00 00 1a",
+        "55 aa 41 09 40 0c 80 00 40 00 10",
+        "55 aa 41 09 80 0c 80 00 80 00 0e",
+        "55 aa 41 09 c0 0c 80 00 c0 00 04",
+    ]
+
+
+async def test_a_chain_that_ends_early_names_the_first_chip_that_is_missing() -> None:
+    async with chain_of("BM1366", 6) as on:
+        on.line.break_at(4, asyncio.get_running_loop().time())
+        with pytest.raises(VerifyError, match="chips that answer: wrote 6, read back '4: chip 4, counted from 0"):
+            await on.chain.enumerate()
+
+
+async def test_a_chain_that_answers_differently_each_time_is_called_unstable() -> None:
+    async with chain_of("BM1366", 6) as on:
+
+        async def loosen() -> None:
+            for reach in (5, 3, 4):
+                on.line.break_at(reach, asyncio.get_running_loop().time())
+                await asyncio.sleep(0.2)
+
+        shaking = asyncio.create_task(loosen())
+        with pytest.raises(VerifyError, match=r"in turn: unstable from chip \d on"):
+            await on.chain.enumerate()
+        await shaking
+
+
+async def test_too_many_chips_are_an_error_too() -> None:
+    async with chain_of("BM1366", 3) as on:
+        on.chain.expected_chips = 2
+        with pytest.raises(VerifyError, match=re.escape("chips that answer: wrote 2, read back 3")):
+            await on.chain.enumerate()
+
+
+async def test_the_clock_that_is_read_is_each_chips_in_turn_and_one_that_is_off_again_and_again() -> None:
+    async with chain_of("BM1370", 2) as on:
+        await on.bring_up(400.0)
+        assert [await on.chain.read_clock() for _ in range(4)] == [400.0] * 4
+        fifty = pll.solve(50.0, on.chain.kind.pll_rule, on.chain.kind.pll_shape)
+        await on.frames.write(encode(WriteRegister(0x08, fifty.word, 0x80)))
+        readings = [await on.chain.read_clock() for _ in range(5)]
+        assert readings[-2:] == [50.0, 50.0]
+
+
+async def test_the_count_of_hashes_is_known_once_every_chip_was_asked() -> None:
+    async with chain_of("BM1370", 3) as on:
+        await on.bring_up(400.0)
+        assert [await on.chain.read_hash_count() for _ in range(2)] == [None, None]
+        assert await on.chain.read_hash_count() == sum(chip.hash_count or 0 for chip in on.chain.chips)
