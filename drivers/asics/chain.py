@@ -106,9 +106,8 @@ class Chain:
         self._asked_mhz: float | None = None
         self._window = 0
         self._fast = self._separated = False
-        self._looks_at = 0
+        self._looks_at, self._counted = 0, -1
         """The chip whose clock is read next, and the one whose count was read last."""
-        self._counted = -1
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -187,8 +186,7 @@ class Chain:
         self._job_order.clear()
         self._by_result = [None] * 256
         self._clock = self._asked_mhz = self.hash_count = None
-        self._window = 0
-        self._fast = self._separated = False
+        self._window, self._fast, self._separated = 0, False, False
 
     # --- bring-up -----------------------------------------------------------------------------------------------------
 
@@ -223,8 +221,7 @@ class Chain:
         if reply_bytes != LONG_REPLY_BYTES:
             raise VerifyError(f"{self.name}: version rolling", f"replies of {LONG_REPLY_BYTES} bytes", reply_bytes)
         kept = self.chips
-        address = self.partition.address
-        self.chips = [Chip(index, address(index), reply.value >> 16) for index, reply in enumerate(found)]
+        self.chips = [Chip(at, self.partition.address(at), reply.value >> 16) for at, reply in enumerate(found)]
         for old, new in zip(kept, self.chips, strict=False):
             new.finds, new.hw_errors = old.finds, old.hw_errors
 
@@ -450,8 +447,8 @@ class Chain:
             chip.hash_count = await self.read_register(_HASH_COUNT, chip.address, tries=1)
         except NoReply:
             chip.hash_count = None
-        counts = [each.hash_count for each in self.chips]
-        self.hash_count = None if None in counts else sum(count for count in counts if count is not None)
+        counts = [each.hash_count for each in self.chips if each.hash_count is not None]
+        self.hash_count = sum(counts) if len(counts) == len(self.chips) else None
         return self.hash_count
 
     async def _sum(self, register: int) -> int | None:
@@ -480,8 +477,7 @@ class Chain:
         """Each chip gets its start, after the first job as stock firmware does; that job is then sent again, because
         the chips have begun it anywhere."""
         for chip in self.chips:
-            word = self.partition.offset_word(chip.index)
-            await self._link.send(WriteRegister(_NONCE_OFFSET, word, chip.address))
+            await self._link.send(WriteRegister(_NONCE_OFFSET, self.partition.offset_word(chip.index), chip.address))
             await asyncio.sleep(self.kind.address_pause_s)
         self._separated = True
 

@@ -60,7 +60,7 @@ class Partition:
 
 
 def who_is_missing(expected: int, counts: Sequence[int]) -> int | str:
-    """For how many chips answered, asked again and again: the first without an answer. Those behind it are not reached."""
+    """From how many chips answered each time: the first without an answer. Those behind it are not reached."""
     last = counts[-1]
     if expected > 1 and len(set(counts)) > 1:
         first = min(counts)
