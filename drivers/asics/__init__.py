@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from drivers.asics.bm1362 import BM1362
 from drivers.asics.bm1366 import BM1366
 from drivers.asics.bm1368 import BM1368
 from drivers.asics.bm1370 import BM1370
 from drivers.asics.kind import AsicKind
 
-ASICS: Final[dict[str, AsicKind]] = {chip.name: chip for chip in (BM1366, BM1368, BM1370)}
+ASICS: Final[dict[str, AsicKind]] = {chip.name: chip for chip in (BM1362, BM1366, BM1368, BM1370)}
 
 __all__ = ["ASICS", "AsicKind"]

@@ -35,8 +35,8 @@ from emulator.silicon.model import ChipModel
 
 UNLOCK_RATIO: Final = 0.75
 """Below this share of the nominal core voltage the PLL loses its lock, until the next reset."""
-POWER_LOST_V: Final = 0.3
-"""Below this the chip forgets everything and is silent [inf]."""
+POWER_LOST_RATIO: Final = 0.26
+"""Below this share of it the chip forgets everything and is silent [inf]."""
 BAUD_TOLERANCE: Final = 0.05
 TURNAROUND_S: Final = 20e-6
 """From the end of a question to the start of its answer [inf]."""
@@ -67,6 +67,7 @@ class MiningChip:
         self.model = model
         self.dilution = dilution
         self._unlock_v = UNLOCK_RATIO * model.nominal_core_v
+        self._lost_v = POWER_LOST_RATIO * model.nominal_core_v
         self.truth = Truth()
         self.on_load: Callable[[float, float, float], None] | None = None
         """Called with frequency_mhz, activity and at_s when either of the first two changes: for the plant."""
@@ -212,7 +213,7 @@ class MiningChip:
                 self._cores.set_yields(supply.yields, to_s)
 
     def _feel_volts(self, core_v: float, at_s: float) -> None:
-        if core_v < POWER_LOST_V:
+        if core_v < self._lost_v:
             if self._powered:
                 self._powered = self._was_up = False
                 self._wipe(at_s)
@@ -334,7 +335,7 @@ class MiningChip:
             case reg.TICKET_MASK:
                 self._cores.set_ticket(reg.zero_bits_asked(value), at_s)
             case reg.MISC_CONTROL:
-                self._cores.set_answering(reg.cores_that_answer(value, self.model.cores), at_s)
+                self._cores.set_answering(reg.cores_that_answer(value, self.model.cores, self.model.enable_bits), at_s)
             case reg.UART_BAUD:
                 self._baud = reg.line_baud(value)
                 self._use_reply_bytes(self._reply_bytes)

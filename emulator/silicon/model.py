@@ -39,6 +39,8 @@ class ChipModel:
     and anywhere without one."""
     vco_mhz: tuple[float, float] | None
     """None: the limits of its VCO are not known."""
+    enable_bits: tuple[int, ...] = (28, 29, 30, 31)
+    """Of register 18: each lets an equal share of the cores return nonces, the lowest cores first."""
 
     @property
     def versions_per_batch(self) -> int:
@@ -135,4 +137,24 @@ BM1366: Final = ChipModel(
     vco_mhz=None,
 )
 
-MODELS: Final[Mapping[str, ChipModel]] = {model.name: model for model in (BM1366, BM1368, BM1370)}
+BM1362: Final = ChipModel(
+    name="BM1362",
+    cores=65,
+    sub_cores=8,
+    small_cores=512,
+    nominal_core_v=0.300,
+    # No dump is public: those of a BM1366, but for the two that captures show [inf].
+    reset=dict(BM1366.reset) | {reg.CHIP_ID: 0x13620300, reg.CORE_NUMBER: 0x00000041, reg.SOFT_RESET_CONTROL: 0},
+    core_reset=BM1366.core_reset,
+    job_bits=0xF8,
+    job_shift=0,
+    starts_at_address=True,  # captures of chains of 126 chips
+    vco_mhz=(2000.0, 3200.0),
+    enable_bits=(
+        28,
+        29,
+        31,
+    ),  # its constant clears bit 30, and core 64 answers; which bit is which cores is not known [inf]
+)
+
+MODELS: Final[Mapping[str, ChipModel]] = {model.name: model for model in (BM1362, BM1366, BM1368, BM1370)}

@@ -97,10 +97,11 @@ def zero_bits_asked(ticket_word: int) -> int:
     return 0xFFFF_FFFF << 32 | int.from_bytes(ticket_word.to_bytes(4, "big"), "little")
 
 
-def cores_that_answer(misc_word: int, cores: int) -> int:
-    """Cores whose nonces are returned, as a set of bits: each of bits 28 to 31 of 18 stands for a quarter of them.
+def cores_that_answer(misc_word: int, cores: int, bits: tuple[int, ...]) -> int:
+    """Cores whose nonces are returned, as a set of bits: each of these bits of 18 stands for an equal share of them.
 
-    Seen on the BM1370, where bit 28 is cores 0 to 31; of the others only all four together are known [inf].
+    Seen on the BM1370, where bit 28 is cores 0 to 31; of the others only all together are known [inf].
     """
-    quarter = cores // 4
-    return sum((1 << quarter) - 1 << quarter * group for group in range(4) if misc_word >> 28 + group & 1)
+    edges = [cores * group // len(bits) for group in range(len(bits) + 1)]
+    groups = zip(bits, edges, edges[1:], strict=False)
+    return sum((1 << high) - (1 << low) for bit, low, high in groups if misc_word >> bit & 1)

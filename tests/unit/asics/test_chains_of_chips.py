@@ -12,6 +12,7 @@ from drivers.asics import pll
 from drivers.asics.chain import Work
 from drivers.codecs.bm13xx import WriteRegister, encode
 from drivers.errors import VerifyError
+from tests.unit.asics import ember_frames
 from tests.unit.asics.chips_on_a_line import ChainOnLine, chain_of
 from tests.vectors import frame, rows
 
@@ -34,7 +35,9 @@ async def known_answers(on: ChainOnLine, count: int) -> tuple[int, list[int]]:
     return len(found), [solved.chip for solved in wanted.values()]
 
 
-@pytest.mark.parametrize(("chip", "count"), [("BM1370", 2), ("BM1370", 4), ("BM1370", 3), ("BM1366", 6), ("BM1368", 4)])
+@pytest.mark.parametrize(
+    ("chip", "count"), [("BM1370", 2), ("BM1370", 4), ("BM1370", 3), ("BM1366", 6), ("BM1368", 4), ("BM1362", 12)]
+)
 async def test_every_known_answer_comes_from_the_chip_in_whose_share_it_lies(chip: str, count: int) -> None:
     async with chain_of(chip, count) as on:
         await on.bring_up(400.0)
@@ -45,7 +48,7 @@ async def test_every_known_answer_comes_from_the_chip_in_whose_share_it_lies(chi
         assert not any(each.truth.warnings for each in on.line.chips)
 
 
-@pytest.mark.parametrize(("chip", "count"), [("BM1370", 4), ("BM1366", 6), ("BM1368", 12)])
+@pytest.mark.parametrize(("chip", "count"), [("BM1370", 4), ("BM1366", 6), ("BM1362", 12)])
 async def test_finds_of_open_work_are_shared_evenly_and_each_chip_finds_what_it_is_credited_with(
     chip: str, count: int
 ) -> None:
@@ -87,6 +90,28 @@ async def test_the_frames_of_a_chain_are_those_of_the_nerdqaxe_boards() -> None:
             ]
     published = {frame(row).hex(" ") for row in rows("bm13xx", "command") if "address" in row["meaning"]}
     assert published & set(addresses)
+
+
+async def test_twelve_bm1362_are_brought_up_frame_for_frame_as_published() -> None:
+    async with chain_of("BM1362", 12) as on:
+        await on.bring_up(525.0)
+        sent = on.frames.frames
+        assert not any(each.truth.warnings for each in on.line.chips)
+        assert [each.address for each in on.line.chips] == [16 * index for index in range(12)]
+    before, per_chip = ember_frames.BEFORE, ember_frames.PER_CHIP
+    own = [
+        line for line in sent if not line.startswith("55 aa 42 05")
+    ]  # what asks each address for its id moves nothing
+    assert own[: len(before)] == before
+    assert own[len(before) : len(before) + len(per_chip)] == per_chip
+    rest = own[len(before) + len(per_chip) :]
+    assert rest[0] == "55 aa 51 09 00 08 40 a2 02 55 0f"
+    assert rest[75] == ember_frames.CLOCK_525
+    assert rest[76:] == [
+        ember_frames.WINDOW_525,
+        "55 aa 51 09 00 a4 90 00 ff ff 1c",
+        "55 aa 51 09 00 28 11 30 02 00 03",
+    ]
 
 
 async def test_chips_of_a_bm1370_chain_get_their_start_after_the_first_job_which_is_then_sent_again() -> None:

@@ -11,8 +11,10 @@ from drivers.asics import ASICS, AsicKind, pll
 from drivers.asics.kind import next_power_of_two, ticket_mask_word, window_ticks
 from drivers.boards import BOARDS
 from drivers.codecs.bm13xx import WriteRegister, encode
+from tests.unit.asics import ember_frames
 from tests.vectors import frame, params, rows
 
+EMBER = {bytes.fromhex(line) for line in (*ember_frames.BEFORE, *ember_frames.PER_CHIP)}
 CHIPS = pytest.mark.parametrize("chip", ASICS.values(), ids=list(ASICS))
 
 
@@ -40,6 +42,7 @@ def test_the_sweep_window_is_that_of_the_formula(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
+        ("BM1362", "08 10 18 20 28 30 38 40 48 50 58 60 68 70 78 00"),
         ("BM1366", "08 10 18 20 28 30 38 40 48 50 58 60 68 70 78 00"),
         ("BM1368", "18 30 48 60 78 10 28 40 58 70 08 20 38 50 68 00"),
         ("BM1370", "18 30 48 60 78 10 28 40 58 70 08 20 38 50 68 00"),
@@ -67,7 +70,7 @@ def test_a_result_byte_of_a_bm1366_is_taken_apart(row: dict[str, Any]) -> None:
 @CHIPS
 def test_every_frame_of_the_bring_up_is_one_that_was_published(chip: AsicKind) -> None:
     kinds = ("init", "command", "ticket-mask")
-    published = {frame(row) for row in rows("bm13xx", *kinds) if row["chip"] != "BM1397"}
+    published = {frame(row) for row in rows("bm13xx", *kinds) if row["chip"] != "BM1397"} | EMBER
     for steps in (chip.before_enumeration, chip.after_enumeration, chip.after_addressing):
         for step in steps:
             assert encode(step.addressed(0)) in published, step.what
@@ -75,7 +78,7 @@ def test_every_frame_of_the_bring_up_is_one_that_was_published(chip: AsicKind) -
 
 @CHIPS
 def test_the_per_chip_frames_carry_the_address_of_the_chip(chip: AsicKind) -> None:
-    published = {frame(row) for row in rows("bm13xx", "init")}
+    published = {frame(row) for row in rows("bm13xx", "init")} | EMBER
     per_chip = [step for step in chip.after_addressing if step.per_chip]
     frames = [encode(step.addressed(0x40)) for step in per_chip]
     assert len([each for each in frames if each in published]) >= 4

@@ -323,6 +323,8 @@ def test_a_ticket_word_asks_for_that_many_more_zero_bits(difficulty_bits: int, w
 
 
 def test_nonce_enable_bits_stand_for_32_cores_each() -> None:
-    assert registers.cores_that_answer(0xF000C100, 128) == (1 << 128) - 1
-    assert registers.cores_that_answer(0x2000C100, 128) == 0xFFFF_FFFF << 32
-    assert registers.cores_that_answer(0x0000C100, 128) == 0
+    four = (28, 29, 30, 31)
+    assert registers.cores_that_answer(0xF000C100, 128, four) == (1 << 128) - 1
+    assert registers.cores_that_answer(0x2000C100, 128, four) == 0xFFFF_FFFF << 32
+    assert registers.cores_that_answer(0x0000C100, 128, four) == 0
+    assert registers.cores_that_answer(0xB000C100, 65, (28, 29, 31)) == (1 << 65) - 1
