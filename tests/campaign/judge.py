@@ -143,11 +143,17 @@ def excursions(faults: Sequence[Fault], life: Life) -> list[Finding]:
             text = f"excursion: {name} {excused[0]:.3f} {bound.unit} at {excused[1]:.2f} s"
             found.append(Finding(text, excused[2]))
     if life.burnt is not None:
-        own = any(Excuse.RAIL_IS_ITS_OWN in fault.excuses for fault in faults) and "rail raised" in life.burnt
-        found.append(
-            Finding(f"excursion: the chip is destroyed: {life.burnt}", Excuse.RAIL_IS_ITS_OWN.value if own else "")
-        )
+        found.append(Finding(f"excursion: the chip is destroyed: {life.burnt}", _excuse_of_death(faults, life)))
     return found
+
+
+def _excuse_of_death(faults: Sequence[Fault], life: Life) -> str:
+    assert life.burnt is not None
+    if "rail raised" in life.burnt:
+        own = any(Excuse.RAIL_IS_ITS_OWN in fault.excuses for fault in faults)
+        return Excuse.RAIL_IS_ITS_OWN.value if own else ""
+    hottest = max(life.truth, key=lambda now: now.die_c)
+    return _excuse("die", hottest.die_c, hottest.at_s, faults, starts=False)
 
 
 def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], *, starts: bool) -> str:

@@ -120,6 +120,17 @@ def test_one_fault_that_blinds_is_no_excuse_for_heat_but_two_are_declared() -> N
     assert verdict(hot, fault("misread", 20.0, 5.0, Excuse.BLIND), heat).failures, "it had ended"
 
 
+def test_a_chip_that_heat_destroys_is_declared_when_the_heat_is() -> None:
+    gone = life((60.0, {"die_c": 151.0}), burnt="die at 150 C")
+    away = fault("unplug_usb", 40.0, None, Excuse.NOBODY_REACHES_IT)
+    heat = fault("loosen_heatsink", 50.0, None, Excuse.NO_COOLING)
+    assert verdict(gone, heat).failures
+    assert verdict(gone, away).failures
+    both = verdict(gone, away, heat)
+    assert both.failures == ()
+    assert "destroyed: die at 150 C: two faults: loosen_heatsink and unplug_usb" in " ".join(both.declared)
+
+
 def test_a_rail_of_its_own_will_is_declared_up_to_the_limit_of_the_regulator() -> None:
     own = fault("run_away", 50.0, None, Excuse.RAIL_IS_ITS_OWN)
     assert verdict(life((60.0, {"core_v": 1.5})), own).declared
