@@ -53,5 +53,24 @@ GAMMA_DUO: Final = replace(
     sink_j_per_k=180.0,  # so that its time constant is that of a Gamma
 )
 
+_SIX_CHIPS: Final = {
+    # [A] all of it, but for what AxeOS adds (ESP-Miner main/device_config.h): no log of a Hex is public. 0.4 K/W from
+    # die to air as four-chip boards of 12 V have it.
+    "board_domains": 3,
+    "source_v": 12.3,
+    "source_ohm": 0.05,
+    "regulator_w": 0.8,
+    "board_w": 6.0,
+    "fan_w": 3.0,
+    "sink_to_air_min_k_per_w": 0.10,
+    "sink_to_air_k_per_w": 0.22,
+    "sink_still_air_k_per_w": 1.6,
+    "board_to_air_k_per_w": 0.40,
+    "sink_j_per_k": 250.0,
+    "vr_j_per_k": 25.0,
+}
+HEX: Final = replace(BM1366, reported_offset_w=12.0, **_SIX_CHIPS)  # type: ignore[arg-type]
+SUPRA_HEX: Final = replace(BM1368, reported_offset_w=25.0, **_SIX_CHIPS)  # type: ignore[arg-type]
+
 UNITS: Final[Mapping[str, PlantSettings]] = {"BM1366": BM1366, "BM1368": BM1368, "BM1370": BM1370}
 """By the name of the chip."""

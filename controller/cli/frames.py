@@ -43,7 +43,14 @@ _REGISTERS: Final = {
     0xB9: "MISC_SETTINGS",
 }
 _PMBUS_NAMES: Final = {command.value: command.name for command in PmbusCommand}
-_I2C_PARTS: Final = {0x24: "tps546", 0x40: "ina260", 0x4C: "emc2101"}
+_I2C_PARTS: Final = {
+    0x24: "tps546",
+    0x2F: "emc2302",
+    0x40: "ina260",
+    0x4A: "tmp1075",
+    0x4B: "tmp1075",
+    0x4C: "emc2101",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class CrossChecks:
         self, at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded, working: bool
     ) -> Mapping[Channel, Doubt]:
         """The doubts that stand now, by channel. The first rule that doubts a channel is the one that is named."""
-        now = _look(at_s, trackers, commanded, working)
+        now = _look(at_s, trackers, commanded, working, self._limits.domains)
         doubts: Doubts = {}
         self._unchanged.look(now, self._heat_w(now), doubts)
         self._power_step.look(now, doubts)
@@ -88,7 +88,7 @@ class CrossChecks:
         return max(measured_w, self._limits.power_ratio_low * law.k_w_per_v2_mhz * c.core_v**2 * c.frequency_mhz)
 
 
-def _look(at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded, working: bool) -> Look:
+def _look(at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded, working: bool, domains: int) -> Look:
     def value(channel: Channel) -> float | None:
         tracker = trackers.get(channel)
         return tracker.value if tracker is not None and tracker.trusted else None
@@ -103,7 +103,7 @@ def _look(at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded
         vr_c=value(Channel.VR_C),
         core_v=core_v,
         core_a=core_a,
-        core_w=None if core_v is None or core_a is None else core_v * core_a,
+        core_w=None if core_v is None or core_a is None else domains * core_v * core_a,
         input_w=value(Channel.INPUT_W),
         fan_rpm=None if fan is None else fan.value,
     )
@@ -353,7 +353,7 @@ class _Power:
             return
         whose = "this board" if self._own_k is not None else "boards of this kind"
         text = (
-            f"core_w {core_w:.1f} W from core_v {core_v:.3f} V and core_a {core_w / core_v:.2f} A, "
+            f"core_w {core_w:.1f} W from core_v {core_v:.3f} V and core_a {now.core_a or 0.0:.2f} A, "
             f"{ratio:.2f} times the {expected_w:.1f} W of {whose} at {clock:g} MHz"
             + ("" if die_c is None else f" and chip_c {die_c:.1f} C")
         )

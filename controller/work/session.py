@@ -23,6 +23,9 @@ PACE_MARGIN_S: Final = 0.001
 """Between the end of one window and the next job, on average."""
 LEAST_MARGIN_S: Final = 0.0007
 """What at least lies between them when a job makes up for the lateness of the one before: timers round up to 1 ms."""
+LEAST_JOB_S: Final = 0.020
+"""A chain's window may be shorter than the line and two operating systems are punctual. A job may stay: its known
+answer comes in its first window."""
 ANSWER_GRACE_S: Final = 0.050
 """From the end of the last window until its answer has come down the line."""
 SYNTHETIC_JOB_S: Final = 0.5
@@ -215,7 +218,8 @@ class PatternSession(_Session):
             await chain.send(Work(number, solved.header))
             self._jobs += 1
             job.sent_s = now()
-            due_s = max(due_s + window_s + PACE_MARGIN_S, job.sent_s + window_s + LEAST_MARGIN_S)
+            lasts_s = max(window_s, LEAST_JOB_S)
+            due_s = max(due_s + lasts_s + PACE_MARGIN_S, job.sent_s + lasts_s + LEAST_MARGIN_S)
             await sleep(due_s - job.sent_s)
 
     async def finish(self) -> None:

@@ -87,7 +87,7 @@ class PatternSource:
                 self.unreachable += 1
             else:
                 chip, core = owner
-                decks.setdefault((chip, core % DOMAINS), []).append(SolvedHeader(header, chip, core))
+                decks.setdefault((core % DOMAINS, chip), []).append(SolvedHeader(header, chip, core))
         self._decks: Sequence[list[SolvedHeader]] = [decks[of] for of in sorted(decks)]
         if not self._decks:
             raise UsageError(

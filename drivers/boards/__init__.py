@@ -6,13 +6,15 @@ from typing import Final
 
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.bitaxe_gamma_duo import BITAXE_GAMMA_DUO
+from drivers.boards.bitaxe_hex import BITAXE_HEX, BITAXE_SUPRA_HEX
 from drivers.boards.bitaxe_supra import BITAXE_SUPRA
 from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
 from drivers.errors import UnknownPart
 
 BOARDS: Final[dict[str, BoardKind]] = {
-    kind.name: kind for kind in (BITAXE_GAMMA, BITAXE_GAMMA_DUO, BITAXE_SUPRA, BITAXE_ULTRA_207)
+    kind.name: kind
+    for kind in (BITAXE_GAMMA, BITAXE_GAMMA_DUO, BITAXE_HEX, BITAXE_SUPRA, BITAXE_SUPRA_HEX, BITAXE_ULTRA_207)
 }
 
 

@@ -1,8 +1,8 @@
-"""Bitaxe on 5 V, one chip or two: bitaxe-raw firmware, a TPS546 for the core rail, an EMC2101 for the fan.
+"""Bitaxes with a TPS546 for the core rail, behind bitaxe-raw: one chip or several, with their fan and thermometers.
 
-The bridge lends RST_N (GPIO 0, low is reset, low after power-up), I2C and one ADC; the 5 V input cannot be switched nor
-its current measured, so power is core power plus 5 W, as AxeOS reports it. Its USB strings are the same on every Bitaxe
-with this firmware: what is really there says first contact (regulator, fan controller) and the chip id. Sources:
+The bridge lends RST_N (GPIO 0, low is reset, low after power-up), I2C and one ADC; the input cannot be switched nor its
+current measured, so power is core power plus what AxeOS adds on that board. Its USB strings are the same on every
+Bitaxe with this firmware: what is really there says first contact (regulator, fan controller) and the chip id. Sources:
 ESP-Miner main/device_config.h, main/power/vcore.c, main/thermal; mujina mujina-miner/src/board/bitaxe.rs;
 korbin/bitaxe-raw; docs/safety.md for the limits.
 """
@@ -46,6 +46,7 @@ from drivers.boards.board import (
     UsbMatch,
     VerifyRail,
 )
+from drivers.boards.cooling import Cooling, CoolingKind
 from drivers.boards.sweep import Sweep
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.bridges.lease import HostLease
@@ -59,8 +60,7 @@ from drivers.errors import (
     UsageError,
     VerifyError,
 )
-from drivers.peripherals import emc2101, tps546
-from drivers.peripherals.emc2101 import Diode, Emc2101, Register
+from drivers.peripherals import tps546
 from drivers.peripherals.tps546 import Profile, Tps546
 from drivers.traits import I2c, Transport
 from drivers.units import Volts
@@ -68,8 +68,6 @@ from drivers.units import Volts
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-POWER_OFFSET_W: Final = 5.0
-"""What AxeOS adds to the core power of this board for fan, bridge and losses."""
 _RAIL_CHANNELS: Final = (
     Channel.STATUS_WORD,
     Channel.INPUT_V,
@@ -90,8 +88,16 @@ class Parts:
     """What differs from one of these boards to the next, beside its chip and its limits."""
 
     regulator: Profile
-    diode: Diode
+    cooling: CoolingKind
     wiring: Wiring = _WIRING
+    domains: int = 1
+    """Board domains in series on the rail: it carries so many times the volts of a chip, which are what is asked for
+    and shown everywhere else."""
+    power_offset_w: float = 5.0
+    """What AxeOS adds to the core power of this board for fan, bridge and losses."""
+
+    def wired(self) -> Wiring:
+        return replace(self.wiring, fan=self.cooling.bytes)
 
 
 _SLOW_SWEEPS: Final = 5
@@ -117,15 +123,16 @@ class Bitaxe:
     """bitaxe-raw has none: whatever the host does or leaves, the outputs stay as they are."""
 
     def __init__(self, kind: BoardKind, parts: Parts, bridge: BitaxeRawBridge, chain: Chain) -> None:
-        self.kind, self._diode = kind, parts.diode
-        self._wiring, self._plan = parts.wiring, SafeOff(parts.wiring)
+        self.kind, self._parts = kind, parts
+        self._wiring = parts.wired()
+        self._plan = SafeOff(self._wiring)
         self._profile = replace(parts.regulator, on_off_config=parts.wiring.on_off_config)
         self.chain = chain
         self.chains: Sequence[Chain] = (chain,)
         self.bridge = bridge
         self._retired: list[BitaxeRawBridge] = []
         self._rail: Tps546 | None = None
-        self._fan: Emc2101 | None = None
+        self._fan: Cooling | None = None
         self._limits_hold = False
         self._table_written = False
         self._table_in_command = False
@@ -173,12 +180,12 @@ class Bitaxe:
         part = rail.part.value if rail else await contact.ask(self._unusable_part)
         released = await contact.ask(pin.get)
         on = await contact.ask(rail.is_commanded_on) if rail else None
-        core_v = await contact.ask(rail.output_v) if rail else None
+        rail_v = await contact.ask(rail.output_v) if rail else None
         return BoardIdentity(
             board=self.kind.name,
             firmware=await self._firmware(),
             parts={"regulator": part, "fan controller": fan.name if fan else None},
-            hashing_suspected=bool(released) or bool(on) or (core_v or 0.0) > RAIL_DOWN_V,
+            hashing_suspected=bool(released) or bool(on) or (rail_v or 0.0) > RAIL_DOWN_V,
         )
 
     async def _firmware(self) -> str:
@@ -186,15 +193,15 @@ class Bitaxe:
 
     async def _fan_up(self) -> bool:
         i2c = self.bridge.i2c()
-        await i2c.write(emc2101.ADDRESS, bytes([Register.FAN_CONFIG, emc2101.DIRECT_MODE]))
-        await i2c.write(emc2101.ADDRESS, bytes([Register.FAN_SETTING, emc2101.FULL]))
+        for register, value in self._wiring.fan.full:
+            await i2c.write(self._wiring.fan.address, bytes([register, value]))
         self._table_in_command = False
         return True
 
-    async def _open_fan(self, i2c: I2c | None = None) -> Emc2101:
+    async def _open_fan(self, i2c: I2c | None = None) -> Cooling:
         if self._fan is None:
             retrying = self.bridge.i2c()
-            self._fan = (await Emc2101.open(i2c or retrying)).over(retrying)
+            self._fan = (await self._parts.cooling.open(i2c or retrying)).over(retrying)
         return self._fan
 
     async def _open_rail(self, i2c: I2c | None = None) -> Tps546:
@@ -219,14 +226,17 @@ class Bitaxe:
                     await (await self._open_fan()).set_duty(ratio)
                     self._table_in_command = False
             case FanTable():
+                fan = await self._open_fan()
+                if not fan.has_table:
+                    raise UsageError("fan table", "on", f"nothing: the {fan.name} of this board has none")
                 if not self._table_written:
                     raise UsageError("fan table", "on", "only after lock-down has written it")
-                await (await self._open_fan()).table_on()
+                await fan.table_on()
                 self._table_in_command = True
             case LockDown():
                 await self._lock_down()
             case CoreVoltage(core_v=core_v):
-                await (await self._open_rail()).set_output(core_v)
+                await (await self._open_rail()).set_output(Volts(core_v * self._parts.domains))
             case RailOn():
                 await self._rail_on()
             case VerifyRail():
@@ -252,9 +262,8 @@ class Bitaxe:
         found = await rail.lock_down()
         _log.info("%s: regulator before lock-down: %s", self.kind.name, found)
         self._limits_hold = True
-        await fan.configure(self._diode)
-        await fan.write_table(emc2101.CONSERVATIVE_TABLE)
-        self._table_written = True
+        await fan.configure()
+        self._table_written = fan.has_table
 
     async def _rail_on(self) -> None:
         if not self._limits_hold:
@@ -276,7 +285,7 @@ class Bitaxe:
         for attempt in range(_RAIL_READS):
             if attempt:
                 await asyncio.sleep(_RAIL_POLL_S)
-            found_v = await rail.output_v()
+            found_v = Volts(await rail.output_v() / self._parts.domains)
             if abs(found_v - step.core_v) <= tolerance_v:
                 return
         raise VerifyError("core rail", f"{step.core_v:.3f} V +- {tolerance_v:.3f} V", f"{found_v:.3f} V")
@@ -320,15 +329,17 @@ class Bitaxe:
         rail = rail.over(i2c)
         await sweep.take(Channel.STATUS_WORD, rail.status_word)
         await sweep.take(Channel.INPUT_V, rail.input_v)
-        core_v = await sweep.take(Channel.CORE_V, rail.output_v)
+        rail_v = await sweep.ask((Channel.CORE_V,), rail.output_v)
+        if rail_v is not None:
+            sweep.put(Channel.CORE_V, rail_v / self._parts.domains)
         core_a = await sweep.take(Channel.CORE_A, rail.output_a)
-        if core_v is None or core_a is None:
+        if rail_v is None or core_a is None:
             why = "needs core voltage and current"
             sweep.put(Channel.CORE_W, None, why)
             sweep.put(Channel.POWER_W, None, why)
         else:
-            sweep.put(Channel.CORE_W, core_v * core_a)
-            sweep.put(Channel.POWER_W, core_v * core_a + POWER_OFFSET_W)
+            sweep.put(Channel.CORE_W, rail_v * core_a)
+            sweep.put(Channel.POWER_W, rail_v * core_a + self._parts.power_offset_w)
         await sweep.take(Channel.VR_C, rail.die_c)
         # The first value after switching on may be 127.88 C, whenever it is read: read it, and drop it.
         if self._drop_vr or self._since(self._enabled_at_s, sweep.at_s) < _VR_BLANK_S:
@@ -346,9 +357,9 @@ class Bitaxe:
         elif self._since(self._enabled_at_s, sweep.at_s) < _DIODE_BLANK_S:
             sweep.leave_out(Channel.CHIP_C, "the diode settles after the rail was switched on")
         else:
-            diode = await sweep.ask((Channel.CHIP_C,), fan.diode_c)
-            if diode is not None:
-                sweep.put(Channel.CHIP_C, diode.chip_c, diode.note and f"{FAULTY}: {diode.note}")
+            die = await sweep.ask((Channel.CHIP_C,), fan.chip)
+            if die is not None:
+                sweep.put(Channel.CHIP_C, die.chip_c, die.note and f"{FAULTY}: {die.note}")
         if fan_speed:
             await sweep.take(Channel.FAN_RPM, fan.rpm)
         else:
@@ -455,11 +466,12 @@ def row(
     envelope: Envelope,
     plausibility: PlausibilityLimits,
     parts: Parts,
+    unswitchable: tuple[str, ...] = ("the 5 V input", "the supply of fan and bridge"),
 ) -> BoardKind:
     """The row of BOARDS for one of these boards."""
 
     async def open_board(attached: Attached) -> Bitaxe:
-        return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wiring, chips))
+        return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wired(), chips))
 
     kind = BoardKind(
         name=name,
@@ -468,10 +480,10 @@ def row(
         envelope=envelope,
         chip=chip,
         chips=chips,
-        safe_off_recipe=SafeOff(parts.wiring).recipe(),
+        safe_off_recipe=SafeOff(parts.wired()).recipe(),
         open=open_board,
         plausibility=plausibility,
         own_limits=own_limits.of_tps546(parts.regulator),
-        unswitchable=("the 5 V input", "the supply of fan and bridge"),
+        unswitchable=unswitchable,
     )
     return kind

@@ -7,6 +7,7 @@ from typing import Final
 from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, DieFromRegulator, PowerLaw, Span
+from drivers.boards.cooling import of_emc2101
 from drivers.peripherals.emc2101 import Diode
 
 _ENVELOPE: Final = five_volt.envelope(
@@ -18,7 +19,7 @@ _ENVELOPE: Final = five_volt.envelope(
 )
 PARTS: Final = Parts(
     regulator=five_volt.regulator(_ENVELOPE),
-    diode=Diode(ideality_raw=0x24, beta_raw=0x00),
+    cooling=of_emc2101(Diode(ideality_raw=0x24, beta_raw=0x00)),
 )
 """The diode as ESP-Miner sets it for a BM1370; mujina leaves the values after power-up."""
 

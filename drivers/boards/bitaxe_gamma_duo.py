@@ -13,6 +13,7 @@ from typing import Final
 from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, DieFromRegulator, PowerLaw, Span
+from drivers.boards.cooling import of_emc2101
 from drivers.peripherals.emc2101 import Diode
 
 _ENVELOPE: Final = five_volt.envelope(
@@ -37,5 +38,5 @@ BITAXE_GAMMA_DUO: Final[BoardKind] = row(
         ),
         die_k_per_w=0.25,  # two dies, each with half of the power
     ),
-    parts=Parts(regulator=five_volt.regulator(_ENVELOPE), diode=Diode(ideality_raw=0x24, beta_raw=0x00)),
+    parts=Parts(regulator=five_volt.regulator(_ENVELOPE), cooling=of_emc2101(Diode(ideality_raw=0x24, beta_raw=0x00))),
 )

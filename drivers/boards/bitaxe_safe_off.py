@@ -1,4 +1,4 @@
-"""Safe-off of a Bitaxe with a TPS546 and an EMC2101, once: for the board to carry out, and as bytes for the sentinel.
+"""Safe-off of a Bitaxe with a TPS546, once: for the board to carry out, and as bytes for the sentinel.
 
 Reset asserted, rail off, fan full, each tried whatever became of the one before; then each is read back. Reset comes
 first because a GPIO request cannot hang on a stuck I2C bus (docs/safety.md, "Ordering"). All writes may be repeated.
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from drivers.boards.board import ActionOutcome, RecipeAction
+from drivers.boards.cooling import EMC2101_BYTES, FanBytes
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.codecs import bitaxe_raw, dialect_b, pmbus
 from drivers.codecs.bitaxe_raw import Request
 from drivers.codecs.pmbus import Command
 from drivers.errors import DeviceError, ProtocolError, TransportError, Unplugged
-from drivers.peripherals import emc2101, tps546
-from drivers.peripherals.emc2101 import Register
+from drivers.peripherals import tps546
 
 RAIL_DOWN_V: Final = 0.1
 RESET, RAIL, FAN = "reset asserted", "rail off", "fan full"
@@ -40,6 +40,7 @@ class Wiring:
     """A pin of the bridge that drives the EN pin of the regulator, high is on; None: nobody drives it."""
     on_off_config: int = 0x1B
     """What the regulator obeys: 1B OPERATION alone, 1F its EN pin as well. Off is at once."""
+    fan: FanBytes = EMC2101_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,6 @@ def _regulator_read(command: Command, count: int) -> Request:
     return bitaxe_raw.i2c_write_read(tps546.ADDRESS, bytes([command]), count)
 
 
-def _fan_write(register: Register, value: int) -> Request:
-    return bitaxe_raw.i2c_write(emc2101.ADDRESS, bytes([register, value]))
-
-
-def _fan_read(register: Register, count: int) -> Request:
-    return bitaxe_raw.i2c_write_read(emc2101.ADDRESS, bytes([register]), count)
-
-
 _TWO_WRITTEN: Final = b"\x02"
 
 RAIL_DOWN: Final = Proof(RAIL, "READ_VOUT", _regulator_read(Command.READ_VOUT, 2), b"\x00\x00", b"\xc0\xff")
@@ -102,18 +95,22 @@ class SafeOff:
             Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, operation), _TWO_WRITTEN),
             # A part that was set up to ignore OPERATION obeys it from here on: off, and at once.
             Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, config), _TWO_WRITTEN),
-            Move(FAN, _fan_write(Register.FAN_CONFIG, emc2101.DIRECT_MODE), _TWO_WRITTEN),
-            Move(FAN, _fan_write(Register.FAN_SETTING, emc2101.FULL), _TWO_WRITTEN),
+        ]
+        fan = wiring.fan
+        moves += [
+            Move(FAN, bitaxe_raw.i2c_write(fan.address, bytes([register, value])), _TWO_WRITTEN)
+            for register, value in fan.full
         ]
         # In dialect B one byte may look like an error: a second is read, and may be anything.
         count = 2 if wiring.dialect == "B" else 1
         rest = bytes(count - 1)
-        mode, full = bytes([emc2101.PROG]) + rest, bytes([emc2101.FULL]) + rest
-        proofs += [
-            Proof(RAIL, "OPERATION", _regulator_read(Command.OPERATION, count), b"\x00" + rest, b"\xff" + rest),
-            Proof(FAN, "fan mode", _fan_read(Register.FAN_CONFIG, count), mode, mode),
-            Proof(FAN, "fan setting", _fan_read(Register.FAN_SETTING, count), full, b"\x3f" + rest, pause_s=0.1),
-        ]
+        proofs.append(
+            Proof(RAIL, "OPERATION", _regulator_read(Command.OPERATION, count), b"\x00" + rest, b"\xff" + rest)
+        )
+        for number, (what, register, value, mask) in enumerate(fan.proofs):
+            request = bitaxe_raw.i2c_write_read(fan.address, bytes([register]), count)
+            pause_s = 0.1 if number == len(fan.proofs) - 1 else 0.0
+            proofs.append(Proof(FAN, what, request, bytes([value]) + rest, bytes([mask]) + rest, pause_s))
         self.moves, self.proofs = tuple(moves), tuple(proofs)
 
     def recipe(self) -> tuple[RecipeAction, ...]:

@@ -123,6 +123,8 @@ class PlausibilityLimits:
     input_v_unchanged_s: float | None = 120.0  # [C] noise of half a step
     unchanged_samples: int = 60
     """And at least so many fresh samples [S]."""
+    domains: int = 1
+    """In series on the rail: core power is so many times core voltage x core current."""
     powered_w: float = 5.0
     """Below this the board is too quiet to expect anything of its sensors [S]."""
     power_step_w: float = 3.0

@@ -7,9 +7,10 @@ from typing import Final
 
 from emulator.benches.bench import Actuation, Bench, BenchSettings
 from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra
+from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
 
 BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {
-    bench.board: bench for bench in (BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra)
+    bench.board: bench for bench in (BitaxeGamma, BitaxeGammaDuo, BitaxeHex, BitaxeSupra, BitaxeSupraHex, BitaxeUltra)
 }
 
 __all__ = ["BENCHES", "Actuation", "Bench", "BenchSettings"]

@@ -20,7 +20,7 @@ from emulator.faults import Faults
 from emulator.faults.topic import Tap, UartChip
 from emulator.firmware.bitaxe_raw import BitaxeRaw, DataPort
 from emulator.hashing import SolvedHeaders
-from emulator.parts import I2cBus
+from emulator.parts import I2cBus, I2cTarget
 from emulator.parts.emc2101 import POWER_UP_DIODE, Emc2101, Surroundings
 from emulator.parts.tps546 import RailState, Tps546
 from emulator.physics import Plant, PlantSettings
@@ -88,13 +88,8 @@ class Bitaxe:
             on_at_power_up=known.rail_on_at_power_up,
             first_temperature_quirk=known.first_temperature_quirk,
         )
-        self.fan = Emc2101(
-            look=self._look,
-            drive=self._drive_fan,
-            seed=known.seed,
-            product=known.fan_controller,
-            right_diode=self.right_diode,
-        )
+        self.fan, *others = self._make_cooling()
+        self.targets: tuple[I2cTarget, ...] = (self.regulator, self.fan, *others)
         solved = SolvedHeaders.load(known.solved)
         chance, model = random.Random(f"{known.seed}/chip"), MODELS[self.chip_name]
         self.line = ChipLine(
@@ -105,16 +100,31 @@ class Bitaxe:
         self.chip = self.chips[0]
         for index, chip in enumerate(self.chips):
             chip.on_load = partial(self.plant.set_load, chip=index)
-        parts = {"tps546": self.regulator.address, "emc2101": self.fan.address}
-        self.faults = Faults(self, parts, known.seed)
+        self.faults = Faults(self, self._parts(), known.seed)
         self.firmware = self._make_firmware()
         self.control = self.firmware.control
         self.data = self.firmware.data
         self.plant.input_watchers.append(self._moved)
         self._power_up(0.0)
 
+    def _make_cooling(self) -> tuple[Any, ...]:
+        """The fan controller, and what else on the bus has to do with heat."""
+        return (
+            Emc2101(
+                look=self._look,
+                drive=self._drive_fan,
+                seed=self.settings.seed,
+                product=self.settings.fan_controller,
+                right_diode=self.right_diode,
+            ),
+        )
+
+    def _parts(self) -> dict[str, int]:
+        """What faults call the parts on the bus, and their addresses."""
+        return {"tps546": self.regulator.address, "emc2101": self.fan.address}
+
     def _make_firmware(self) -> Firmware:
-        bus = I2cBus((self.regulator, self.fan), self.faults.bus)
+        bus = I2cBus(self.targets, self.faults.bus)
         return BitaxeRaw(bus, self, self.faults, set_reset=self._set_reset, core_adc=self._core_adc)
 
     def advance(self, at_s: float) -> None:
@@ -296,6 +306,12 @@ class Bitaxe:
         self.plant.advance(at_s)
         return self._surroundings()
 
+    def _tick_cooling(self, at_s: float) -> None:
+        self.fan.tick(at_s, self._surroundings())
+
+    def _diode_disturbed(self, at_s: float) -> None:
+        self.fan.disturb(at_s)
+
     def _surroundings(self) -> Surroundings:
         """The fan controller's diode sits in chip 0 [A]: no schematic that was read says in which of several."""
         plant = self.plant
@@ -308,7 +324,7 @@ class Bitaxe:
             return
         plant = self.plant
         self.regulator.supervise(at_s, RailState(input_v, plant.core_v(at_s), plant.core_a, plant.vr_c))
-        self.fan.tick(at_s, self._surroundings())
+        self._tick_cooling(at_s)
 
     def _with_chip(self, at_s: float, call: Callable[[], T]) -> T:
         """Call into the chip with the plant up to date. What its change of load does to the rail follows at once."""
@@ -330,7 +346,7 @@ class Bitaxe:
         if asserted != self._reset_asserted:
             self._note(at_s, "reset asserted" if asserted else "reset released", "")
             if not asserted:
-                self.fan.disturb(at_s)
+                self._diode_disturbed(at_s)
         self._reset_asserted = asserted
         self._with_chip(at_s, lambda: self.line.set_reset(asserted, at_s))
 

@@ -27,7 +27,7 @@ class LeasedGamma(BitaxeGamma):
         super().__init__(settings)
 
     def _make_firmware(self) -> Firmware:
-        bus = I2cBus((self.regulator, self.fan), self.faults.bus)
+        bus = I2cBus(self.targets, self.faults.bus)
         self.bridge = BonanzaBridge(bus, self, self.faults, self)
         return self.bridge
 

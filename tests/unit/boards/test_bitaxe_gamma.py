@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from controller.safety import ordering
-from drivers.boards.bitaxe import POWER_OFFSET_W
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.board import (
     BringUp,
@@ -240,7 +239,7 @@ async def test_power_is_core_power_and_what_axeos_adds() -> None:
         assert core_v is not None
         assert core_a is not None
         assert now[Channel.CORE_W] == core_v * core_a
-        assert now[Channel.POWER_W] == core_v * core_a + POWER_OFFSET_W
+        assert now[Channel.POWER_W] == core_v * core_a + 5.0
 
 
 async def test_a_normal_sweep_takes_eight_requests_at_most_and_five_cover_every_channel() -> None:

@@ -1,0 +1,197 @@
+"""What cools a Bitaxe and what tells how warm its chips are: one EMC2101, or an EMC230x beside two TMP1075.
+
+A kind of cooling has the bytes that bring its fans to full speed and prove it, for the safe-off and for the sentinel,
+and opens the parts. `chip` tells the warmest die that they know of, or why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+from drivers.peripherals import emc230x, emc2101
+from drivers.peripherals.emc230x import Emc230x
+from drivers.peripherals.emc2101 import Diode, DiodeReading, Emc2101
+from drivers.peripherals.tmp1075 import Tmp1075
+from drivers.traits import I2c
+from drivers.units import Celsius, Ratio, Rpm
+
+
+@dataclass(frozen=True, slots=True)
+class FanBytes:
+    """Registers of the fan controller at `address`."""
+
+    address: int
+    full: tuple[tuple[int, int], ...]
+    """Register and value, in order: fans to full speed, whatever was so before."""
+    proofs: tuple[tuple[str, int, int, int], ...]
+    """What, register, value, mask: all hold while the fans are at full speed by the host's word."""
+
+
+class Cooling(Protocol):
+    """The parts, opened. Raises what the bus raises; `VerifyError` for a register that does not hold."""
+
+    name: str
+    """Of the fan controller."""
+    has_table: bool
+    """Whether it can lead the fan by itself."""
+
+    def over(self, i2c: I2c) -> Self:
+        """The same parts over another access to their bus."""
+        ...
+
+    async def configure(self) -> None:
+        """Set up and read back. The fan stays as it is. A table is written and not in command."""
+        ...
+
+    async def set_duty(self, ratio: Ratio) -> None: ...
+
+    async def duty(self) -> Ratio: ...
+
+    async def rpm(self) -> Rpm: ...
+
+    async def chip(self) -> DiodeReading: ...
+
+    async def table_on(self) -> None: ...
+
+    async def is_host_set(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingKind:
+    bytes: FanBytes
+    open: Callable[[I2c], Awaitable[Cooling]]
+    """Identifies the parts by reading alone; `UnknownPart` for others."""
+
+
+# --- one EMC2101 -----------------------------------------------------------------------------------------------------
+
+EMC2101_BYTES: Final = FanBytes(
+    emc2101.ADDRESS,
+    full=((emc2101.Register.FAN_CONFIG, emc2101.DIRECT_MODE), (emc2101.Register.FAN_SETTING, emc2101.FULL)),
+    proofs=(
+        ("fan mode", emc2101.Register.FAN_CONFIG, emc2101.PROG, emc2101.PROG),
+        ("fan setting", emc2101.Register.FAN_SETTING, emc2101.FULL, 0x3F),
+    ),
+)
+
+
+class Emc2101Cooling:
+    has_table = True
+
+    def __init__(self, fan: Emc2101, diode: Diode) -> None:
+        self.name = fan.name
+        self._fan, self._diode = fan, diode
+
+    def over(self, i2c: I2c) -> Self:
+        return type(self)(self._fan.over(i2c), self._diode)
+
+    async def configure(self) -> None:
+        await self._fan.configure(self._diode)
+        await self._fan.write_table(emc2101.CONSERVATIVE_TABLE)
+
+    async def set_duty(self, ratio: Ratio) -> None:
+        await self._fan.set_duty(ratio)
+
+    async def duty(self) -> Ratio:
+        return await self._fan.duty()
+
+    async def rpm(self) -> Rpm:
+        return await self._fan.rpm()
+
+    async def chip(self) -> DiodeReading:
+        return await self._fan.diode_c()
+
+    async def table_on(self) -> None:
+        await self._fan.table_on()
+
+    async def is_host_set(self) -> bool:
+        return await self._fan.is_host_set()
+
+
+def of_emc2101(diode: Diode) -> CoolingKind:
+    """`diode`: how the chip's own diode is read."""
+
+    async def open_parts(i2c: I2c) -> Cooling:
+        return Emc2101Cooling(await Emc2101.open(i2c), diode)
+
+    return CoolingKind(EMC2101_BYTES, open_parts)
+
+
+# --- an EMC230x and thermometers on the board ------------------------------------------------------------------------
+
+
+class BoardCooling:
+    """The dies are reckoned: the warmest thermometer and `above_c`. One that is broken, or far from the others, leaves
+    none: the warmest of what is left need not be the warmest."""
+
+    has_table = False
+
+    def __init__(self, fan: Emc230x, i2c: I2c, thermometers: tuple[int, ...], above_c: float, apart_c: float) -> None:
+        self.name = fan.name
+        self._fan, self._above_c, self._apart_c = fan, above_c, apart_c
+        self._thermometers = tuple(Tmp1075(i2c, address) for address in thermometers)
+
+    def over(self, i2c: I2c) -> Self:
+        addresses = tuple(each.address for each in self._thermometers)
+        return type(self)(self._fan.over(i2c), i2c, addresses, self._above_c, self._apart_c)
+
+    async def configure(self) -> None:
+        await self._fan.configure()
+
+    async def set_duty(self, ratio: Ratio) -> None:
+        await self._fan.set_duty(ratio)
+
+    async def duty(self) -> Ratio:
+        return await self._fan.duty()
+
+    async def rpm(self) -> Rpm:
+        return await self._fan.rpm()
+
+    async def chip(self) -> DiodeReading:
+        found: list[float] = []
+        for thermometer in self._thermometers:
+            reading = await thermometer.read()
+            if reading.celsius is None:
+                return DiodeReading(None, f"thermometer {thermometer.address:#04x}: {reading.note}")
+            found.append(reading.celsius)
+        if max(found) - min(found) > self._apart_c:
+            told = " and ".join(f"{celsius:.1f} C" for celsius in found)
+            return DiodeReading(None, f"the thermometers read {told}, more than {self._apart_c:g} C apart")
+        return DiodeReading(Celsius(max(found) + self._above_c), None)
+
+    async def table_on(self) -> None:
+        raise NotImplementedError("this fan controller has no table; `has_table` says so")
+
+    async def is_host_set(self) -> bool:
+        return True
+
+
+def of_emc230x(
+    address: int, fans: int, *, thermometers: tuple[int, ...], above_c: float, apart_c: float
+) -> CoolingKind:
+    """`above_c`: the dies above the thermometers. `apart_c`: these are never so far apart on a healthy board."""
+    outputs = range(fans)
+    place = emc230x.register
+    settings = tuple(
+        pair
+        for fan in outputs
+        for pair in (
+            (place(fan, emc230x.CONFIG_1), emc230x.DIRECT_TWO_POLES),
+            (place(fan, emc230x.SETTING), emc230x.FULL),
+        )
+    )
+    proofs = tuple(
+        proof
+        for fan in outputs
+        for proof in (
+            (f"fan {fan} mode", place(fan, emc230x.CONFIG_1), 0x00, emc230x.DIRECT),
+            (f"fan {fan} setting", place(fan, emc230x.SETTING), emc230x.FULL, 0xFF),
+        )
+    )
+
+    async def open_parts(i2c: I2c) -> Cooling:
+        return BoardCooling(await Emc230x.open(i2c, address), i2c, thermometers, above_c, apart_c)
+
+    return CoolingKind(FanBytes(address, settings, proofs), open_parts)
