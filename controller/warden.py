@@ -12,7 +12,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from controller.clock import Clock
@@ -113,7 +112,7 @@ class Warden(ABC):
             self.name,
             Envelopes(given.board.kind.envelope, given.operator),
             # Asked for each step of a ramp, and again for the next one.
-            lru_cache(1024)(lambda wish: pll.solve(wish, kind.pll_rule, kind.pll_shape).actual_mhz),
+            lambda wish: pll.nearest(wish, kind.pll_rule, kind.pll_shape).actual_mhz,
             leased=given.board.lease is not None,
         )
         self._lease = LeaseKeeper(lambda: self.board.lease)

@@ -260,7 +260,7 @@ class Guard:
         return granted
 
     def _passable(self, steps: Sequence[Step]) -> tuple[Step, ...]:
-        """Every clock on the way has to be one: above 850 MHz a BM1370 has none for some of the slew steps."""
+        """Every clock on the way has to be one, however coarse."""
         for step in steps:
             if isinstance(step, Frequency):
                 try:

@@ -279,7 +279,7 @@ class Chain:
         if away_mhz > SLEW_STEP_MHZ + 1e-3:
             near = f"at most {SLEW_STEP_MHZ} MHz from the present {self._asked_mhz:g} MHz"
             raise UsageError("frequency_mhz", frequency_mhz, near)
-        clock = pll.solve(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape)
+        clock = pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape)
         await self._link.send(WriteRegister(_CLOCK, clock.word, None))
         self._clock, self._asked_mhz = clock, frequency_mhz
         return clock.actual_mhz
@@ -292,7 +292,7 @@ class Chain:
         if frequency_mhz == 0:
             ticks = 0
         else:
-            ticks = self._ticks(pll.solve(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape))
+            ticks = self._ticks(pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape))
         await self._link.send(WriteRegister(_WINDOW, ticks, None))
         self._window = ticks
         if self._fast:

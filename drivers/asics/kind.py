@@ -61,7 +61,7 @@ class AsicKind:
     reset_clock_mhz: Megahertz = Megahertz(50.0)
     floor_clock_mhz: Megahertz = Megahertz(50.0)
     pll_shape: pll.PllShape
-    pll_rule: pll.Rule = pll.Rule.STOCK
+    pll_rule: pll.Rule = pll.Rule.CLOSEST
     starts_at_offset: bool = False
     """Where the chips of a chain begin their walk: at the offset of register 0C, written after the first job; else at
     their address."""

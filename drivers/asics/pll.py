@@ -22,6 +22,8 @@ from drivers.units import Megahertz
 CRYSTAL_MHZ: Final = 25.0
 MAX_ERROR_MHZ: Final = 1.0
 """A clock that the PLL misses by more than this is refused."""
+COARSEST_MHZ: Final = 2.1
+"""Half of the widest gap between two clocks: 25/6 MHz, from 747 to 996 MHz. A ramp may step over it."""
 
 _ENABLE: Final = 1 << 30
 _HIGH_VCO: Final = 1 << 28
@@ -35,6 +37,9 @@ class Rule(StrEnum):
     """How to choose among the words for one clock."""
 
     STOCK = "r-stock"
+    CLOSEST = "closest"
+    """R-STOCK where its word is legal and none is closer, which is so on all but four steps of its grid up to 750 MHz;
+    else the closest. Above, R-STOCK chooses REF 1 and with it a VCO of over 5 GHz, which no source allows."""
     ESP = "r-esp"
     OLD = "r-old"
 
@@ -98,14 +103,26 @@ def clock_mhz(word: int, shape: PllShape = BM1370, *, post_divider: int = 1) -> 
 
 
 @lru_cache(maxsize=1024)
-def solve(frequency_mhz: float, rule: Rule = Rule.STOCK, shape: PllShape = BM1370) -> PllWord:
-    """The word for a clock. Raises `UsageError` when no word comes within 1 MHz: refused, never rounded in silence."""
+def nearest(frequency_mhz: float, rule: Rule = Rule.STOCK, shape: PllShape = BM1370) -> PllWord:
+    """The word for a step of a ramp, which may be as far off as the PLL is coarse. Raises `UsageError` beyond that."""
     if not (math.isfinite(frequency_mhz) and frequency_mhz > 0):
         raise UsageError("frequency_mhz", frequency_mhz, "a positive number")
     found = _SOLVERS[rule](frequency_mhz, shape)
-    if found is None or abs(found.clock_mhz - frequency_mhz) > MAX_ERROR_MHZ:
-        raise UsageError("frequency_mhz", frequency_mhz, f"what the PLL reaches within {MAX_ERROR_MHZ:g} MHz")
+    if found is None or abs(found.clock_mhz - frequency_mhz) > COARSEST_MHZ:
+        raise UsageError("frequency_mhz", frequency_mhz, f"what the PLL reaches within {COARSEST_MHZ:g} MHz")
     return PllWord(_word(found, shape), Megahertz(found.clock_mhz))
+
+
+def solve(frequency_mhz: float, rule: Rule = Rule.STOCK, shape: PllShape = BM1370) -> PllWord:
+    """The word for a clock. Raises `UsageError` when no word comes within 1 MHz: refused, never rounded in silence."""
+    allowed = f"what the PLL reaches within {MAX_ERROR_MHZ:g} MHz"
+    try:
+        found = nearest(frequency_mhz, rule, shape)
+    except UsageError as error:
+        raise UsageError("frequency_mhz", frequency_mhz, allowed) from error
+    if abs(found.actual_mhz - frequency_mhz) > MAX_ERROR_MHZ:
+        raise UsageError("frequency_mhz", frequency_mhz, f"{allowed}, the nearest being {found.actual_mhz:.2f} MHz")
+    return found
 
 
 def _word(parts: Dividers, shape: PllShape) -> int:
@@ -133,6 +150,22 @@ def _stock(frequency_mhz: float, shape: PllShape) -> Dividers | None:
         if off <= error and tried.p1 * tried.p2 < product and tried.p2 <= p2:
             best, error, product, p2 = tried, off, tried.p1 * tried.p2, tried.p2
     return best
+
+
+def _closest(frequency_mhz: float, shape: PllShape) -> Dividers | None:
+    """Legal: REF 2 and the feedback of R-STOCK, so a VCO of 2000 to 2987.5 MHz, which every known limit allows."""
+    stock, best = _stock(frequency_mhz, shape), None
+    for tried in _candidates(frequency_mhz):
+        if tried.ref != 2 or tried.p1 < tried.p2 or not _STOCK_FB[0] <= tried.fb <= _STOCK_FB[1]:
+            continue
+        key = (abs(frequency_mhz - tried.clock_mhz), 0.0, tried.p1 * tried.p2)
+        if best is None or _better(key, best[0]):
+            best = (key, tried)
+    if best is None:
+        return None
+    if stock is not None and stock.ref == 2 and abs(frequency_mhz - stock.clock_mhz) <= best[0][0] + _TIE:
+        return stock
+    return best[1]
 
 
 def _esp(frequency_mhz: float, shape: PllShape) -> Dividers | None:
@@ -163,4 +196,4 @@ def _old(frequency_mhz: float, shape: PllShape) -> Dividers | None:
     return None
 
 
-_SOLVERS: Final = {Rule.STOCK: _stock, Rule.ESP: _esp, Rule.OLD: _old}
+_SOLVERS: Final = {Rule.STOCK: _stock, Rule.CLOSEST: _closest, Rule.ESP: _esp, Rule.OLD: _old}

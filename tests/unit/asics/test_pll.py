@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from typing import Any
 
 import pytest
 
-from drivers.asics import pll
+from drivers.asics import ASICS, AsicKind, pll
 from drivers.asics.pll import Rule
 from drivers.errors import UsageError
 from tests.vectors import frame, params, rows
@@ -60,6 +61,61 @@ def test_all_rules_give_the_same_clock_where_their_words_differ() -> None:
     words = {rule: pll.solve(525.0, rule) for rule in Rule}
     assert {f"{found.word:08x}" for found in words.values()} == {"40a80230", "50d20240"}
     assert {found.actual_mhz for found in words.values()} == {525.0}
+
+
+def best_error_mhz(mhz: float) -> float:
+    """Of every legal word: REF 2, P1 >= P2, feedback A0 to EF."""
+    made = (
+        abs(25.0 * fb / (2 * p1 * p2) - mhz)
+        for p1 in range(1, 8)
+        for p2 in range(1, p1 + 1)
+        for fb in (math.floor(mhz * 2 * p1 * p2 / 25.0), math.ceil(mhz * 2 * p1 * p2 / 25.0))
+        if 0xA0 <= fb <= 0xEF
+    )
+    return min(made, default=math.inf)
+
+
+GRID = [50.0 + 6.25 * step for step in range(153)]
+CHANCE = random.Random(1)
+TARGETS = {"every step of 6.25 MHz": GRID, "1000 at random": [CHANCE.uniform(50.0, 1000.0) for _ in range(1000)]}
+
+
+@pytest.mark.parametrize("chip", ASICS.values(), ids=list(ASICS))
+@pytest.mark.parametrize("targets", TARGETS.values(), ids=list(TARGETS))
+def test_a_chip_gets_the_closest_legal_word_and_none_when_that_is_more_than_a_megahertz_off(
+    chip: AsicKind, targets: list[float]
+) -> None:
+    granted = 0
+    for mhz in targets:
+        best_mhz = best_error_mhz(mhz)
+        if best_mhz > pll.MAX_ERROR_MHZ:
+            with pytest.raises(UsageError, match="within 1 MHz"):
+                pll.solve(mhz, chip.pll_rule, chip.pll_shape)
+            assert (
+                abs(pll.nearest(mhz, chip.pll_rule, chip.pll_shape).actual_mhz - mhz) <= pll.COARSEST_MHZ
+            )  # on a ramp
+            continue
+        granted += 1
+        found = pll.solve(mhz, chip.pll_rule, chip.pll_shape)
+        parts = pll.dividers(found.word, chip.pll_shape)
+        assert abs(found.actual_mhz - mhz) <= best_mhz + 1e-4, mhz
+        assert parts.p1 >= parts.p2
+        assert 2000.0 <= parts.vco_mhz <= 2987.5
+        assert found.word >> 28 == (5 if parts.vco_mhz >= 2400.0 else 4)
+    assert granted >= 0.7 * len(targets)
+
+
+def test_where_stock_firmware_is_as_close_its_own_word_is_sent() -> None:
+    differ = []
+    for mhz in GRID:
+        try:
+            stock = pll.solve(mhz, Rule.STOCK)
+        except UsageError:
+            continue
+        if mhz <= 750.0 and pll.solve(mhz, Rule.CLOSEST) != stock:
+            differ.append(mhz)
+    assert differ == [293.75, 306.25, 318.75, 331.25]
+    assert pll.dividers(pll.solve(756.25, Rule.STOCK).word).vco_mhz == 5300.0  # why it is not sent
 
 
 def test_the_high_vco_bit_is_set_from_2400_mhz_on_and_not_below() -> None:

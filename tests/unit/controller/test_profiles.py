@@ -159,7 +159,12 @@ def test_a_name_that_cannot_be_spoken_is_refused(store: Profiles, name: str) -> 
         (625.1, 1.1, "400 to 625 MHz"),
         (450.0, 0.999, "core_v: 0.999 is not allowed; allowed: 1 to 1.25 V for bitaxe-gamma"),
         (450.0, 1.251, "1 to 1.25 V"),
-        (436.45, 1.1, "frequency_mhz: 436.45 is not allowed; allowed: what the PLL reaches within 1 MHz: BM1370"),
+        (
+            436.45,
+            1.1,
+            "frequency_mhz: 436.45 is not allowed; allowed: what the PLL reaches within 1 MHz, "
+            "the nearest being 435.42 MHz: BM1370",
+        ),
     ],
 )
 def test_a_point_that_the_board_can_never_be_given_is_neither_saved_nor_loaded(
