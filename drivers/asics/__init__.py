@@ -10,6 +10,13 @@ from drivers.asics.bm1368 import BM1368
 from drivers.asics.bm1370 import BM1370
 from drivers.asics.kind import AsicKind
 
-ASICS: Final[dict[str, AsicKind]] = {chip.name: chip for chip in (BM1362, BM1366, BM1368, BM1370)}
+_CHIPS: Final = (
+    BM1362,
+    BM1366,
+    BM1368,
+    BM1370,
+)
+
+ASICS: Final[dict[str, AsicKind]] = {chip.name: chip for chip in _CHIPS}
 
 __all__ = ["ASICS", "AsicKind"]

@@ -12,10 +12,16 @@ from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
 from drivers.errors import UnknownPart
 
-BOARDS: Final[dict[str, BoardKind]] = {
-    kind.name: kind
-    for kind in (BITAXE_GAMMA, BITAXE_GAMMA_DUO, BITAXE_HEX, BITAXE_SUPRA, BITAXE_SUPRA_HEX, BITAXE_ULTRA_207)
-}
+_KINDS: Final = (
+    BITAXE_GAMMA,
+    BITAXE_GAMMA_DUO,
+    BITAXE_HEX,
+    BITAXE_SUPRA,
+    BITAXE_SUPRA_HEX,
+    BITAXE_ULTRA_207,
+)
+
+BOARDS: Final[dict[str, BoardKind]] = {kind.name: kind for kind in _KINDS}
 
 
 def known_board(name: str, key: str = "board") -> str:

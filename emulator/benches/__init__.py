@@ -9,8 +9,15 @@ from emulator.benches.bench import Actuation, Bench, BenchSettings
 from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra
 from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
 
-BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {
-    bench.board: bench for bench in (BitaxeGamma, BitaxeGammaDuo, BitaxeHex, BitaxeSupra, BitaxeSupraHex, BitaxeUltra)
-}
+_KINDS: Final = (
+    BitaxeGamma,
+    BitaxeGammaDuo,
+    BitaxeHex,
+    BitaxeSupra,
+    BitaxeSupraHex,
+    BitaxeUltra,
+)
+
+BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {bench.board: bench for bench in _KINDS}
 
 __all__ = ["BENCHES", "Actuation", "Bench", "BenchSettings"]

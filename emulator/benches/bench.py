@@ -26,7 +26,7 @@ class BenchSettings:
     source_ohm: float | None = None
     """Impedance of the supply behind the board; None: as the plant settings say."""
     plant: PlantSettings | None = None
-    """The specimen; None: the usual one of its chip (`emulator.units`)."""
+    """The specimen; None: the usual one of its chip (`emulator.chips`)."""
     regulator: str = "TPS546D24A"
     fan_controller: str = "EMC2101"
     """Or `EMC2101-R`: both are found on Gamma boards."""

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from emulator.benches.bench import Actuation, BenchSettings
+from emulator.chips import MODELS, UNITS
 from emulator.device import Burst, Device
 from emulator.faults import Faults
 from emulator.faults.topic import Tap, UartChip
@@ -26,8 +27,7 @@ from emulator.parts.tps546 import RailState, Tps546
 from emulator.physics import Plant, PlantSettings
 from emulator.silicon.chip import MiningChip
 from emulator.silicon.line import ChipLine
-from emulator.silicon.model import MODELS
-from emulator.units import GAMMA_DUO, UNITS
+from emulator.units import GAMMA_DUO
 
 T = TypeVar("T")
 

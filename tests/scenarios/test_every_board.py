@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
 from controller.model import GuardState, StartWork
 from controller.work.statistics import gamma_quantile
-from drivers.boards import BOARDS
+from drivers.boards import BOARDS, BoardKind
 from drivers.errors import VerifyError
-from emulator.benches import BENCHES, BenchSettings
-from emulator.silicon.model import MODELS
+from emulator.benches import BENCHES, Bench, BenchSettings
+from emulator.chips import MODELS
 from tests.scenarios.gamma import NAME, stand
 from tests.unit.boards.on_a_bench import bitaxe
 
@@ -69,21 +70,19 @@ async def test_synthetic_work_comes_at_the_rate_of_the_chip_and_the_sensors_say_
             assert chi2 < 2.0 * gamma_quantile(0.9999, (kind.chips - 1) / 2.0)
         assert work.remarks == ()
         truth = s.bench.truth(asyncio.get_running_loop().time())
-        assert truth["chip_w"] == pytest.approx(MODEL_W[board], rel=0.15)
+        assert truth["chip_w"] == pytest.approx(model_w(kind, s.bench), rel=0.02)
         assert truth["die_c"] == pytest.approx(snapshot.channels["chip_c"].value, abs=1.0)  # type: ignore[index]
         assert 30.0 < truth["die_c"] < kind.envelope.chip_c_warn
         assert all(share > 0.95 for share in truth["yields"])
 
 
-MODEL_W = {
-    "bitaxe-gamma": 12.0,
-    "bitaxe-gamma-duo": 16.8,
-    "bitaxe-hex": 47.0,
-    "bitaxe-supra-402": 8.4,
-    "bitaxe-supra-hex": 55.0,
-    "bitaxe-ultra-207": 7.0,
-}
-"""P = k V^2 f of the nominal unit, with 25 mV of droop, at the die temperature that it settles at."""
+def model_w(kind: BoardKind, bench: Bench) -> float:
+    """P = k V^2 f of the nominal unit and all its chips, with the droop of the rail, at the die temperature that it
+    settles at."""
+    plant, stock = bench.plant.settings, kind.envelope
+    chip_v = stock.stock_core_v - plant.droop_v / plant.board_domains
+    warmth = math.exp(plant.power_per_k * (bench.plant.die_c - 60.0))
+    return kind.chips * plant.power_w_per_v2_mhz * chip_v**2 * stock.stock_frequency_mhz * warmth
 
 
 @EACH

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain, Find
 from drivers.transports.memory import memory_pair
+from emulator.chips import MODELS
 from emulator.hashing import SolvedHeaders
 from emulator.physics import ChipSupply
 from emulator.ports.memory import MemoryPort
 from emulator.silicon.chip import MiningChip
 from emulator.silicon.line import ChipLine
-from emulator.silicon.model import MODELS
 from tests.unit.boards.recording import Recording
 
 STEP_MHZ = 6.25

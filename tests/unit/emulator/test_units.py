@@ -6,11 +6,11 @@ import math
 import statistics
 from dataclasses import replace
 
+from emulator.chips import bm1368
 from emulator.physics import domain_yields
-from emulator.units import BM1368
 from tests.vectors import rows
 
-THE_UNIT_OF_THE_GRID = replace(BM1368, v99_mv=1150.0)
+THE_UNIT_OF_THE_GRID = replace(bm1368.UNIT, v99_mv=1150.0)
 
 
 def test_its_yields_follow_the_grid_where_the_unit_of_the_grid_is_taken() -> None:
@@ -30,4 +30,4 @@ def test_its_yields_follow_the_grid_where_the_unit_of_the_grid_is_taken() -> Non
 
 def test_the_usual_unit_is_right_at_stock_on_a_cold_die_as_on_a_warm_one() -> None:
     for die_c in (28.0, 46.0):
-        assert sum(domain_yields(1166.0, 490.0, die_c, BM1368)) / 4.0 > 0.99
+        assert sum(domain_yields(1166.0, 490.0, die_c, bm1368.UNIT)) / 4.0 > 0.99

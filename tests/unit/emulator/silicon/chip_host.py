@@ -19,12 +19,12 @@ from drivers.codecs.bm13xx import (
     WriteRegister,
 )
 from drivers.codecs.header import double_sha256, leading_zero_bits, with_nonce
+from emulator.chips import bm1370
 from emulator.device import Burst
 from emulator.hashing import SolvedHeaders
 from emulator.physics import ChipSupply
 from emulator.silicon.chip import MiningChip
 from emulator.silicon.line import ChipLine
-from emulator.silicon.model import BM1370
 
 PLL_525: Final = 0x40A80230
 FULL_WINDOW_525: Final = 0x000C2FB7
@@ -62,7 +62,7 @@ class ChipHost:
     def __init__(
         self, dilution: int = 1, seed: int = 1, view: Callable[[float], ChipSupply] | None = None, start_s: float = 0.0
     ) -> None:
-        self.chip = MiningChip(BM1370, random.Random(seed), SolvedHeaders.load(), dilution, view or steady())
+        self.chip = MiningChip(bm1370.MODEL, random.Random(seed), SolvedHeaders.load(), dilution, view or steady())
         self.line = ChipLine((self.chip,))
         self.codec = HostCodec(9)
         self.baud = 115_200
