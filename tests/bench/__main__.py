@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from controller import __version__
-from tests.bench import ports, screen, startup, throughput, trip, virtual
+from tests.bench import chains, ports, screen, startup, throughput, trip, virtual
 
 SCHEMA = "hashbridge.bench/1"
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "throughput": throughput.measure,
     "startup": startup.measure,
+    "chains": chains.measure,
     "virtual_time": virtual.measure,
     "ports": ports.measure,
     "trip": trip.measure,
