@@ -11,8 +11,10 @@ import itertools
 import json
 import os
 import re
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.emulators import EmulatorChild, Sidecar, emulator_behind
@@ -167,11 +169,27 @@ def data_port(control: str) -> str | None:
 # --- the rig of a board ----------------------------------------------------------------------------------------------
 
 
-def host_config(target: Target, *, journal: str | None = None, record: str | None = None) -> HostConfig:
-    """What a rig process for this board is started with. `record`: a file for every byte of both ports."""
-    config = target.config.model_copy(update={"control_tap": record, "data_tap": record})
-    orphan_s = EMULATED_ORPHAN_S if config.emulated else HostConfig.model_fields["orphan_s"].default
-    return HostConfig(boards=(config,), journal=journal, orphan_s=orphan_s)
+def host_config(*targets: Target, journal: str | None = None, record: str | None = None) -> HostConfig:
+    """What a rig process for these boards is started with. `record`: a file for every byte of the ports of one
+    board."""
+    taps = {"control_tap": record, "data_tap": record}
+    configs = tuple(target.config.model_copy(update=taps) for target in targets)
+    emulated = all(config.emulated for config in configs)
+    orphan_s = EMULATED_ORPHAN_S if emulated else HostConfig.model_fields["orphan_s"].default
+    return HostConfig(boards=configs, journal=journal, orphan_s=orphan_s)
+
+
+def told_apart(targets: Sequence[Target]) -> list[Target]:
+    """The same, with a name of its own for each board of the rig: the second of a name ends in -2."""
+    seen: Counter[str] = Counter()
+    found = []
+    for target in targets:
+        name = target.config.name
+        seen[name] += 1
+        if seen[name] > 1:
+            target = replace(target, config=target.config.model_copy(update={"name": f"{name}-{seen[name]}"}))
+        found.append(target)
+    return found
 
 
 def choose_rig(wanted: str | None, key: str = "rig") -> RunningRig:

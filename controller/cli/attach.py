@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from controller.attach import Where
 from controller.cli.quantities import parse_dilution, parse_seed
 from controller.envelope_file import parse_reach
 from controller.files import readable_file
+from drivers.boards import known_board
+from drivers.errors import UsageError
 
 KEYS: Final = "--"
 """What the names in errors of `controller.attach` begin with here."""
@@ -20,12 +24,28 @@ class Options(Protocol):
     def add_argument(self, *names: str, **settings: Any) -> object: ...
 
 
-def add_target_options(parser: ArgumentParser, *, required: bool = True) -> Options:
-    """Returns what excludes each other, for those who have more to choose from."""
+MOST_BOARDS: Final = 32
+"""That one command line may ask for."""
+_SO_MANY: Final = re.compile(r"(?P<name>[^*]*)\*(?P<count>[0-9]{1,4})")
+
+
+def add_target_options(parser: ArgumentParser, *, required: bool = True, several: bool = False) -> Options:
+    """Returns what excludes each other, for those who have more to choose from. `several`: an option may come again."""
     where = parser.add_argument_group("board")
     choice = where.add_mutually_exclusive_group(required=required)
-    choice.add_argument("--emulate", metavar="NAME", help="an emulated board, on two pseudo-terminals")
-    choice.add_argument("--port", "-p", metavar="CONTROL[,DATA]", help="the ports of a board, or its name in `list`")
+    action = "append" if several else "store"
+    again = "; NAME*4 for four, or again for another" if several else ""
+    choice.add_argument(
+        "--emulate", metavar="NAME", action=action, help=f"an emulated board, on two pseudo-terminals{again}"
+    )
+    again = "; again for another" if several else ""
+    choice.add_argument(
+        "--port",
+        "-p",
+        metavar="CONTROL[,DATA]",
+        action=action,
+        help=f"the ports of a board, or its name in `list`{again}",
+    )
     where.add_argument("--board", metavar="NAME", help="which board is behind --port, where its USB strings do not say")
     where.add_argument("--unlock", metavar="REACH", help="beyond stock: range (as shipped for this board) or hard")
     where.add_argument("--envelope", metavar="FILE", help="the operator's limits; default: envelopes/KIND.toml")
@@ -35,11 +55,40 @@ def add_target_options(parser: ArgumentParser, *, required: bool = True) -> Opti
     return choice
 
 
-def where_of(arguments: Namespace) -> Where:
-    """Raises `UsageError` naming option, value and what is allowed."""
+def wheres_of(arguments: Namespace) -> tuple[Where, ...]:
+    """Every board that is meant, of options that may come again. Emulated ones have seeds of their own, one after the
+    other. Raises `UsageError` naming option, value and what is allowed."""
+    names = [name for asked in arguments.emulate or () for name in _so_many(asked)]
+    ports = arguments.port or []
+    if len(names) + len(ports) > MOST_BOARDS:
+        raise UsageError("--emulate", f"{len(names)} boards", f"at most {MOST_BOARDS} in one rig")
+    for option, given in (("--board", arguments.board), ("--envelope", arguments.envelope)):
+        if given is not None and len(names) + len(ports) > 1:
+            raise UsageError(option, given, "only with a single board")
+    first = where_of(arguments, emulate=None, port=None)
+    seed = 1 if first.seed is None else first.seed
+    if len(names) == 1:
+        return (replace(first, emulate=names[0]),)
+    emulated = [replace(first, emulate=name, seed=seed + index) for index, name in enumerate(names)]
+    return (*emulated, *(replace(first, port=port) for port in ports))
+
+
+def _so_many(asked: str) -> list[str]:
+    """`bitaxe-gamma*4` is four of them."""
+    found = _SO_MANY.fullmatch(asked)
+    if found is None:
+        return [known_board(asked, "--emulate")]
+    count = int(found["count"])
+    if not 1 <= count <= MOST_BOARDS:
+        raise UsageError("--emulate", asked, f"NAME*1 to NAME*{MOST_BOARDS}")
+    return [known_board(found["name"], "--emulate")] * count
+
+
+def where_of(arguments: Namespace, **instead: Any) -> Where:
+    """One board. Raises `UsageError` naming option, value and what is allowed. `instead` of what the line says."""
     return Where(
-        emulate=arguments.emulate,
-        port=arguments.port,
+        emulate=instead.get("emulate", arguments.emulate),
+        port=instead.get("port", arguments.port),
         board=arguments.board,
         solved=arguments.solved,
         seed=None if arguments.seed is None else parse_seed(arguments.seed),

@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from controller.attach import Target, Where, attach, host_config, sentinel_report
-from controller.cli.attach import KEYS, add_target_options, where_of
+from controller.attach import Target, Where, attach, host_config, sentinel_report, told_apart
+from controller.cli.attach import KEYS, add_target_options, wheres_of
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.fan import add_fan_options, parse_fan
 from controller.cli.live import event_line, snapshot_line
@@ -27,9 +27,22 @@ from controller.files import new_file, readable_file
 from controller.model import Cause, SetFan, StartWork
 from controller.port import LiveRig
 from controller.work.sources import load_headers
-from drivers.boards import known_board
-from drivers.errors import UsageError
+from drivers.errors import HashbridgeError, UsageError
 
+RUNS_SCHEMA: Final = "hashbridge.runs/1"
+_GRAVITY: Final = (
+    Exit.FAILED,
+    Exit.LINK,
+    Exit.INTEGRITY,
+    Exit.NOT_FOUND,
+    Exit.BUSY,
+    Exit.USAGE,
+    Exit.REFUSED,
+    Exit.TRIPPED,
+    Exit.INTERRUPTED,
+    Exit.OK,
+)
+"""Gravest first: a safe-off that was not confirmed is FAILED or LINK."""
 _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, Cause.SENSOR_BUS})
 
 
@@ -37,7 +50,7 @@ _LOST_PORTS: Final = frozenset({Cause.CONTROL_PORT_LOST, Cause.DATA_PORT_LOST, C
 class Wish:
     """The command line, understood. Everything that can be wrong with it has been found before a port is touched."""
 
-    where: Where
+    wheres: tuple[Where, ...]
     work: StartWork
     work_kind: str
     frequency_mhz: float | None
@@ -50,7 +63,7 @@ class Wish:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    add_target_options(parser)
+    add_target_options(parser, several=True)
     job = parser.add_argument_group("work")
     job.add_argument("--work", metavar="WORK", default="pattern", help="pattern (default), synthetic or headers:FILE")
     job.add_argument(
@@ -78,8 +91,9 @@ def run(arguments: Namespace) -> int:
 
 def understand(arguments: Namespace) -> Wish:
     """Raises `UsageError` naming option, value and what is allowed."""
-    if arguments.emulate is not None:
-        known_board(arguments.emulate, "--emulate")
+    wheres = wheres_of(arguments)
+    if arguments.record is not None and len(wheres) > 1:
+        raise UsageError("--record", arguments.record, "only with a single board; --journal keeps all of them")
     work, _, path = arguments.work.partition(":")
     if work == "headers" and path:
         found = readable_file(path, "--work headers:FILE")
@@ -92,7 +106,7 @@ def understand(arguments: Namespace) -> Wish:
     else:
         raise UsageError("--work", arguments.work, "pattern, synthetic or headers:FILE")
     return Wish(
-        where=where_of(arguments),
+        wheres=wheres,
         work=start,
         work_kind=arguments.work,
         frequency_mhz=_parsed(arguments.frequency, parse_frequency),
@@ -117,27 +131,96 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
     interrupts = _Interrupts()
     with on_signals(_Interrupts.SIGNALS, interrupts.heard):
         async with AsyncExitStack() as stack:
-            target = await attach(wish.where, wish.work.work, stack, keys=KEYS)
-            _announce(talk, target)
-            rig = await LiveRig.start(host_config(target, journal=wish.journal, record=wish.record))
+            targets = told_apart([await attach(where, wish.work.work, stack, keys=KEYS) for where in wish.wheres])
+            for target in targets:
+                _announce(talk, target)
+            rig = await LiveRig.start(host_config(*targets, journal=wish.journal, record=wish.record))
             stack.push_async_callback(rig.aclose, "the run is over")
-            session = _session(rig, target, wish, talk, jsonl=arguments.jsonl)
-            interrupts.hand_to(session.interrupt)
-            outcome = await session.run()
-            if session.rig_gone:
-                outcome = session.accept(outcome, await sentinel_report(target.config.name, rig.pid))
-                if target.child is not None:
-                    target.child.leave()  # the sentinel may still need it
-    if target.child is not None and target.child.died:
-        talk.warn(f"the emulator died before the rig was done with it: {target.child.died}")
-    if not session.rig_gone:
-        outcome = session.accept(outcome, rig.last_safe_off.get(target.config.name))
+            lives = [_Life(target, _session(rig, target, wish, _talk_of(talk, target, targets))) for target in targets]
+            if arguments.jsonl:
+                _stream(lives)
+
+            def interrupt() -> None:
+                for life in lives:
+                    life.session.interrupt()
+
+            interrupts.hand_to(interrupt)
+            await asyncio.gather(*(life.run(rig) for life in lives))
+    for life in lives:
+        life.close(rig)
+    if len(lives) == 1:
+        return _tell(lives[0], arguments, interrupted=interrupts.seen)
+    return _tell_all(lives, arguments, interrupted=interrupts.seen)
+
+
+def _talk_of(talk: Talk, target: Target, targets: Sequence[Target]) -> Talk:
+    return talk if len(targets) == 1 else talk.of(target.config.name)
+
+
+@dataclass(slots=True)
+class _Life:
+    """One board of the run: how it went, or why it was refused before it was energised."""
+
+    target: Target
+    session: Session
+    outcome: Outcome | None = None
+    error: HashbridgeError | None = None
+
+    async def run(self, rig: LiveRig) -> None:
+        try:
+            self.outcome = await self.session.run()
+        except HashbridgeError as error:
+            self.error = error
+        if self.session.rig_gone:
+            if self.outcome is not None:
+                report = await sentinel_report(self.target.config.name, rig.pid)
+                self.outcome = self.session.accept(self.outcome, report)
+            if self.target.child is not None:
+                self.target.child.leave()  # the sentinel may still need it
+
+    def close(self, rig: LiveRig) -> None:
+        """After the rig and the emulators have ended."""
+        child, session = self.target.child, self.session
+        if child is not None and child.died:
+            session.talk.warn(f"the emulator died before the rig was done with it: {child.died}")
+        if self.outcome is not None and not session.rig_gone:
+            self.outcome = session.accept(self.outcome, rig.last_safe_off.get(self.target.config.name))
+
+
+def _tell(life: _Life, arguments: Namespace, *, interrupted: bool) -> Exit:
+    """Of a run with a single board. Raises why it was refused."""
+    if life.outcome is None:
+        assert life.error is not None
+        raise life.error
     if arguments.json or arguments.jsonl:
-        print(json.dumps(run_object(outcome)))
+        print(json.dumps(run_object(life.outcome)))
     else:
-        print(run_table(outcome))
+        print(run_table(life.outcome))
     sys.stdout.flush()
-    return verdict(outcome, interrupted=interrupts.seen, talk=talk)
+    return verdict(life.outcome, interrupted=interrupted, talk=life.session.talk)
+
+
+def _tell_all(lives: Sequence[_Life], arguments: Namespace, *, interrupted: bool) -> Exit:
+    """Of several boards: one object, or a table each; and the gravest of their exit codes."""
+    outcomes = [life.outcome for life in lives if life.outcome is not None]
+    if arguments.json or arguments.jsonl:
+        print(json.dumps({"schema": RUNS_SCHEMA, "boards": [run_object(outcome) for outcome in outcomes]}))
+    else:
+        print("\n\n".join(run_table(outcome) for outcome in outcomes))
+    sys.stdout.flush()
+    codes = []
+    for life in lives:
+        if life.outcome is not None:
+            codes.append(verdict(life.outcome, interrupted=interrupted, talk=life.session.talk))
+        elif life.error is not None:
+            life.session.talk.warn(explain(life.error))
+            codes.append(exit_for(life.error))
+    return gravest(codes)
+
+
+def gravest(codes: Sequence[Exit]) -> Exit:
+    """What a script has to know first of a run of several boards."""
+    return min(codes, key=_GRAVITY.index)
 
 
 def _announce(talk: Talk, target: Target) -> None:
@@ -146,7 +229,7 @@ def _announce(talk: Talk, target: Target) -> None:
     talk.say(f"{config.kind} ({what}) at {config.control}, {config.data}")
 
 
-def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk, *, jsonl: bool) -> Session:
+def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk) -> Session:
     config = target.config
     seed = config.seed if config.emulated else None
     plan = Plan(
@@ -162,21 +245,25 @@ def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk, *, jsonl: boo
         seconds=wish.seconds,
         fan=wish.fan,
     )
-    session = Session(rig, plan, talk)
-    if jsonl:
-        session.on_snapshot = lambda snapshot: _put(session, snapshot_line(snapshot))
-        session.on_event = lambda event: _put(session, event_line(event))
-    return session
+    return Session(rig, plan, talk)
 
 
-def _put(session: Session, line: str) -> None:
-    """One line of the stream. When its reader has left, the run ends in order, as with Ctrl+C."""
-    try:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        session.on_snapshot = session.on_event = None
-        session.interrupt()
+def _stream(lives: Sequence[_Life]) -> None:
+    """Snapshots and events have all boards in them: one session writes them. When their reader has left, the run ends
+    in order, as with Ctrl+C."""
+    first = lives[0].session
+
+    def put(line: str) -> None:
+        try:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            first.on_snapshot = first.on_event = None
+            for life in lives:
+                life.session.interrupt()
+
+    first.on_snapshot = lambda snapshot: put(snapshot_line(snapshot))
+    first.on_event = lambda event: put(event_line(event))
 
 
 def verdict(outcome: Outcome, *, interrupted: bool, talk: Talk) -> Exit:

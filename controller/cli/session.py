@@ -312,7 +312,8 @@ class Session:
             firmware = f", firmware {event.firmware}" if event.firmware else ""
             found = ", found powered: presumed hot and hashing" if event.hashing_suspected else ""
             parts = ", ".join(f"{part} {said or 'SILENT'}" for part, said in event.parts.items())
-            self.talk.say(f"{event.board}{firmware}: {parts}{found}")
+            who = "found" if self.talk.name else event.board
+            self.talk.say(f"{who}{firmware}: {parts}{found}")
             self._attached.set()
         elif isinstance(event, FaultLatched):
             if event.cause is not Cause.STOP_REQUESTED:

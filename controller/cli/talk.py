@@ -15,6 +15,8 @@ from controller import text as words
 
 PLAIN_LINE_EVERY_S: Final = 2.0
 """How often progress writes a line when stderr is not a terminal: a log must not fill with every repaint."""
+NAMED_LINE_EVERY_S: Final = 10.0
+"""How often each of several boards does, on a terminal as well: there is no one line that all could share."""
 
 _STYLES: Final[Mapping[str, str]] = {"bold": "1", "good": "32", "warn": "33", "bad": "31", "dim": "2"}
 
@@ -34,27 +36,30 @@ class Talk:
 
     quiet: bool = False
     stream: TextIO = field(default_factory=lambda: sys.stderr)
+    name: str = ""
+    """Of the board that speaks, where there are several."""
     _live: bool = False
     _last_plain_s: float | None = None
 
     def say(self, line: str, style: str | None = None) -> None:
         """One line, unless --quiet."""
         if not self.quiet:
-            line = _printable(line)
+            line = self._named(_printable(line))
             self._write_line(paint(line, style, self.stream) if style else line)
 
     def warn(self, line: str) -> None:
         """One line that --quiet does not silence."""
-        self._write_line(paint(_printable(line), "bad", self.stream))
+        self._write_line(paint(self._named(_printable(line)), "bad", self.stream))
 
     def live(self, parts: Sequence[str], at_s: float) -> None:
         """The progress line of the moment `at_s`: as many of its parts as fit into one line of the terminal."""
         if self.quiet:
             return
-        if not self.stream.isatty():
-            if self._last_plain_s is None or at_s - self._last_plain_s >= PLAIN_LINE_EVERY_S:
+        if self.name or not self.stream.isatty():
+            every_s = NAMED_LINE_EVERY_S if self.name else PLAIN_LINE_EVERY_S
+            if self._last_plain_s is None or at_s - self._last_plain_s >= every_s:
                 self._last_plain_s = at_s
-                self._write("  ".join(parts) + "\n")
+                self._write(self._named("  ".join(parts)) + "\n")
             return
         width = shutil.get_terminal_size().columns - 1
         text = parts[0][:width]
@@ -64,6 +69,13 @@ class Talk:
             text += f"  {part}"
         self._write(f"\r{text:<{width}}")
         self._live = True
+
+    def of(self, name: str) -> Talk:
+        """The talk of one board among several."""
+        return Talk(self.quiet, self.stream, name)
+
+    def _named(self, line: str) -> str:
+        return f"{self.name}: {line}" if self.name else line
 
     def settle(self) -> None:
         """Leave the live line as it is and go on below it."""

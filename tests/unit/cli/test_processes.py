@@ -99,6 +99,43 @@ def test_a_short_run_on_pseudo_terminals_ends_well(places: dict[str, str], tmp_p
     assert '"schema": "hashbridge.journal/1"' in journal.read_text().splitlines()[0]
 
 
+def test_several_boards_are_one_rig_with_a_guard_each_and_one_journal(places: dict[str, str], tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    code, out, err = _run(
+        places, "run", "--emulate", "bitaxe-gamma*2", "--emulate", "bitaxe-supra-402", "--work", "synthetic",
+        "--seconds", "2", "--seed", "7", "--json", "--journal", str(journal),
+    )  # fmt: skip
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["schema"] == "hashbridge.runs/1"
+    names = ["bitaxe-gamma", "bitaxe-gamma-2", "bitaxe-supra-402"]
+    assert [board["board"] for board in found["boards"]] == names
+    assert [board["seed"] for board in found["boards"]] == [7, 8, 9]
+    assert all(board["safe_off_confirmed"] and board["verified"] > 100 for board in found["boards"])
+    header = json.loads(journal.read_text().splitlines()[0])
+    assert [board["name"] for board in header["boards"]] == names
+
+
+def test_a_board_that_trips_takes_no_other_with_it(places: dict[str, str], tmp_path: Path) -> None:
+    script = tmp_path / "faults.toml"
+    script.write_text('schema = "hashbridge.faults/1"\n[[at]]\ns = 14.0\ndo = "trip_rail"\n', encoding="utf-8")
+    emulators = [_emulator(places, tmp_path / "a", "--name", "well"),
+                 _emulator(places, tmp_path / "b", "--name", "ill", "--script", str(script))]  # fmt: skip
+    try:
+        ports = [arguments for _, each in emulators for arguments in ("--port", each["control"])]
+        code, out, err = _run(places, "run", *ports, "--seconds", "8", "--json")
+    finally:
+        for emulator, _ in emulators:
+            _end(emulator)
+    assert code == 7, err
+    well, ill = json.loads(out)["boards"]
+    assert (well["trips"], well["safe_off_confirmed"]) == ([], True)
+    assert well["answers_found"] > 150
+    assert [trip["cause"] for trip in ill["trips"]] == ["regulator_off"]
+    assert ill["safe_off_confirmed"]
+    assert "bitaxe-gamma-2: TRIP regulator_off" in err
+
+
 def test_what_the_guard_refuses_ends_with_6_and_energises_nothing(places: dict[str, str], tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     emulator, ports = _emulator(places, trace)

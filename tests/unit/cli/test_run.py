@@ -9,7 +9,8 @@ import pytest
 
 from controller.__main__ import main
 from controller.cli import run as run_verb
-from controller.cli.run import Wish, understand
+from controller.cli.exits import Exit
+from controller.cli.run import Wish, gravest, understand
 from controller.model import FanMode, SetFan
 from controller.work.sources import shipped_headers
 from drivers.errors import UsageError
@@ -37,6 +38,54 @@ def test_the_fan_is_left_to_the_rig_unless_somebody_says_how() -> None:
     assert _wish("--fan", "auto", "--fan-target", "58").fan == SetFan(mode=FanMode.AUTO, target_chip_c=58.0)
     with pytest.raises(UsageError, match=r"--fan-target.*together with --fan auto"):
         _wish("--fan-target", "58")
+
+
+def _wheres(*line: str) -> list[tuple[str | None, str | None, int | None]]:
+    parser = ArgumentParser()
+    run_verb.add_arguments(parser)
+    return [(where.emulate, where.port, where.seed) for where in understand(parser.parse_args(list(line))).wheres]
+
+
+def test_one_board_is_asked_for_as_ever() -> None:
+    assert _wheres("--emulate", "bitaxe-gamma") == [("bitaxe-gamma", None, None)]
+    assert _wheres("--emulate", "bitaxe-gamma", "--seed", "5") == [("bitaxe-gamma", None, 5)]
+    assert _wheres("--port", "/dev/x") == [(None, "/dev/x", None)]
+
+
+def test_several_boards_are_asked_for_by_number_and_again_with_seeds_of_their_own() -> None:
+    assert _wheres("--emulate", "bitaxe-gamma*2", "--emulate", "bitaxe-hex", "--seed", "5") == [
+        ("bitaxe-gamma", None, 5),
+        ("bitaxe-gamma", None, 6),
+        ("bitaxe-hex", None, 7),
+    ]
+    assert _wheres("--port", "/dev/a,/dev/b", "--port", "/dev/c") == [
+        (None, "/dev/a,/dev/b", None),
+        (None, "/dev/c", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (["--emulate", "bitaxe-gamma*0"], r"NAME\*1 to NAME\*32"),
+        (["--emulate", "bitaxe-gamma*33"], r"NAME\*1 to NAME\*32"),
+        (["--emulate", "bitaxe-gamma*"], "one of bitaxe-gamma"),
+        (["--emulate", "toaster*2"], "one of bitaxe-gamma"),
+        (["--emulate", "bitaxe-gamma*20", "--emulate", "bitaxe-hex*20"], "at most 32 in one rig"),
+        (["--emulate", "bitaxe-gamma*2", "--record", "x"], "only with a single board"),
+        (["--port", "/dev/a", "--port", "/dev/b", "--board", "bitaxe-gamma"], "only with a single board"),
+    ],
+)
+def test_what_cannot_be_asked_of_several_boards_is_said(line: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        _wheres(*line)
+
+
+def test_the_gravest_end_of_several_decides() -> None:
+    assert gravest([Exit.OK, Exit.OK]) is Exit.OK
+    assert gravest([Exit.OK, Exit.TRIPPED, Exit.INTERRUPTED]) is Exit.TRIPPED
+    assert gravest([Exit.TRIPPED, Exit.FAILED, Exit.LINK]) is Exit.FAILED
+    assert all(gravest([code, Exit.OK]) is code for code in Exit)
 
 
 @pytest.mark.parametrize("work", ["mine", "headers", "headers:", "pattern:x"])
