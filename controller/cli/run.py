@@ -205,7 +205,7 @@ def _tell_all(lives: Sequence[_Life], arguments: Namespace, *, interrupted: bool
     outcomes = [life.outcome for life in lives if life.outcome is not None]
     if arguments.json or arguments.jsonl:
         print(json.dumps({"schema": RUNS_SCHEMA, "boards": [run_object(outcome) for outcome in outcomes]}))
-    else:
+    elif outcomes:
         print("\n\n".join(run_table(outcome) for outcome in outcomes))
     sys.stdout.flush()
     codes = []

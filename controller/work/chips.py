@@ -25,40 +25,34 @@ _HEALTHY_SHARE: Final = 0.97
 
 
 class Tally:
-    """Known answers that were due and that were found, by chip and core."""
+    """Known answers that were due and that were found. Counted as they come: asked five times a second, of long chains
+    too."""
 
     def __init__(self) -> None:
-        self._due: dict[tuple[int, int], int] = {}
-        self._found: dict[tuple[int, int], int] = {}
+        self._due_by_core: dict[int, int] = {}
+        self._found_by_core: dict[int, int] = {}
+        self._due_by_domain: dict[int, list[int]] = {}
+        self._found_by_domain: dict[int, list[int]] = {}
 
     def due(self, chip: int, core: int) -> None:
-        self._due[chip, core] = self._due.get((chip, core), 0) + 1
+        _count(self._due_by_core, self._due_by_domain, chip, core)
 
     def found(self, chip: int, core: int) -> None:
-        self._found[chip, core] = self._found.get((chip, core), 0) + 1
+        _count(self._found_by_core, self._found_by_domain, chip, core)
 
     def by_core(self) -> tuple[dict[int, int], dict[int, int]]:
         """Due and found, all chips together."""
-        return _by_core(self._due), _by_core(self._found)
+        return dict(self._due_by_core), dict(self._found_by_core)
 
     def by_domain(self, chip: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Due and found, of the four domains of one chip."""
-        return _by_domain(self._due, chip), _by_domain(self._found, chip)
+        none = [0] * DOMAINS
+        return tuple(self._due_by_domain.get(chip, none)), tuple(self._found_by_domain.get(chip, none))
 
 
-def _by_core(counts: dict[tuple[int, int], int]) -> dict[int, int]:
-    summed: dict[int, int] = {}
-    for (_, core), count in counts.items():
-        summed[core] = summed.get(core, 0) + count
-    return summed
-
-
-def _by_domain(counts: dict[tuple[int, int], int], chip: int) -> tuple[int, ...]:
-    found = [0] * DOMAINS
-    for (of, core), count in counts.items():
-        if of == chip:
-            found[core % DOMAINS] += count
-    return tuple(found)
+def _count(by_core: dict[int, int], by_domain: dict[int, list[int]], chip: int, core: int) -> None:
+    by_core[core] = by_core.get(core, 0) + 1
+    by_domain.setdefault(chip, [0] * DOMAINS)[core % DOMAINS] += 1
 
 
 def chip_work(counts: Sequence[tuple[int, int]], tally: Tally | None) -> tuple[ChipWork, ...]:
