@@ -17,6 +17,14 @@ GAMMA_DUO: Final = replace(
     sink_j_per_k=180.0,  # so that its time constant is that of a Gamma
 )
 
+GT: Final = replace(
+    GAMMA_DUO,
+    source_v=12.3,
+    source_ohm=0.05,
+    board_w=5.0,
+    fan_w=2.0,
+    reported_offset_w=10.0,  # ESP-Miner main/device_config.h
+)
 _SIX_CHIPS: Final = {
     # [A] all of it, but for what AxeOS adds (ESP-Miner main/device_config.h): no log of a Hex is public. 0.4 K/W from
     # die to air as four-chip boards of 12 V have it.

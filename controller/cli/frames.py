@@ -45,6 +45,7 @@ _REGISTERS: Final = {
 _PMBUS_NAMES: Final = {command.value: command.name for command in PmbusCommand}
 _I2C_PARTS: Final = {
     0x24: "tps546",
+    0x2E: "emc2103",
     0x2F: "emc2302",
     0x40: "ina260",
     0x4A: "tmp1075",

@@ -6,6 +6,7 @@ from typing import Final
 
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.bitaxe_gamma_duo import BITAXE_GAMMA_DUO
+from drivers.boards.bitaxe_gt import BITAXE_GT
 from drivers.boards.bitaxe_hex import BITAXE_HEX, BITAXE_SUPRA_HEX
 from drivers.boards.bitaxe_supra import BITAXE_SUPRA
 from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
@@ -15,6 +16,7 @@ from drivers.errors import UnknownPart
 _KINDS: Final = (
     BITAXE_GAMMA,
     BITAXE_GAMMA_DUO,
+    BITAXE_GT,
     BITAXE_HEX,
     BITAXE_SUPRA,
     BITAXE_SUPRA_HEX,

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from drivers.peripherals import emc230x, emc2101
+from drivers.peripherals import emc230x, emc2101, emc2103
 from drivers.peripherals.emc230x import Emc230x
 from drivers.peripherals.emc2101 import Diode, DiodeReading, Emc2101
+from drivers.peripherals.emc2103 import Emc2103
 from drivers.peripherals.tmp1075 import Tmp1075
 from drivers.traits import I2c
 from drivers.units import Celsius, Ratio, Rpm
@@ -117,6 +118,66 @@ def of_emc2101(diode: Diode) -> CoolingKind:
         return Emc2101Cooling(await Emc2101.open(i2c), diode)
 
     return CoolingKind(EMC2101_BYTES, open_parts)
+
+
+# --- one EMC2103, with a diode in each of two chips -------------------------------------------------------------------
+
+_EMC2103_BYTES: Final = FanBytes(
+    emc2103.ADDRESS,
+    full=(
+        (emc2103.Register.FAN_CONFIG, emc2103.DIRECT_TWO_POLES),
+        (emc2103.Register.SETTING, emc2103.FULL),
+    ),
+    proofs=(
+        ("fan mode", emc2103.Register.FAN_CONFIG, 0x00, emc2103.CLOSED_LOOP),
+        ("fan setting", emc2103.Register.SETTING, emc2103.FULL, 0xFF),
+    ),
+)
+
+
+class Emc2103Cooling:
+    """The warmer of two dies. A broken diode leaves none: the other one need not be the warmer."""
+
+    has_table = False
+
+    def __init__(self, fan: Emc2103) -> None:
+        self.name = fan.name
+        self._fan = fan
+
+    def over(self, i2c: I2c) -> Self:
+        return type(self)(self._fan.over(i2c))
+
+    async def configure(self) -> None:
+        await self._fan.configure()
+
+    async def set_duty(self, ratio: Ratio) -> None:
+        await self._fan.set_duty(ratio)
+
+    async def duty(self) -> Ratio:
+        return await self._fan.duty()
+
+    async def rpm(self) -> Rpm:
+        return await self._fan.rpm()
+
+    async def chip(self) -> DiodeReading:
+        found = await self._fan.diodes()
+        for number, diode in enumerate(found, start=1):
+            if diode.chip_c is None:
+                return DiodeReading(None, f"diode {number}: {diode.note}")
+        return max(found, key=lambda diode: diode.chip_c or 0.0)
+
+    async def table_on(self) -> None:
+        raise NotImplementedError("its table is not used; `has_table` says so")
+
+    async def is_host_set(self) -> bool:
+        return True
+
+
+def of_emc2103() -> CoolingKind:
+    async def open_parts(i2c: I2c) -> Cooling:
+        return Emc2103Cooling(await Emc2103.open(i2c))
+
+    return CoolingKind(_EMC2103_BYTES, open_parts)
 
 
 # --- an EMC230x and thermometers on the board ------------------------------------------------------------------------

@@ -30,6 +30,7 @@ _UNLOCKED, _LOCKED = 0x00, 0x20
 _HEALTHY_WHEN_OFF: Final = StatusWord.OFF | StatusWord.PGOOD_N
 _B24A_MAX_A: Final = 20.0
 _ID_BYTES: Final = 6
+_BLOCK_BYTES: Final = 5
 
 
 class Part(StrEnum):
@@ -51,6 +52,8 @@ class Format(StrEnum):
     """How a register carries its number."""
 
     BYTE = "byte"
+    WORD = "word"
+    BLOCK = "block of five bytes, as one number, the first byte on top"
     LINEAR11 = "linear11"
     INTEGER11 = "linear11 with exponent 0"
     VOLTS = "ulinear16"
@@ -67,6 +70,26 @@ class Setting:
     value: float
     format: Format
     step: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Several parts that make one rail. The values are ESP-Miner's for the GT; what their bits mean was not looked
+    up."""
+
+    config: int
+    sync: int
+    phase: int
+    compensation: int
+    """Five bytes."""
+
+    def settings(self) -> tuple[Setting, ...]:
+        return (
+            Setting(Command.STACK_CONFIG, self.config, Format.WORD),
+            Setting(Command.SYNC_CONFIG, self.sync, Format.BYTE),
+            Setting(Command.PHASE, self.phase, Format.BYTE),
+            Setting(Command.COMPENSATION_CONFIG, self.compensation, Format.BLOCK),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +117,15 @@ class Profile:
     ton_rise_ms: int = 3
     on_off_config: int = 0x1B
     """0x1B: OPERATION alone decides, off at once. 0x1F where the host drives the EN pin too."""
+    stack: Stack | None = None
+    """None: one part, and what it holds after power-up stays."""
 
     def settings(self) -> tuple[Setting, ...]:
         """The lock-down recipe in the order of writing. Responses 0x80 and 0xC0: off, and stay off."""
         low_v = self.core_v[0]
         return (
             Setting(Command.ON_OFF_CONFIG, self.on_off_config, Format.BYTE),
+            *(self.stack.settings() if self.stack is not None else ()),
             Setting(Command.FREQUENCY_SWITCH, self.frequency_khz, Format.INTEGER11, 25.0),
             Setting(Command.VIN_ON, self.vin_on_v, Format.LINEAR11, 0.25),
             Setting(Command.VIN_OFF, self.vin_off_v, Format.LINEAR11, 0.25),
@@ -225,6 +251,10 @@ class Tps546:
         match setting.format:
             case Format.BYTE:
                 return bytes([int(setting.value)])
+            case Format.WORD:
+                return pmbus.encode_word(int(setting.value))
+            case Format.BLOCK:
+                return bytes([_BLOCK_BYTES]) + int(setting.value).to_bytes(_BLOCK_BYTES, "big")
             case Format.LINEAR11:
                 word = pmbus.encode_linear11(setting.value, "down")
             case Format.INTEGER11:
@@ -239,6 +269,10 @@ class Tps546:
         match setting.format:
             case Format.BYTE:
                 return float(data[0])
+            case Format.WORD:
+                return float(pmbus.decode_word(data))
+            case Format.BLOCK:
+                return float(int.from_bytes(data[1:], "big"))
             case Format.LINEAR11 | Format.INTEGER11:
                 return pmbus.decode_linear11(pmbus.decode_word(data))
             case _:

@@ -7,11 +7,13 @@ from typing import Final
 
 from emulator.benches.bench import Actuation, Bench, BenchSettings
 from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra
+from emulator.benches.bitaxe_gt import BitaxeGt
 from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
 
 _KINDS: Final = (
     BitaxeGamma,
     BitaxeGammaDuo,
+    BitaxeGt,
     BitaxeHex,
     BitaxeSupra,
     BitaxeSupraHex,

@@ -14,7 +14,8 @@ from drivers.units import Ratio
 from tests.unit.boards.on_a_bench import OnBench, bitaxe
 
 every_cooling = pytest.mark.parametrize(
-    ("board", "part"), [("bitaxe-gamma", "emc2101"), ("bitaxe-supra-402", "emc2101"), ("bitaxe-hex", "emc2302")]
+    ("board", "part"),
+    [("bitaxe-gamma", "emc2101"), ("bitaxe-supra-402", "emc2101"), ("bitaxe-hex", "emc2302"), ("bitaxe-gt", "emc2103")],
 )
 
 
