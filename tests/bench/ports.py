@@ -1,7 +1,8 @@
 """Real time over pseudo-terminals: how late the sensors are polled, how long I2C takes, how much of a core it costs.
 
 One rig process with one board and with eight, each board emulated by a process of its own, each chip finding about 250
-nonces a second. The wire is recorded for the I2C times, which costs a little of what is measured.
+nonces a second. Then with 32 boards that are live and not fed: 32 chips that hash are more than two cores can emulate.
+The wire is recorded for the I2C times, which costs a little of what is measured.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from controller.emulators import EmulatorChild
 from controller.model import BoardSnapshot, PowerUp, Snapshot, StartWork, StopWork
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.transports.tap import RX, TX, read_tap
+from tests.deaths.client import STAGGER_S
 from tests.measuring import spread
 from tests.processes import cpu_s
 
 BOARD: Final = "bitaxe-gamma"
+MANY: Final = 32
 _DILUTION: Final = 2**24
 _SETTLE_S: Final = 3.0
 _MEASURE_S: Final = 15.0
@@ -31,10 +34,11 @@ _SHARES: Final = {"median": 0.5, "p99": 0.99}
 
 
 def measure() -> dict[str, Any]:
-    return {f"boards_{count}": asyncio.run(_boards(count)) for count in (1, 8)}
+    fed = {f"boards_{count}": asyncio.run(_boards(count)) for count in (1, 8)}
+    return {**fed, f"boards_{MANY}_not_fed": asyncio.run(_boards(MANY, fed=False))}
 
 
-async def _boards(count: int) -> dict[str, Any]:
+async def _boards(count: int, *, fed: bool = True) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         async with AsyncExitStack() as stack:
             emulators = await asyncio.gather(*(_emulator(index, directory) for index in range(count)))
@@ -44,16 +48,24 @@ async def _boards(count: int) -> dict[str, Any]:
             rig = await LiveRig.start(HostConfig(boards=configs, orphan_s=5.0))
             stack.push_async_callback(rig.aclose)
             names = [config.name for config in configs]
-            await asyncio.gather(*(rig.request(name, PowerUp()) for name in names))
-            await asyncio.gather(*(rig.request(name, StartWork(work="synthetic", seed=1)) for name in names))
+            await asyncio.gather(*(_power_up(rig, name, STAGGER_S * index) for index, name in enumerate(names)))
+            if fed:
+                await asyncio.gather(*(rig.request(name, StartWork(work="synthetic", seed=1)) for name in names))
             await asyncio.sleep(_SETTLE_S)
             began_ns = time.monotonic_ns()
             result = await _observe(rig, [emulator.sidecar.pid for emulator in emulators])
             ended_ns = time.monotonic_ns()
-            await asyncio.gather(*(rig.request(name, StopWork()) for name in names))
+            if fed:
+                await asyncio.gather(*(rig.request(name, StopWork()) for name in names))
         recordings = [Path(config.control_tap) for config in configs if config.control_tap]
         taken, late = _wire_times(recordings, began_ns, ended_ns)
         return {**result, "poll_lateness_ms": spread(late, _SHARES, 3), "i2c_ms": spread(taken, _SHARES, 3)}
+
+
+async def _power_up(rig: LiveRig, name: str, after_s: float) -> None:
+    """The lock-down of a regulator is a hundred requests: not all at once."""
+    await asyncio.sleep(after_s)
+    await rig.request(name, PowerUp())
 
 
 async def _emulator(index: int, directory: str) -> EmulatorChild:
