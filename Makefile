@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench campaign death-trials mutation safety-report protections udev api pictures clean venv
+.PHONY: help demo test check bench campaign death-trials mutation safety-report protections devices udev api pictures clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -86,6 +86,9 @@ death-trials: .venv/dev.stamp ## kills and freezes rigs, sentinels and clients, 
 
 protections: .venv/dev.stamp ## writes the table of docs/safety.md anew from the rows of the boards
 	@$(PY) -m tests.protections --write docs/safety.md
+
+devices: .venv/dev.stamp ## writes the table of supported devices in README.md anew from the rows of the boards
+	@$(PY) -m tests.devices --write README.md
 
 mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; long
 	@$(PY) -m tests.mutation

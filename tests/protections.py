@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from controller.model import Channel, Envelope
@@ -14,9 +12,7 @@ from controller.safety.levels import INPUT_HOLD_S
 from controller.safety.trips import Level, Trips
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardKind
-
-BEGIN: Final = "<!-- made by `make protections` from the rows of drivers/boards: change those -->"
-END: Final = "<!-- to here -->"
+from tests.made_part import MadePart
 
 
 def table(kind: BoardKind) -> Iterator[str]:
@@ -99,30 +95,13 @@ def _missing(kind: BoardKind) -> str:
 
 
 def block() -> str:
-    """All boards, with the marks around them."""
+    """All boards."""
     tables = ["\n".join(table(kind)).rstrip() for _, kind in sorted(BOARDS.items())]
-    return "\n\n".join((BEGIN, *tables, END))
+    return "\n\n".join(tables)
 
 
-def put(page: str) -> str:
-    """The page with its table made anew. `ValueError` when it has no place for it."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no {BEGIN} ... {END}")
-    return before + block() + after
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.protections", description=__doc__)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put it there; without, it is printed")
-    path = parser.parse_args().write
-    if path is None:
-        print(block())
-    else:
-        path.write_text(put(path.read_text(encoding="utf-8")), encoding="utf-8")
-    return 0
+PART: Final = MadePart("protections", __doc__, block)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PART.main())

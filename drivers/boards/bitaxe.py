@@ -485,5 +485,6 @@ def row(
         plausibility=plausibility,
         own_limits=own_limits.of_tps546(parts.regulator),
         unswitchable=unswitchable,
+        parts=("stacked TPS546D24A/S" if parts.regulator.stack else "TPS546D24A/S", *parts.cooling.parts),
     )
     return kind

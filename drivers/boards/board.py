@@ -336,6 +336,10 @@ class BoardKind:
     """When a number from its sensors may be doubted."""
     own_limits: Mapping[Channel, str] = field(default_factory=dict)
     """What its parts do by themselves, with nobody there, once they are programmed; for docs."""
+    parts: tuple[str, ...] = ()
+    """Regulator, fan controller and thermometers, for docs."""
+    on_hardware: str | None = None
+    """What was run on a real one, for docs; None: nothing yet."""
 
 
 class Board(Protocol):

@@ -61,6 +61,8 @@ class Cooling(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CoolingKind:
+    parts: tuple[str, ...]
+    """What they are, for docs."""
     bytes: FanBytes
     open: Callable[[I2c], Awaitable[Cooling]]
     """Identifies the parts by reading alone; `UnknownPart` for others."""
@@ -117,7 +119,7 @@ def of_emc2101(diode: Diode) -> CoolingKind:
     async def open_parts(i2c: I2c) -> Cooling:
         return Emc2101Cooling(await Emc2101.open(i2c), diode)
 
-    return CoolingKind(EMC2101_BYTES, open_parts)
+    return CoolingKind(("EMC2101",), EMC2101_BYTES, open_parts)
 
 
 # --- one EMC2103, with a diode in each of two chips -------------------------------------------------------------------
@@ -177,7 +179,7 @@ def of_emc2103() -> CoolingKind:
     async def open_parts(i2c: I2c) -> Cooling:
         return Emc2103Cooling(await Emc2103.open(i2c))
 
-    return CoolingKind(_EMC2103_BYTES, open_parts)
+    return CoolingKind(("EMC2103-2",), _EMC2103_BYTES, open_parts)
 
 
 # --- an EMC230x and thermometers on the board ------------------------------------------------------------------------
@@ -255,4 +257,5 @@ def of_emc230x(
     async def open_parts(i2c: I2c) -> Cooling:
         return BoardCooling(await Emc230x.open(i2c, address), i2c, thermometers, above_c, apart_c)
 
-    return CoolingKind(FanBytes(address, settings, proofs), open_parts)
+    parts = (f"EMC230x with {fans} outputs", f"{len(thermometers)} x TMP1075")
+    return CoolingKind(parts, FanBytes(address, settings, proofs), open_parts)

@@ -9,14 +9,14 @@ import pytest
 from controller.model import Channel
 from controller.safety.trips import Trips
 from drivers.boards import BOARDS
-from tests.protections import block, put, table
+from tests.protections import PART, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "safety.md"
 
 
 def test_the_page_is_fresh() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert put(page) == page, "run: make protections"
+    assert PART.put(page) == page, "run: make protections"
 
 
 @pytest.mark.parametrize("name", sorted(BOARDS))
@@ -34,5 +34,5 @@ def test_every_level_and_every_own_limit_of_a_board_is_in_its_table(name: str) -
 
 def test_a_page_without_a_place_for_it_is_refused() -> None:
     with pytest.raises(ValueError, match="no <!--"):
-        put("# Safety\n")
-    assert put(f"a\n{block()}\nb\n") == f"a\n{block()}\nb\n"
+        PART.put("# Safety\n")
+    assert PART.put(f"a\n{PART.block()}\nb\n") == f"a\n{PART.block()}\nb\n"
