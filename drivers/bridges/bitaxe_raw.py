@@ -228,7 +228,7 @@ class BridgeI2c:
 
     def _length(self, count: int) -> int:
         """What is read for `count` bytes: no length whose answer could be an error."""
-        return bitaxe_raw.safe_read_length(max(2, count) if self._bridge.dialect == "B" else count)
+        return bitaxe_raw.safe_read_length(2 if self._bridge.dialect == "B" and count == 1 else count)
 
     async def read(self, address: int, count: int) -> bytes:
         request = bitaxe_raw.i2c_read(address, self._length(count))

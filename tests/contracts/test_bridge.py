@@ -1,0 +1,239 @@
+"""What every bridge promises, in every reply dialect that is driven: each on the bench of a board behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from drivers.bridges.bitaxe_raw import READ_TRIES, TIMEOUT_S, BitaxeRawBridge
+from drivers.codecs.pmbus import Command
+from drivers.errors import BridgeRefused, Nack, NoReply, Unplugged, UsageError
+from drivers.peripherals import emc2101, tps546
+from drivers.transports.memory import memory_pair
+from emulator.benches.bitaxe import Bitaxe as Bench
+from emulator.benches.bitaxe import BitaxeGamma
+from emulator.benches.leased_gamma import LeasedGamma
+from emulator.ports.memory import plug_in
+from tests.unit.boards.recording import Recording
+
+NOBODY = 0x33
+FULL_SPEED_USB_PACKET_BYTES = 64
+DEVICE_ID = bytes([Command.IC_DEVICE_ID])
+
+
+@dataclass(frozen=True)
+class Case:
+    dialect: str
+    make: Callable[[], Bench]
+    pins: tuple[int, ...]
+    """Outputs that may be set to what they are, without leave."""
+
+
+CASES = {
+    "bitaxe-raw, A": Case("A", BitaxeGamma, (0,)),
+    "bonanza-bridge, B": Case("B", LeasedGamma, (1, 2)),
+}
+every_bridge = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+@dataclass
+class On:
+    bench: Bench
+    bridge: BitaxeRawBridge
+    control: Recording
+
+    @property
+    def written(self) -> int:
+        return len(self.control.writes)
+
+
+@asynccontextmanager
+async def on(case: Case) -> AsyncIterator[On]:
+    bench = case.make()
+    control, control_wire = memory_pair("control")
+    _, data_wire = memory_pair("data")
+    plug_in(bench, control_wire, data_wire)
+    await asyncio.sleep(0.1)
+    recording = Recording(control)
+    bridge = BitaxeRawBridge(recording, dialect=case.dialect)
+    bridge.start()
+    try:
+        yield On(bench, bridge, recording)
+    finally:
+        await bridge.aclose()
+
+
+@every_bridge
+async def test_a_read_of_any_length_begins_alike(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c()
+        longest = await i2c.write_read(tps546.ADDRESS, DEVICE_ID, 58)
+        for count in range(1, 58):
+            assert await i2c.write_read(tps546.ADDRESS, DEVICE_ID, count) == longest[:count]
+        assert here.bridge.counters.strays == here.bridge.counters.silent == 0
+
+
+@every_bridge
+async def test_every_request_is_one_write_that_fits_a_packet_but_for_long_i2c_writes(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c()
+        await i2c.write(emc2101.ADDRESS, bytes([emc2101.Register.FAN_SETTING, 0x3F]))
+        await i2c.write_read(tps546.ADDRESS, DEVICE_ID, 6)
+        await here.bridge.gpio(case.pins[0]).get()
+        assert here.written == here.bridge.counters.requests == 3
+        for _, frame in here.control.writes:
+            assert int.from_bytes(frame[:2], "little") == len(frame) <= FULL_SPEED_USB_PACKET_BYTES
+
+
+@every_bridge
+async def test_what_was_written_is_what_is_read(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c()
+        for limit in (*range(0x20), 0x37):  # 10 to 13 alone read like errors in dialect B
+            await i2c.write(emc2101.ADDRESS, bytes([emc2101.Register.IDEALITY, limit]))
+            found = await i2c.write_read(emc2101.ADDRESS, bytes([emc2101.Register.IDEALITY]), 1)
+            assert found == bytes([limit])
+
+
+@every_bridge
+async def test_a_part_that_is_not_there_is_named_and_costs_nobody_else_anything(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c(read_tries=1)
+        for question in (i2c.write(NOBODY, b"\x00\x01"), i2c.read(NOBODY, 2), i2c.write_read(NOBODY, b"\x00", 2)):
+            with pytest.raises(Nack, match="0x33"):
+                await question
+        assert (await i2c.write_read(tps546.ADDRESS, DEVICE_ID, 3))[0] > 0
+        assert here.bridge.counters.refused == 3
+
+
+@every_bridge
+async def test_a_pin_says_what_it_is_and_one_that_is_not_there_is_refused(case: Case) -> None:
+    async with on(case) as here:
+        for number in case.pins:
+            pin = here.bridge.gpio(number)
+            level = await pin.get()
+            await pin.set(level)
+            assert await pin.get() is level
+        with pytest.raises(BridgeRefused):
+            await here.bridge.gpio(0x7F).get(tries=1)
+
+
+@every_bridge
+async def test_what_would_wedge_or_halt_the_firmware_never_reaches_the_wire(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c()
+        for question in (
+            i2c.write(emc2101.ADDRESS, b""),
+            i2c.write_read(emc2101.ADDRESS, b"", 1),
+            i2c.read(emc2101.ADDRESS, 0),
+            i2c.read(0x78, 1),
+            here.bridge.set_i2c_frequency(0),
+        ):
+            with pytest.raises(UsageError):
+                await question
+        assert here.written == 0
+
+
+@every_bridge
+async def test_every_task_gets_the_answer_to_its_own_question(case: Case) -> None:
+    registers = {
+        emc2101.Register.MANUFACTURER: 0x5D,
+        emc2101.Register.FAN_SETTING: 0x3F,
+        emc2101.Register.IDEALITY: 0x24,
+        emc2101.Register.BETA: 0x08,
+    }
+    async with on(case) as here:
+        i2c = here.bridge.i2c()
+        for register, value in registers.items():
+            if register is not emc2101.Register.MANUFACTURER:
+                await i2c.write(emc2101.ADDRESS, bytes([register, value]))
+        asked = [register for register in registers for _ in range(25)]
+        answers = await asyncio.gather(*(i2c.write_read(emc2101.ADDRESS, bytes([each]), 1) for each in asked))
+        assert [answer[0] for answer in answers] == [registers[each] for each in asked]
+
+
+@every_bridge
+async def test_replies_in_pieces_or_run_together_are_the_same_replies(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c()
+        before = await i2c.write_read(tps546.ADDRESS, DEVICE_ID, 7)
+        here.bench.faults.chop(split_p=1.0, merge_p=0.0)
+        for _ in range(50):
+            assert await i2c.write_read(tps546.ADDRESS, DEVICE_ID, 7) == before
+
+
+@every_bridge
+async def test_a_lost_answer_is_asked_for_again_where_nothing_changes_and_never_where_something_does(
+    case: Case,
+) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c()
+        await here.bridge.open()
+        here.bench.faults.lose_replies(1)
+        await i2c.write_read(tps546.ADDRESS, DEVICE_ID, 6)
+        assert here.written == 2
+        here.bench.faults.lose_replies(1)
+        with pytest.raises(NoReply):
+            await i2c.write(emc2101.ADDRESS, bytes([emc2101.Register.FAN_SETTING, 0x3F]))
+        assert here.written == 3
+
+
+@every_bridge
+async def test_the_answer_to_another_question_is_no_answer(case: Case) -> None:
+    async with on(case) as here:
+        here.bench.faults.wrong_id(1)
+        with pytest.raises(NoReply):
+            await here.bridge.i2c(read_tries=1).write_read(tps546.ADDRESS, DEVICE_ID, 6)
+        assert (await here.bridge.i2c().write_read(tps546.ADDRESS, DEVICE_ID, 6))[0] > 0
+
+
+@every_bridge
+async def test_an_answer_that_comes_too_late_is_not_the_answer_to_the_next_question(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c(read_tries=1, timeout_s=0.05)
+        await here.bridge.open()
+        here.bench.faults.late(by_s=0.06, port="control")
+        for _ in range(5):
+            with pytest.raises(NoReply):
+                await i2c.write_read(emc2101.ADDRESS, bytes([emc2101.Register.FAN_SETTING]), 1)
+        here.bench.faults.late(off=True)
+        await asyncio.sleep(0.1)
+        assert await i2c.write_read(emc2101.ADDRESS, bytes([emc2101.Register.MANUFACTURER]), 1) == b"\x5d"
+
+
+@every_bridge
+async def test_a_firmware_that_stands_still_is_given_up_in_time_and_heard_again_when_it_goes_on(case: Case) -> None:
+    async with on(case) as here:
+        await here.bridge.open()
+        here.bench.faults.stall_bridge(for_s=1.0)
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        with pytest.raises(NoReply):
+            await here.bridge.i2c().write_read(tps546.ADDRESS, DEVICE_ID, 6)
+        assert loop.time() - begun_s < READ_TRIES * (TIMEOUT_S + 0.02)
+        await asyncio.sleep(0.3)
+        found = await here.bridge.i2c(read_tries=1).write_read(
+            emc2101.ADDRESS, bytes([emc2101.Register.MANUFACTURER]), 1
+        )
+        assert found == b"\x5d"
+
+
+@every_bridge
+async def test_a_port_that_is_gone_ends_what_is_asked_and_all_that_is_asked_later(case: Case) -> None:
+    async with on(case) as here:
+        told: list[Unplugged] = []
+        here.bridge.on_lost = told.append
+        await here.bridge.open()
+        here.bench.faults.wedge()
+        asking = asyncio.create_task(here.bridge.gpio(case.pins[0]).get())
+        await asyncio.sleep(0.01)
+        here.bench.faults.unplug_control()
+        with pytest.raises(Unplugged):
+            await asking
+        with pytest.raises(Unplugged):
+            await here.bridge.gpio(case.pins[0]).get()
+        assert told == [here.bridge.lost]
