@@ -135,14 +135,20 @@ def _given(where: Where, port: str, keys: str) -> BoardConfig:
         )
     found = [each for each in discover() if control in (each.id, each.serial) or _same(each.control, control)]
     plugged = found[0] if len(found) == 1 else None
-    if plugged is not None and plugged.kind is not None:
+    fitting = () if plugged is None else plugged.names
+    if plugged is not None and fitting:
         control, data = plugged.control or control, data or plugged.data or ""
     if plugged is None and not os.path.exists(control):
         raise PortMissing(control, "no such port, and no board of that name is plugged in")
-    board = where.board or (plugged.kind.name if plugged is not None and plugged.kind is not None else None)
-    if board is None:
-        boards = ", ".join(sorted(BOARDS))
-        raise UsageError(f"{keys}board", None, f"one of {boards}; the USB strings of {control} name none")
+    if where.board is None and len(fitting) != 1:
+        boards = ", ".join(fitting or sorted(BOARDS))
+        why = "fit all of these" if fitting else "name none"
+        raise UsageError(f"{keys}board", None, f"one of {boards}; the USB strings of {control} {why}")
+    board = where.board or fitting[0]
+    if fitting and where.board in BOARDS and where.board not in fitting:
+        raise UsageError(
+            f"{keys}board", where.board, f"one of {', '.join(fitting)}, which the USB strings of {control} fit"
+        )
     data = data or data_port(control) or ""
     if not data:
         raise UsageError(f"{keys}port", control, "CONTROL,DATA: the data port cannot be told from this name")

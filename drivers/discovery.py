@@ -11,7 +11,7 @@ import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,6 @@ from serial.tools import list_ports
 
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardKind, UsbMatch
-from drivers.errors import UnknownPart
 
 CONTROL_INTERFACE: Final = 0
 DATA_INTERFACE: Final = 2
@@ -48,19 +47,31 @@ class UsbPort:
 
 @dataclass(frozen=True, slots=True)
 class FoundBoard:
-    """A device that matches a row of `BOARDS`, or, with `kind` None, one that could be a board with other firmware.
+    """A device with the strings of one or more rows of `BOARDS`; without `kinds`, one that could be a board with other
+    firmware.
 
-    `id` is stable: kind and serial number, or the USB path where two devices share a serial number (or have none).
-    `control` and `data` are None when that port was not found; `note` says what a person should know.
+    `id` is stable: kind (or what the strings say, where they fit several) and serial number, or the USB path where two
+    devices share a serial number (or have none). `control` and `data` are None when that port was not found; `note`
+    says what a person should know.
     """
 
     id: str
-    kind: BoardKind | None
+    kinds: tuple[BoardKind, ...]
     serial: str | None
     location: str | None
     control: str | None
     data: str | None
     note: str | None = None
+
+    @property
+    def kind(self) -> BoardKind | None:
+        """The board, where its strings say which one it is."""
+        return self.kinds[0] if len(self.kinds) == 1 else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the boards that it can be."""
+        return tuple(sorted(kind.name for kind in self.kinds))
 
 
 def usb_ports(sysfs: Path = Path("/sys")) -> list[UsbPort]:
@@ -117,25 +128,25 @@ def discover(ports: Iterable[UsbPort] | None = None) -> list[FoundBoard]:
 
 def _told_apart(board: FoundBoard) -> FoundBoard:
     """Old firmware has one serial number for all units: two on one host are told apart by where they are plugged in."""
-    name = board.kind.name if board.kind else "unknown"
-    where = board.location or board.control or "?"
+    what = board.id.partition(":")[0]
     note = f"serial number {board.serial} is not unique: named by its USB path"
-    return FoundBoard(f"{name}:{where}", board.kind, board.serial, board.location, board.control, board.data, note)
+    return replace(board, id=f"{what}:{board.location or board.control or '?'}", note=note)
 
 
 def _recognise(group: Sequence[UsbPort]) -> FoundBoard | None:
     first = group[0]
     own_id = first.serial or first.location or first.path
-    for kind in BOARDS.values():
-        if any(_matches(first, match) for match in kind.matches):
-            roles = {_role(port): port.path for port in group}
-            control, data = roles.get(CONTROL_INTERFACE), roles.get(DATA_INTERFACE)
-            missing = [name for name, path in (("control", control), ("data", data)) if path is None]
-            note = f"no {' and no '.join(missing)} port found" if missing else None
-            return FoundBoard(f"{kind.name}:{own_id}", kind, first.serial, first.location, control, data, note)
+    kinds = tuple(kind for kind in BOARDS.values() if any(_matches(first, match) for match in kind.matches))
+    if kinds:
+        roles = {_role(port): port.path for port in group}
+        control, data = roles.get(CONTROL_INTERFACE), roles.get(DATA_INTERFACE)
+        missing = [name for name, path in (("control", control), ("data", data)) if path is None]
+        note = f"no {' and no '.join(missing)} port found" if missing else None
+        what = kinds[0].name if len(kinds) == 1 else (first.product or "").lower().replace(" ", "-")
+        return FoundBoard(f"{what}:{own_id}", kinds, first.serial, first.location, control, data, note)
     if (first.vid, first.pid) == STOCK_FIRMWARE:
         note = "an ESP32-S3 without bridge firmware, perhaps a Bitaxe that runs AxeOS: see `hashbridge doctor`"
-        return FoundBoard(f"esp32:{own_id}", None, first.serial, first.location, None, None, note)
+        return FoundBoard(f"esp32:{own_id}", (), first.serial, first.location, None, None, note)
     return None
 
 
@@ -155,15 +166,6 @@ def _role(port: UsbPort) -> int | None:
         return port.interface
     found = _MAC_SUFFIX.search(port.path)
     return None if found is None else int(found["port"]) - 1
-
-
-def find(board_id: str, boards: Iterable[FoundBoard] | None = None) -> FoundBoard:
-    """The one board of this id, name or serial number. `UnknownPart` for none or several."""
-    known = discover() if boards is None else list(boards)
-    hits = [board for board in known if board_id in (board.id, board.serial, board.kind and board.kind.name)]
-    if len(hits) != 1:
-        raise UnknownPart("board", board_id, ", ".join(board.id for board in known) or "none is plugged in")
-    return hits[0]
 
 
 # --- udev ------------------------------------------------------------------------------------------------------------

@@ -46,7 +46,9 @@ def add_target_options(parser: ArgumentParser, *, required: bool = True, several
         action=action,
         help=f"the ports of a board, or its name in `list`{again}",
     )
-    where.add_argument("--board", metavar="NAME", help="which board is behind --port, where its USB strings do not say")
+    again = "; again for each --port, or once for all" if several else ""
+    board_help = f"which board is behind --port, where its USB strings do not say{again}"
+    where.add_argument("--board", metavar="NAME", action=action, help=board_help)
     where.add_argument("--unlock", metavar="REACH", help="beyond stock: range (as shipped for this board) or hard")
     where.add_argument("--envelope", metavar="FILE", help="the operator's limits; default: envelopes/KIND.toml")
     where.add_argument("--solved", metavar="FILE", help="emulated: other solved headers, raw 80-byte records")
@@ -62,15 +64,18 @@ def wheres_of(arguments: Namespace) -> tuple[Where, ...]:
     ports = arguments.port or []
     if len(names) + len(ports) > MOST_BOARDS:
         raise UsageError("--emulate", f"{len(names)} boards", f"at most {MOST_BOARDS} in one rig")
-    for option, given in (("--board", arguments.board), ("--envelope", arguments.envelope)):
-        if given is not None and len(names) + len(ports) > 1:
-            raise UsageError(option, given, "only with a single board")
-    first = where_of(arguments, emulate=None, port=None)
+    if arguments.envelope is not None and len(names) + len(ports) > 1:
+        raise UsageError("--envelope", arguments.envelope, "only with a single board")
+    boards = arguments.board or [None]
+    if len(boards) > 1 and len(boards) != len(ports):
+        raise UsageError("--board", ", ".join(boards), f"once for all, or for each --port in their order: {len(ports)}")
+    first = where_of(arguments, emulate=None, port=None, board=boards[0])
     seed = 1 if first.seed is None else first.seed
     if len(names) == 1:
         return (replace(first, emulate=names[0]),)
     emulated = [replace(first, emulate=name, seed=seed + index) for index, name in enumerate(names)]
-    return (*emulated, *(replace(first, port=port) for port in ports))
+    told = boards if len(boards) > 1 else boards * len(ports)
+    return (*emulated, *(replace(first, port=port, board=board) for port, board in zip(ports, told, strict=True)))
 
 
 def _so_many(asked: str) -> list[str]:
@@ -89,7 +94,7 @@ def where_of(arguments: Namespace, **instead: Any) -> Where:
     return Where(
         emulate=instead.get("emulate", arguments.emulate),
         port=instead.get("port", arguments.port),
-        board=arguments.board,
+        board=instead.get("board", arguments.board),
         solved=arguments.solved,
         seed=None if arguments.seed is None else parse_seed(arguments.seed),
         dilution=None if arguments.dilution is None else parse_dilution(arguments.dilution),

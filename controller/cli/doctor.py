@@ -225,12 +225,15 @@ def _libusb() -> Finding:
 def _boards(machine: Machine) -> Iterator[Finding]:
     known = set()
     for board in discover(machine.ports):
-        if board.kind is not None:
+        if board.kinds:
             known |= {board.control, board.data}
             if board.note:
                 yield Finding("board", Level.WARN, f"{board.id}: {board.note}")
             else:
                 yield Finding("board", Level.GOOD, f"{board.id}: control {board.control}, data {board.data}")
+            if len(board.names) > 1:
+                text = f"{board.id}: its USB strings fit {', '.join(board.names)}"
+                yield Finding("board", Level.NOTE, text, "say which one it is: --board NAME")
     for port in machine.ports:
         ids = (port.vid, port.pid)
         named = f"{port.path}: {port.manufacturer or '?'} {port.product or '?'}"

@@ -42,16 +42,20 @@ def run(arguments: Namespace) -> int:
     else:
         talk.say("nothing; try `hashbridge doctor`, or `hashbridge run --emulate bitaxe-gamma`")
     for board in boards:
+        if len(board.names) > 1:
+            talk.say(f"{board.id}: {', '.join(board.names)} show the same USB strings; say which: --board NAME")
         if board.note:
             talk.say(f"{board.id}: {board.note}", "warn")
     return Exit.OK
 
 
 def board_object(board: FoundBoard) -> dict[str, Any]:
-    """A board that is plugged in. `board` is null for a device that only could be one."""
+    """A board that is plugged in. `board` is null where its strings do not say which one it is; `could_be` has the
+    names, none of a device with other firmware."""
     return {
         "id": board.id,
         "board": None if board.kind is None else board.kind.name,
+        "could_be": list(board.names),
         "serial": board.serial,
         "location": board.location,
         "control": board.control,

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from serial.tools import list_ports
 
+from drivers import discovery
 from drivers.boards import BOARDS
-from drivers.discovery import FoundBoard, UsbPort, discover, find, usb_ports
-from drivers.errors import UnknownPart
+from drivers.discovery import FoundBoard, UsbPort, discover, usb_ports
 
-GAMMA = BOARDS["bitaxe-gamma"]
+ALIKE = tuple(BOARDS.values())
+"""Every Bitaxe shows the same strings."""
 
 
 def port(path: str, interface: int | None, **changes: Any) -> UsbPort:
@@ -32,7 +33,7 @@ def port(path: str, interface: int | None, **changes: Any) -> UsbPort:
 
 def test_a_board_is_found_with_its_control_and_data_port() -> None:
     (board,) = discover([port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)])
-    assert board == FoundBoard("bitaxe-gamma:984a7d04", GAMMA, "984a7d04", "1-1.2", "/dev/ttyACM0", "/dev/ttyACM1")
+    assert board == FoundBoard("bitaxe:984a7d04", ALIKE, "984a7d04", "1-1.2", "/dev/ttyACM0", "/dev/ttyACM1")
 
 
 def test_the_order_of_the_names_proves_nothing() -> None:
@@ -58,7 +59,7 @@ def test_two_boards_with_one_serial_number_are_told_apart_by_where_they_are() ->
     here = [port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)]
     there = [port("/dev/ttyACM2", 0, location="1-1.3"), port("/dev/ttyACM3", 2, location="1-1.3")]
     boards = discover([*here, *there])
-    assert [board.id for board in boards] == ["bitaxe-gamma:1-1.2", "bitaxe-gamma:1-1.3"]
+    assert [board.id for board in boards] == ["bitaxe:1-1.2", "bitaxe:1-1.3"]
     assert all("not unique" in (board.note or "") for board in boards)
 
 
@@ -75,24 +76,19 @@ def test_a_board_that_shows_espressif_s_own_port_is_pointed_out_but_not_claimed(
         "/dev/ttyACM0", 0, vid=0x303A, pid=0x1001, manufacturer="Espressif", product="USB JTAG/serial debug unit"
     )
     (board,) = discover([jtag])
-    assert board.kind is None
+    assert board.kinds == ()
     assert (board.control, board.data) == (None, None)
     assert "AxeOS" in (board.note or "")
 
 
-def test_a_board_is_named_by_id_serial_number_or_kind() -> None:
-    boards = discover([port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)])
-    for name in ("bitaxe-gamma:984a7d04", "984a7d04", "bitaxe-gamma"):
-        assert find(name, boards) is boards[0]
-    with pytest.raises(UnknownPart, match="bitaxe-gamma:984a7d04"):
-        find("bitaxe-max", boards)
-
-
-def test_a_name_that_fits_two_boards_is_refused() -> None:
-    other = {"serial": "03666228", "location": "1-1.3"}
-    boards = discover([port("/dev/ttyACM0", 0), port("/dev/ttyACM2", 0, **other)])
-    with pytest.raises(UnknownPart):
-        find("bitaxe-gamma", boards)
+def test_strings_that_fit_several_boards_name_none_and_those_of_one_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = [port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)]
+    (board,) = discover(ports)
+    assert board.kind is None
+    assert board.names == tuple(sorted(BOARDS))
+    monkeypatch.setattr(discovery, "BOARDS", {"bitaxe-hex": BOARDS["bitaxe-hex"]})
+    (board,) = discover(ports)
+    assert (board.kind, board.id) == (BOARDS["bitaxe-hex"], "bitaxe-hex:984a7d04")
 
 
 def test_the_system_s_list_is_read_with_the_interface_from_sysfs(

@@ -41,9 +41,12 @@ def _about(machine: Machine, about: str) -> list[Finding]:
 
 def test_a_bridge_with_both_ports_is_recognised(tmp_path: Path) -> None:
     machine = _machine(tmp_path, _port(), _port("/dev/ttyACM1", interface=2))
-    (found,) = _about(machine, "board")
+    found, which = _about(machine, "board")
     assert found.level is Level.GOOD
-    assert found.text == "bitaxe-gamma:984a7d04: control /dev/ttyACM0, data /dev/ttyACM1"
+    assert found.text == "bitaxe:984a7d04: control /dev/ttyACM0, data /dev/ttyACM1"
+    assert which.level is Level.NOTE
+    assert "bitaxe-gamma, " in which.text
+    assert which.remedy == "say which one it is: --board NAME"
 
 
 def test_a_bridge_whose_data_port_is_missing_is_a_warning(tmp_path: Path) -> None:

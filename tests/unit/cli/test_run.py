@@ -64,6 +64,19 @@ def test_several_boards_are_asked_for_by_number_and_again_with_seeds_of_their_ow
     ]
 
 
+def test_a_board_is_named_once_for_all_ports_or_once_for_each() -> None:
+    parser = ArgumentParser()
+    run_verb.add_arguments(parser)
+
+    def boards(*line: str) -> list[str | None]:
+        asked = parser.parse_args(["--port", "/dev/a", "--port", "/dev/b", *line])
+        return [where.board for where in understand(asked).wheres]
+
+    assert boards() == [None, None]
+    assert boards("--board", "bitaxe-hex") == ["bitaxe-hex", "bitaxe-hex"]
+    assert boards("--board", "bitaxe-hex", "--board", "bitaxe-gt") == ["bitaxe-hex", "bitaxe-gt"]
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -73,7 +86,8 @@ def test_several_boards_are_asked_for_by_number_and_again_with_seeds_of_their_ow
         (["--emulate", "toaster*2"], "one of bitaxe-gamma"),
         (["--emulate", "bitaxe-gamma*20", "--emulate", "bitaxe-hex*20"], "at most 32 in one rig"),
         (["--emulate", "bitaxe-gamma*2", "--record", "x"], "only with a single board"),
-        (["--port", "/dev/a", "--port", "/dev/b", "--board", "bitaxe-gamma"], "only with a single board"),
+        (["--port", "/dev/a", "--port", "/dev/b", "--envelope", "x"], "only with a single board"),
+        (["--port", "/dev/a", "--board", "bitaxe-gamma", "--board", "bitaxe-hex"], "once for all, or for each --port"),
     ],
 )
 def test_what_cannot_be_asked_of_several_boards_is_said(line: list[str], says: str) -> None:

@@ -1,0 +1,77 @@
+"""Which board is behind a port: what its USB strings say, or else what a person says, and never a guess."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from controller import attach
+from controller.attach import Target, Where
+from drivers.boards import BOARDS, BoardKind
+from drivers.discovery import FoundBoard
+from drivers.errors import UsageError
+
+ALIKE = (BOARDS["bitaxe-gamma"], BOARDS["bitaxe-hex"])
+
+
+@pytest.fixture
+def ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setenv("HASHBRIDGE_RUNTIME_DIR", str(tmp_path / "r"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    paths = tmp_path / "ttyACM0", tmp_path / "ttyACM1"
+    for path in paths:
+        path.touch()
+    return str(paths[0]), str(paths[1])
+
+
+def plug_in(monkeypatch: pytest.MonkeyPatch, ports: tuple[str, str], *kinds: BoardKind) -> None:
+    board = FoundBoard("bitaxe:984a7d04", kinds, "984a7d04", "1-1.2", *ports)
+    monkeypatch.setattr(attach, "discover", lambda: [board])
+
+
+async def attached(port: str, board: str | None = None) -> Target:
+    async with AsyncExitStack() as stack:
+        return await attach.attach(Where(port=port, board=board), "pattern", stack)
+
+
+@pytest.mark.parametrize("said", ["bitaxe:984a7d04", "984a7d04", "path"])
+async def test_strings_that_fit_one_board_name_it_and_its_data_port(
+    said: str, ports: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, ports, BOARDS["bitaxe-hex"])
+    config = (await attached(ports[0] if said == "path" else said)).config
+    assert (config.kind, config.control, config.data, config.emulated) == ("bitaxe-hex", *ports, False)
+
+
+async def test_strings_that_fit_several_boards_are_not_guessed_at(
+    ports: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, ports, *ALIKE)
+    with pytest.raises(UsageError, match=r"one of bitaxe-gamma, bitaxe-hex; the USB strings of .* fit all of these"):
+        await attached(ports[0])
+    config = (await attached(ports[0], "bitaxe-hex")).config
+    assert (config.kind, config.control, config.data) == ("bitaxe-hex", *ports)
+
+
+async def test_a_board_that_the_strings_do_not_fit_is_refused(
+    ports: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, ports, *ALIKE)
+    with pytest.raises(
+        UsageError, match="board: 'bitaxe-gt' is not allowed; allowed: one of bitaxe-gamma, bitaxe-hex,"
+    ):
+        await attached(ports[0], "bitaxe-gt")
+    with pytest.raises(UsageError, match="'toaster' is not allowed"):
+        await attached(ports[0], "toaster")
+
+
+async def test_a_port_without_strings_is_what_a_person_says(
+    ports: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attach, "discover", list)
+    with pytest.raises(UsageError, match=r"the USB strings of .* name none"):
+        await attached(",".join(ports))
+    config = (await attached(",".join(ports), "bitaxe-gt")).config
+    assert (config.kind, config.control, config.data) == ("bitaxe-gt", *ports)
