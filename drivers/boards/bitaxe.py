@@ -1,10 +1,9 @@
-"""Bitaxes with a TPS546 for the core rail, behind bitaxe-raw: one chip or several, with their fan and thermometers.
+"""Bitaxes behind bitaxe-raw: one chip or several, with their rail, fan and thermometers.
 
-The bridge lends RST_N (GPIO 0, low is reset, low after power-up), I2C and one ADC; the input cannot be switched nor its
-current measured, so power is core power plus what AxeOS adds on that board. Its USB strings are the same on every
-Bitaxe with this firmware: what is really there says first contact (regulator, fan controller) and the chip id. Sources:
-ESP-Miner main/device_config.h, main/power/vcore.c, main/thermal; mujina mujina-miner/src/board/bitaxe.rs;
-korbin/bitaxe-raw; docs/safety.md for the limits.
+The bridge lends RST_N (GPIO 0, low is reset, low after power-up), I2C and one ADC; the input cannot be switched. Its
+USB strings are the same on every Bitaxe with this firmware: what is really there says first contact (regulator, fan
+controller) and the chip id. Sources: ESP-Miner main/device_config.h, main/power/vcore.c, main/thermal; mujina
+mujina-miner/src/board/bitaxe.rs; korbin/bitaxe-raw; docs/safety.md for the limits.
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain
-from drivers.boards import own_limits
-from drivers.boards.bitaxe_safe_off import RAIL_DOWN_V, SafeOff, Wiring, make_safe
+from drivers.boards.bitaxe_safe_off import SafeOff, Wiring, make_safe
 from drivers.boards.board import (
     FAULTY,
     Attached,
@@ -47,6 +45,7 @@ from drivers.boards.board import (
     VerifyRail,
 )
 from drivers.boards.cooling import Cooling, CoolingKind
+from drivers.boards.rails import Rail, RailKind
 from drivers.boards.sweep import Sweep
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.bridges.lease import HostLease
@@ -60,23 +59,12 @@ from drivers.errors import (
     UsageError,
     VerifyError,
 )
-from drivers.peripherals import tps546
-from drivers.peripherals.tps546 import Profile, Tps546
 from drivers.traits import I2c, Transport
 from drivers.units import Volts
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_RAIL_CHANNELS: Final = (
-    Channel.STATUS_WORD,
-    Channel.INPUT_V,
-    Channel.CORE_V,
-    Channel.CORE_A,
-    Channel.CORE_W,
-    Channel.POWER_W,
-    Channel.VR_C,
-)
 _FAN_CHANNELS: Final = (Channel.CHIP_C, Channel.FAN_RPM, Channel.FAN_RATIO)
 
 
@@ -87,17 +75,12 @@ _WIRING: Final = Wiring()
 class Parts:
     """What differs from one of these boards to the next, beside its chip and its limits."""
 
-    regulator: Profile
+    rail: RailKind
     cooling: CoolingKind
     wiring: Wiring = _WIRING
-    domains: int = 1
-    """Board domains in series on the rail: it carries so many times the volts of a chip, which are what is asked for
-    and shown everywhere else."""
-    power_offset_w: float = 5.0
-    """What AxeOS adds to the core power of this board for fan, bridge and losses."""
 
-    def wired(self) -> Wiring:
-        return replace(self.wiring, fan=self.cooling.bytes)
+    def safe_off(self) -> SafeOff:
+        return SafeOff(self.wiring, self.rail.bytes, self.cooling.bytes)
 
 
 _SLOW_SWEEPS: Final = 5
@@ -124,14 +107,12 @@ class Bitaxe:
 
     def __init__(self, kind: BoardKind, parts: Parts, bridge: BitaxeRawBridge, chain: Chain) -> None:
         self.kind, self._parts = kind, parts
-        self._wiring = parts.wired()
-        self._plan = SafeOff(self._wiring)
-        self._profile = replace(parts.regulator, on_off_config=parts.wiring.on_off_config)
+        self._wiring, self._plan = parts.wiring, parts.safe_off()
         self.chain = chain
         self.chains: Sequence[Chain] = (chain,)
         self.bridge = bridge
         self._retired: list[BitaxeRawBridge] = []
-        self._rail: Tps546 | None = None
+        self._rail: Rail | None = None
         self._fan: Cooling | None = None
         self._limits_hold = False
         self._table_written = False
@@ -177,15 +158,15 @@ class Bitaxe:
         await contact.ask(self._fan_up)
         fan = await contact.ask(self._open_fan)
         rail = await contact.ask(self._open_rail)
-        part = rail.part.value if rail else await contact.ask(self._unusable_part)
+        part = rail.name if rail else await contact.ask(self._unusable_part)
         released = await contact.ask(pin.get)
         on = await contact.ask(rail.is_commanded_on) if rail else None
-        rail_v = await contact.ask(rail.output_v) if rail else None
+        up = await contact.ask(rail.is_up) if rail else None
         return BoardIdentity(
             board=self.kind.name,
             firmware=await self._firmware(),
             parts={"regulator": part, "fan controller": fan.name if fan else None},
-            hashing_suspected=bool(released) or bool(on) or (rail_v or 0.0) > RAIL_DOWN_V,
+            hashing_suspected=bool(released) or bool(on) or bool(up),
         )
 
     async def _firmware(self) -> str:
@@ -193,8 +174,9 @@ class Bitaxe:
 
     async def _fan_up(self) -> bool:
         i2c = self.bridge.i2c()
-        for register, value in self._wiring.fan.full:
-            await i2c.write(self._wiring.fan.address, bytes([register, value]))
+        fan = self._parts.cooling.bytes
+        for register, value in fan.full:
+            await i2c.write(fan.address, bytes([register, value]))
         self._table_in_command = False
         return True
 
@@ -204,18 +186,16 @@ class Bitaxe:
             self._fan = (await self._parts.cooling.open(i2c or retrying)).over(retrying)
         return self._fan
 
-    async def _open_rail(self, i2c: I2c | None = None) -> Tps546:
+    async def _open_rail(self, i2c: I2c | None = None) -> Rail:
         if self._rail is None:
             retrying = self.bridge.i2c()
-            self._rail = (await Tps546.open(i2c or retrying, self._profile)).over(retrying)
+            opened = await self._parts.rail.open(i2c or retrying, self.bridge.adc)
+            self._rail = opened.over(retrying, self.bridge.adc)
         return self._rail
 
     async def _unusable_part(self) -> str | None:
-        """What stands at the regulator's address when it is not one that can be used."""
-        try:
-            return (await tps546.identify(self.bridge.i2c())).value
-        except UnknownPart as error:
-            return str(error)
+        """What stands in the regulator's place when it is not one that can be used."""
+        return await self._parts.rail.unusable(self.bridge.i2c())
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -236,7 +216,7 @@ class Bitaxe:
             case LockDown():
                 await self._lock_down()
             case CoreVoltage(core_v=core_v):
-                await (await self._open_rail()).set_output(Volts(core_v * self._parts.domains))
+                await (await self._open_rail()).set_core(core_v)
             case RailOn():
                 await self._rail_on()
             case VerifyRail():
@@ -285,7 +265,7 @@ class Bitaxe:
         for attempt in range(_RAIL_READS):
             if attempt:
                 await asyncio.sleep(_RAIL_POLL_S)
-            found_v = Volts(await rail.output_v() / self._parts.domains)
+            found_v = await rail.core_v()
             if abs(found_v - step.core_v) <= tolerance_v:
                 return
         raise VerifyError("core rail", f"{step.core_v:.3f} V +- {tolerance_v:.3f} V", f"{found_v:.3f} V")
@@ -319,33 +299,23 @@ class Bitaxe:
         if turn == 1:
             await self._review_protections(sweep, i2c)
         await self._read_clock(sweep, turn)
-        sweep.put(Channel.INPUT_W, None, "this board does not measure its input current")
         return sweep.reading()
 
     async def _read_rail(self, sweep: Sweep, i2c: I2c) -> None:
-        rail = self._rail or await sweep.ask(_RAIL_CHANNELS, lambda: self._open_rail(i2c))
+        rail = self._rail or await sweep.ask(self._parts.rail.channels, lambda: self._open_rail(i2c))
         if rail is None:
             return
-        rail = rail.over(i2c)
-        await sweep.take(Channel.STATUS_WORD, rail.status_word)
-        await sweep.take(Channel.INPUT_V, rail.input_v)
-        rail_v = await sweep.ask((Channel.CORE_V,), rail.output_v)
-        if rail_v is not None:
-            sweep.put(Channel.CORE_V, rail_v / self._parts.domains)
-        core_a = await sweep.take(Channel.CORE_A, rail.output_a)
-        if rail_v is None or core_a is None:
-            why = "needs core voltage and current"
-            sweep.put(Channel.CORE_W, None, why)
-            sweep.put(Channel.POWER_W, None, why)
-        else:
-            sweep.put(Channel.CORE_W, rail_v * core_a)
-            sweep.put(Channel.POWER_W, rail_v * core_a + self._parts.power_offset_w)
-        await sweep.take(Channel.VR_C, rail.die_c)
+        await rail.over(i2c, self._adc_once).read(sweep)
+        if Channel.VR_C not in self._parts.rail.channels:
+            return
         # The first value after switching on may be 127.88 C, whenever it is read: read it, and drop it.
         if self._drop_vr or self._since(self._enabled_at_s, sweep.at_s) < _VR_BLANK_S:
             if sweep.channels[Channel.VR_C] is not None:
                 self._drop_vr = False
             sweep.leave_out(Channel.VR_C, "the regulator was just switched on")
+
+    async def _adc_once(self) -> int:
+        return await self.bridge.adc(tries=1)
 
     async def _read_fan(self, sweep: Sweep, i2c: I2c, *, fan_speed: bool, fan_duty: bool) -> None:
         fan = self._fan or await sweep.ask(_FAN_CHANNELS, lambda: self._open_fan(i2c))
@@ -372,7 +342,11 @@ class Bitaxe:
     async def _review_protections(self, sweep: Sweep, i2c: I2c) -> None:
         """Limits and table are registers: a supply that went and came has wiped them, and then they protect nothing."""
         rail, fan = self._rail, self._fan
-        if self._limits_hold and rail is not None and await sweep.ask((), rail.over(i2c).is_locked) is False:
+        if (
+            self._limits_hold
+            and rail is not None
+            and await sweep.ask((), rail.over(i2c, self._adc_once).is_locked) is False
+        ):
             self._limits_hold = self._table_written = False
             _log.warning("%s: the regulator has lost its limits", self.kind.name)
         if self._table_in_command and fan is not None and await sweep.ask((), fan.over(i2c).is_host_set):
@@ -471,7 +445,7 @@ def row(
     """The row of BOARDS for one of these boards."""
 
     async def open_board(attached: Attached) -> Bitaxe:
-        return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wired(), chips))
+        return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wiring, chips))
 
     kind = BoardKind(
         name=name,
@@ -480,11 +454,11 @@ def row(
         envelope=envelope,
         chip=chip,
         chips=chips,
-        safe_off_recipe=SafeOff(parts.wired()).recipe(),
+        safe_off_recipe=parts.safe_off().recipe(),
         open=open_board,
         plausibility=plausibility,
-        own_limits=own_limits.of_tps546(parts.regulator),
+        own_limits=parts.rail.own_limits,
         unswitchable=unswitchable,
-        parts=("stacked TPS546D24A/S" if parts.regulator.stack else "TPS546D24A/S", *parts.cooling.parts),
+        parts=(*parts.rail.parts, *parts.cooling.parts),
     )
     return kind

@@ -8,6 +8,7 @@ from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, DieFromRegulator, PowerLaw, Span
 from drivers.boards.cooling import of_emc2101
+from drivers.boards.rails import of_tps546
 from drivers.peripherals.emc2101 import Diode
 
 _ENVELOPE: Final = five_volt.envelope(
@@ -18,7 +19,7 @@ _ENVELOPE: Final = five_volt.envelope(
     power_w=(28.0, 40.0),
 )
 PARTS: Final = Parts(
-    regulator=five_volt.regulator(_ENVELOPE),
+    rail=of_tps546(five_volt.regulator(_ENVELOPE)),
     cooling=of_emc2101(Diode(ideality_raw=0x24, beta_raw=0x00)),
 )
 """The diode as ESP-Miner sets it for a BM1370; mujina leaves the values after power-up."""

@@ -14,6 +14,7 @@ from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, DieFromRegulator, PowerLaw, Span
 from drivers.boards.cooling import of_emc2101
+from drivers.boards.rails import of_tps546
 from drivers.peripherals.emc2101 import Diode
 
 _ENVELOPE: Final = five_volt.envelope(
@@ -38,5 +39,8 @@ BITAXE_GAMMA_DUO: Final[BoardKind] = row(
         ),
         die_k_per_w=0.25,  # two dies, each with half of the power
     ),
-    parts=Parts(regulator=five_volt.regulator(_ENVELOPE), cooling=of_emc2101(Diode(ideality_raw=0x24, beta_raw=0x00))),
+    parts=Parts(
+        rail=of_tps546(five_volt.regulator(_ENVELOPE)),
+        cooling=of_emc2101(Diode(ideality_raw=0x24, beta_raw=0x00)),
+    ),
 )

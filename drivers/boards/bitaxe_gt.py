@@ -13,6 +13,7 @@ from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, DieFromRegulator, PowerLaw, Span
 from drivers.boards.cooling import of_emc2103
+from drivers.boards.rails import of_tps546
 from drivers.peripherals.tps546 import Stack
 from drivers.units import Amps, Volts
 
@@ -55,6 +56,6 @@ BITAXE_GT: Final[BoardKind] = row(
         ),
         die_k_per_w=0.25,
     ),
-    parts=Parts(regulator=_REGULATOR, cooling=of_emc2103(), power_offset_w=10.0),
+    parts=Parts(rail=of_tps546(_REGULATOR, power_offset_w=10.0), cooling=of_emc2103()),
     unswitchable=("the 12 V input", "the supply of fan and bridge"),
 )

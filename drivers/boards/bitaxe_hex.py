@@ -12,6 +12,7 @@ from typing import Final
 from drivers.boards import twelve_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, PowerLaw, Span
+from drivers.boards.rails import of_tps546
 
 _UNSWITCHABLE: Final = ("the 12 V input", "the supply of fan and bridge")
 _HEX: Final = twelve_volt.envelope(
@@ -37,10 +38,8 @@ BITAXE_HEX: Final[BoardKind] = row(
     envelope=_HEX,
     plausibility=twelve_volt.plausibility(PowerLaw(k_w_per_v2_mhz=0.0120, alpha_per_k=0.007)),
     parts=Parts(
-        regulator=twelve_volt.regulator(_HEX),
+        rail=of_tps546(twelve_volt.regulator(_HEX), domains=twelve_volt.DOMAINS, power_offset_w=12.0),
         cooling=twelve_volt.cooling(),
-        domains=twelve_volt.DOMAINS,
-        power_offset_w=12.0,
     ),
     unswitchable=_UNSWITCHABLE,
 )
@@ -52,10 +51,8 @@ BITAXE_SUPRA_HEX: Final[BoardKind] = row(
     envelope=_SUPRA_HEX,
     plausibility=twelve_volt.plausibility(PowerLaw(k_w_per_v2_mhz=0.0145, alpha_per_k=0.007)),
     parts=Parts(
-        regulator=twelve_volt.regulator(_SUPRA_HEX),
+        rail=of_tps546(twelve_volt.regulator(_SUPRA_HEX), domains=twelve_volt.DOMAINS, power_offset_w=25.0),
         cooling=twelve_volt.cooling(),
-        domains=twelve_volt.DOMAINS,
-        power_offset_w=25.0,
     ),
     unswitchable=_UNSWITCHABLE,
 )

@@ -1,4 +1,4 @@
-"""Safe-off of a Bitaxe with a TPS546, once: for the board to carry out, and as bytes for the sentinel.
+"""Safe-off of a Bitaxe, once: for the board to carry out, and as bytes for the sentinel.
 
 Reset asserted, rail off, fan full, each tried whatever became of the one before; then each is read back. Reset comes
 first because a GPIO request cannot hang on a stuck I2C bus (docs/safety.md, "Ordering"). All writes may be repeated.
@@ -11,36 +11,30 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from drivers.boards.board import ActionOutcome, RecipeAction
-from drivers.boards.cooling import EMC2101_BYTES, FanBytes
+from drivers.boards.cooling import FanBytes
+from drivers.boards.rails import RAIL_OFF, RailBytes, RailDecay
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
-from drivers.codecs import bitaxe_raw, dialect_b, pmbus
+from drivers.codecs import bitaxe_raw, dialect_b
 from drivers.codecs.bitaxe_raw import Request
-from drivers.codecs.pmbus import Command
 from drivers.errors import DeviceError, ProtocolError, TransportError, Unplugged
-from drivers.peripherals import tps546
 
-RAIL_DOWN_V: Final = 0.1
-RESET, RAIL, FAN = "reset asserted", "rail off", "fan full"
-"""The three outcomes of a safe-off, in its order."""
+RESET, RAIL, FAN = "reset asserted", RAIL_OFF, "fan full"
+"""The three outcomes of a safe-off, in its order; a rail that cannot be switched off has another (`RailBytes`)."""
 
 _TIMEOUT_S: Final = 0.15
 _TRIES: Final = 2
 _DECAY_S: Final = 0.5
 _POLL_S: Final = 0.05
-_VOUT_EXPONENT: Final = -9
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What differs between boards with these parts."""
+    """How the bridge of a board is wired to it."""
 
     dialect: str = "A"
     reset_pin: int = 0
     rail_pin: int | None = None
     """A pin of the bridge that drives the EN pin of the regulator, high is on; None: nobody drives it."""
-    on_off_config: int = 0x1B
-    """What the regulator obeys: 1B OPERATION alone, 1F its EN pin as well. Off is at once."""
-    fan: FanBytes = EMC2101_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +63,21 @@ class Proof:
         return len(payload) == len(self.payload) and all((a ^ b) & m == 0 for a, b, m in pairs)
 
 
-def _regulator_read(command: Command, count: int) -> Request:
-    return bitaxe_raw.i2c_write_read(tps546.ADDRESS, bytes([command]), count)
-
-
 _TWO_WRITTEN: Final = b"\x02"
-
-RAIL_DOWN: Final = Proof(RAIL, "READ_VOUT", _regulator_read(Command.READ_VOUT, 2), b"\x00\x00", b"\xc0\xff")
-"""As a mask: fewer than 64 steps of 2**-9 V, so below 0.125 V, the nearest to 0.1 V that a mask can say."""
 
 
 class SafeOff:
-    """The moves and proofs of one wiring, in order."""
+    """The moves and proofs of one board, in order."""
 
-    def __init__(self, wiring: Wiring) -> None:
-        self.dialect = wiring.dialect
+    def __init__(self, wiring: Wiring, rail: RailBytes, fan: FanBytes) -> None:
+        self.dialect, self.outcomes = wiring.dialect, (RESET, rail.outcome, FAN)
         reset, rail_pin = wiring.reset_pin, wiring.rail_pin
         moves = [Move(RESET, bitaxe_raw.gpio_set(reset, False), b"\x00")]
         proofs = [Proof(RESET, "reset latch", bitaxe_raw.gpio_get(reset), b"\x00", b"\xff")]
         if rail_pin is not None:
-            moves.append(Move(RAIL, bitaxe_raw.gpio_set(rail_pin, False), b"\x00"))
-            proofs.append(Proof(RAIL, "rail pin", bitaxe_raw.gpio_get(rail_pin), b"\x00", b"\xff"))
-        operation, config = bytes([Command.OPERATION, 0x00]), bytes([Command.ON_OFF_CONFIG, wiring.on_off_config])
-        moves += [
-            Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, operation), _TWO_WRITTEN),
-            # A part that was set up to ignore OPERATION obeys it from here on: off, and at once.
-            Move(RAIL, bitaxe_raw.i2c_write(tps546.ADDRESS, config), _TWO_WRITTEN),
-        ]
-        fan = wiring.fan
+            moves.append(Move(rail.outcome, bitaxe_raw.gpio_set(rail_pin, False), b"\x00"))
+            proofs.append(Proof(rail.outcome, "rail pin", bitaxe_raw.gpio_get(rail_pin), b"\x00", b"\xff"))
+        moves += [Move(rail.outcome, bitaxe_raw.i2c_write(rail.address, data), _TWO_WRITTEN) for data in rail.moves]
         moves += [
             Move(FAN, bitaxe_raw.i2c_write(fan.address, bytes([register, value])), _TWO_WRITTEN)
             for register, value in fan.full
@@ -104,14 +85,19 @@ class SafeOff:
         # In dialect B one byte may look like an error: a second is read, and may be anything.
         count = 2 if wiring.dialect == "B" else 1
         rest = bytes(count - 1)
-        proofs.append(
-            Proof(RAIL, "OPERATION", _regulator_read(Command.OPERATION, count), b"\x00" + rest, b"\xff" + rest)
-        )
+        for proof in rail.proofs:
+            request = bitaxe_raw.i2c_write_read(rail.address, bytes([proof.register]), count)
+            proofs.append(Proof(rail.outcome, proof.what, request, proof.value + rest, proof.mask + rest))
         for number, (what, register, value, mask) in enumerate(fan.proofs):
             request = bitaxe_raw.i2c_write_read(fan.address, bytes([register]), count)
-            pause_s = 0.1 if number == len(fan.proofs) - 1 else 0.0
+            pause_s = 0.1 if number == len(fan.proofs) - 1 and rail.decay is not None else 0.0
             proofs.append(Proof(FAN, what, request, bytes([value]) + rest, bytes([mask]) + rest, pause_s))
         self.moves, self.proofs = tuple(moves), tuple(proofs)
+        self.rail, self.decay, self.decayed = rail.outcome, rail.decay, None
+        if rail.decay is not None:
+            down = rail.decay.proof
+            request = bitaxe_raw.i2c_write_read(rail.address, bytes([down.register]), len(down.value))
+            self.decayed = Proof(rail.outcome, down.what, request, down.value, down.mask)
 
     def recipe(self) -> tuple[RecipeAction, ...]:
         """The same as whole frames, ids zero. Each read-back has an outcome of its own: all must hold."""
@@ -124,7 +110,7 @@ class SafeOff:
             reply = device.encode_reply(0, move.payload)
             actions.append(RecipeAction(move.outcome, host.encode(move.request, 0), reply, b"\xff" * len(reply)))
         spoken_for: set[str] = set()
-        for proof in (*self.proofs, RAIL_DOWN):
+        for proof in (*self.proofs, *((self.decayed,) if self.decayed is not None else ())):
             name = f"{proof.outcome}: {proof.what}"
             confirms = name if proof.outcome in spoken_for else proof.outcome
             spoken_for.add(proof.outcome)
@@ -148,7 +134,7 @@ class _Account:
 
 async def make_safe(bridge: BitaxeRawBridge, plan: SafeOff) -> tuple[ActionOutcome, ...]:
     """Carry it out and read it back. Tries everything, never raises, may run again. About 10 ms when all answers."""
-    accounts = {outcome: _Account() for outcome in (RESET, RAIL, FAN)}
+    accounts = {outcome: _Account() for outcome in plan.outcomes}
     for move in plan.moves:
         account = accounts[move.outcome]
         payload = await _ask(bridge, move.request, move.outcome, account, _TRIES)
@@ -165,7 +151,8 @@ async def make_safe(bridge: BitaxeRawBridge, plan: SafeOff) -> tuple[ActionOutco
             account.confirmed = False
             if payload is not None:
                 account.failed(f"{proof.what} reads {payload.hex()}")
-    await _await_rail_down(bridge, accounts[RAIL], tries)
+    if plan.decay is not None and plan.decayed is not None:
+        await _await_rail_down(bridge, plan.decay, plan.decayed, accounts[plan.rail], tries)
     return tuple(
         ActionOutcome(outcome, account.sent, account.confirmed, "; ".join(account.details))
         for outcome, account in accounts.items()
@@ -187,17 +174,19 @@ async def _ask(bridge: BitaxeRawBridge, request: Request, what: str, account: _A
     return None
 
 
-async def _await_rail_down(bridge: BitaxeRawBridge, account: _Account, tries: int) -> None:
+async def _await_rail_down(
+    bridge: BitaxeRawBridge, decay: RailDecay, proof: Proof, account: _Account, tries: int
+) -> None:
     """The rail decays in milliseconds under load; without one it may take longer."""
     loop = asyncio.get_running_loop()
     give_up_s = loop.time() + _DECAY_S
     while True:
-        payload = await _ask(bridge, RAIL_DOWN.request, RAIL_DOWN.what, account, tries)
-        if payload is None or len(payload) != len(RAIL_DOWN.payload):
+        payload = await _ask(bridge, proof.request, proof.what, account, tries)
+        if payload is None or len(payload) != len(proof.payload):
             account.confirmed = False
             return
-        rail_v = pmbus.decode_ulinear16(pmbus.decode_word(payload), _VOUT_EXPONENT)
-        if rail_v < RAIL_DOWN_V:
+        rail_v = decay.volts(payload)
+        if rail_v < decay.below_v:
             account.details.append(f"{rail_v:.3f} V")
             return
         if loop.time() >= give_up_s:

@@ -12,6 +12,7 @@ from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, DieFromRegulator, PowerLaw, Span
 from drivers.boards.cooling import of_emc2101
+from drivers.boards.rails import of_tps546
 from drivers.peripherals.emc2101 import POWER_UP_DIODE
 
 _ENVELOPE: Final = five_volt.envelope(
@@ -33,5 +34,5 @@ BITAXE_SUPRA: Final[BoardKind] = row(
         # The same grid: 1.71 K/W from die to air, of which 0.5 to the sink [A].
         DieFromRegulator(sink_k_per_w=1.21),
     ),
-    parts=Parts(regulator=five_volt.regulator(_ENVELOPE), cooling=of_emc2101(POWER_UP_DIODE)),
+    parts=Parts(rail=of_tps546(five_volt.regulator(_ENVELOPE)), cooling=of_emc2101(POWER_UP_DIODE)),
 )

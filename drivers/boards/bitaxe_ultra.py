@@ -12,6 +12,7 @@ from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, DieFromRegulator, PowerLaw, Span
 from drivers.boards.cooling import of_emc2101
+from drivers.boards.rails import of_tps546
 from drivers.peripherals.emc2101 import POWER_UP_DIODE
 
 _ENVELOPE: Final = five_volt.envelope(
@@ -32,5 +33,5 @@ BITAXE_ULTRA_207: Final[BoardKind] = row(
         PowerLaw(k_w_per_v2_mhz=0.0120, alpha_per_k=0.007),
         DieFromRegulator(),  # as on a Gamma [A]
     ),
-    parts=Parts(regulator=five_volt.regulator(_ENVELOPE), cooling=of_emc2101(POWER_UP_DIODE)),
+    parts=Parts(rail=of_tps546(five_volt.regulator(_ENVELOPE)), cooling=of_emc2101(POWER_UP_DIODE)),
 )

@@ -11,15 +11,22 @@ from dataclasses import replace
 from typing import Final
 
 from drivers.asics.chain import Chain
+from drivers.boards import five_volt
 from drivers.boards.bitaxe import Bitaxe, open_ports
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, PARTS
-from drivers.boards.bitaxe_safe_off import SafeOff, Wiring
+from drivers.boards.bitaxe_safe_off import Wiring
 from drivers.boards.board import Attached, BoardKind
+from drivers.boards.rails import of_tps546
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.bridges.bonanza import BonanzaLease
 from drivers.traits import Transport
 
-_WIRING: Final = Wiring(dialect="B", reset_pin=2, rail_pin=1, on_off_config=0x1F)
+_WIRING: Final = Wiring(dialect="B", reset_pin=2, rail_pin=1)
+_PARTS: Final = replace(
+    PARTS,
+    rail=of_tps546(replace(five_volt.regulator(BITAXE_GAMMA.envelope), on_off_config=0x1F)),
+    wiring=_WIRING,
+)
 
 
 class LeasedGamma(Bitaxe):
@@ -28,7 +35,7 @@ class LeasedGamma(Bitaxe):
     lease: BonanzaLease
 
     def __init__(self, kind: BoardKind, bridge: BitaxeRawBridge, chain: Chain) -> None:
-        super().__init__(kind, replace(PARTS, wiring=_WIRING), bridge, chain)
+        super().__init__(kind, _PARTS, bridge, chain)
         self.lease = BonanzaLease(bridge)
 
     def replace_control(self, control: Transport) -> None:
@@ -49,6 +56,6 @@ LEASED_GAMMA: Final = replace(
     name="leased-gamma",
     title="Gamma with a host lease (emulated only)",
     matches=(),
-    safe_off_recipe=SafeOff(_WIRING).recipe(),
+    safe_off_recipe=_PARTS.safe_off().recipe(),
     open=open_board,
 )

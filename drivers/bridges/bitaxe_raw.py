@@ -201,9 +201,9 @@ class BitaxeRawBridge:
         """One pin, by the number that the firmware gives it."""
         return BridgePin(self, pin)
 
-    async def adc(self, command: int = 0x50) -> int:
+    async def adc(self, command: int = 0x50, *, tries: int = READ_TRIES) -> int:
         """A raw, uncalibrated conversion. 0x50 is VDD; bitaxe-raw refuses every other."""
-        payload = await self.read(bitaxe_raw.adc_read(command), f"ADC {command:#04x} of {self.name}")
+        payload = await self.read(bitaxe_raw.adc_read(command), f"ADC {command:#04x} of {self.name}", tries=tries)
         return int.from_bytes(payload, "little")
 
     async def set_i2c_frequency(self, hertz: int) -> None:
