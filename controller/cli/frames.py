@@ -48,6 +48,7 @@ _I2C_PARTS: Final = {
     0x2E: "emc2103",
     0x2F: "emc2302",
     0x40: "ina260",
+    0x48: "ds4432u",
     0x4A: "tmp1075",
     0x4B: "tmp1075",
     0x4C: "emc2101",
