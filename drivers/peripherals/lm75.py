@@ -2,7 +2,7 @@
 
 Sources: Linux lm75.c (bits, registers, bits of the configuration), TI and NXP datasheets as the mbed drivers quote
 them. Kept apart from `tmp1075.py` because what differs is what they have to be told: a TMP75 starts with 9 bits of
-temperature, an LM75 has no more, and the configuration of a TMP1075 is a word. Bits below the last one are not
+temperature [M], an LM75 has no more, and the configuration of a TMP1075 is a word. Bits below the last one are not
 specified and are cut off. None has an identity that all have (only National's LM75A: A1 at 07), so the board's row
 decides. Unverified on a board.
 """

@@ -1,7 +1,7 @@
 """DS4432U as an I2C target: two bytes, each a current out of or into a pin; and what a regulator makes of it.
 
-Sources: Analog Devices DS4432 datasheet (registers, sign bit, current of a step), TI TPS40305 and LM25119 datasheets
-(feedback at 0.6 and 0.8 V), resistors from ESP-Miner and emberone-miner. [A] = assumption of this emulator: other
+Sources: the DS4432 datasheet as quoted by w3irdrobot/ds4432 and Linux ds4424.c (registers, sign bit, current of a
+step); feedback voltages and resistors from ESP-Miner and emberone-miner. [A] = assumption of this emulator: other
 registers are acknowledged, keep nothing and read as ones; more than one byte of data is not taken.
 """
 

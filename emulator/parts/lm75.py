@@ -1,8 +1,9 @@
 """LM75, LM75A (National's), LM75B and TMP75 as I2C targets: temperature in a word at pointer 00, high byte first.
 
-Sources: Linux lm75.c (bits, the unused bits of the configuration, A1 at 07 of an LM75A), TI TMP75 datasheet
-(resolution by bits 6:5, times of conversion). [M] = from memory of the datasheets: times of the LM75s. [A] = assumption
-of this emulator: unused bits of the temperature are 0. Alert pin and one-shot are not emulated.
+Sources: Linux lm75.c (bits, the unused bits of the configuration, A1 at 07 of an LM75A, 60 for 12 bits of a TMP75), the
+mbed driver TMP175 (resolution by bits 6:5). [M] = from memory of the datasheets: times of conversion, and that a TMP75
+starts with 9 bits. [A] = assumption of this emulator: unused bits of the temperature are 0. Alert pin and one-shot are
+not emulated.
 """
 
 from __future__ import annotations
