@@ -1,4 +1,4 @@
-"""TMP1075, TMP75 and LM75: thermometers of a board, sixteenths of a degree (an LM75 halves).
+"""TMP1075: a thermometer of a board, sixteenths of a degree. Its older kin, which have to be told more: `lm75.py`.
 
 Sources: ESP-Miner main/thermal/TMP1075.c, ESP-Miner-NerdQAxePlus TMP1075.cpp, TI datasheets. The word stands at pointer
 00, high byte first, signed in its upper 12 bits. The part has no identity that can be relied on: a TMP1075N lacks 0F.
