@@ -70,7 +70,8 @@ def predict(
     core_v, power_w = good_value(channels.get(Channel.CORE_V)), good_value(channels.get(Channel.POWER_W))
     if core_v is not None:
         found[Channel.CORE_V] = core_v + to_v - from_v
-        found[Channel.CORE_A] = to_w / found[Channel.CORE_V] if found[Channel.CORE_V] > 0.0 else math.inf
+        if envelope.means.sees(Channel.CORE_A):
+            found[Channel.CORE_A] = to_w / found[Channel.CORE_V] if found[Channel.CORE_V] > 0.0 else math.inf
     if power_w is not None:
         found[Channel.POWER_W] = power_w + to_w - core_w
     for channel, k_per_w in ((Channel.CHIP_C, DIE_TO_AIR_K_PER_W), (Channel.VR_C, REGULATOR_K_PER_W)):

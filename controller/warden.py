@@ -39,7 +39,6 @@ from controller.model import (
 from controller.poller import PERIOD_S, Poller
 from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
-from controller.safety.trips import SENSORS
 from drivers.asics import pll
 from drivers.boards.board import (
     Attached,
@@ -159,7 +158,7 @@ class Warden(ABC):
         for _ in range(FIRST_SWEEPS):
             await self.poller.sweep()
             self._tell_sentinel()
-            if self.poller.knows(SENSORS):
+            if self.poller.knows(self.guard.envelope.means.sensors):
                 break
             await asyncio.sleep(PERIOD_S)
         self._tell_limits("as the rig starts")

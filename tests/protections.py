@@ -42,7 +42,7 @@ def table(kind: BoardKind) -> Iterator[str]:
             "not what was written, twice",
         ),
         ("power", Channel.POWER_W, "", "", ""),
-        ("core current", Channel.CORE_A, "", "", ""),
+        ("core current", Channel.CORE_A, "", "", "" if e.means.sees(Channel.CORE_A) else "not measured"),
         (
             "input voltage",
             Channel.INPUT_V,
@@ -55,9 +55,15 @@ def table(kind: BoardKind) -> Iterator[str]:
             Channel.CHIP_C,
             f"below {e.cold_start_max_c:g} C to start, {e.warm_start_max_c:g} C warm",
             f"above {e.chip_c_throttle:g} C for {throttle.HOLD_S:g} s",
-            "+3 C/s for 2 s while the current rises",
+            f"+3 C/s for 2 s while the {'current' if e.means.sees(Channel.CORE_A) else 'input power'} rises",
         ),
-        ("regulator", Channel.VR_C, "", f"above {e.vr_c_throttle:g} C for {throttle.HOLD_S:g} s", ""),
+        (
+            "regulator",
+            Channel.VR_C,
+            "",
+            f"above {e.vr_c_throttle:g} C for {throttle.HOLD_S:g} s" if e.means.sees(Channel.VR_C) else "",
+            "" if e.means.sees(Channel.VR_C) else "not measured",
+        ),
         (
             "fan",
             Channel.FAN_RPM,
@@ -91,7 +97,7 @@ def _stale(e: Envelope) -> str:
 
 
 def _missing(kind: BoardKind) -> str:
-    return f"Out of reach of any program: {', '.join(kind.unswitchable)}." if kind.unswitchable else ""
+    return f"Out of reach of any program: {'; '.join(kind.unswitchable)}." if kind.unswitchable else ""
 
 
 def block() -> str:

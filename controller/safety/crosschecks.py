@@ -59,14 +59,16 @@ class CrossChecks:
         model = limits.die_from_regulator
         self._disagreement = None if model is None else _Disagreement(model, limits, envelope)
         law = limits.power_law
-        self._power = None if law is None else _Power(law, limits, float(envelope.chip_c_trip))
-        self._efficiency = _Efficiency(limits)
+        at_input = limits.core_from_input is not None
+        meter = Channel.INPUT_W if at_input else Channel.CORE_A
+        self._power = None if law is None else _Power(law, limits, float(envelope.chip_c_trip), meter)
+        self._efficiency = None if at_input else _Efficiency(limits)
 
     def review(
         self, at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded, working: bool
     ) -> Mapping[Channel, Doubt]:
         """The doubts that stand now, by channel. The first rule that doubts a channel is the one that is named."""
-        now = _look(at_s, trackers, commanded, working, self._limits.domains)
+        now = _look(at_s, trackers, commanded, working, self._limits)
         doubts: Doubts = {}
         self._unchanged.look(now, self._heat_w(now), doubts)
         self._power_step.look(now, doubts)
@@ -76,7 +78,8 @@ class CrossChecks:
             die_span_c = self._disagreement.die_span_c(now)
         if self._power is not None:
             self._power.look(now, doubts, die_span_c)
-        self._efficiency.look(now, doubts)
+        if self._efficiency is not None:
+            self._efficiency.look(now, doubts)
         return doubts
 
     def _heat_w(self, now: Look) -> float:
@@ -88,12 +91,23 @@ class CrossChecks:
         return max(measured_w, self._limits.power_ratio_low * law.k_w_per_v2_mhz * c.core_v**2 * c.frequency_mhz)
 
 
-def _look(at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded, working: bool, domains: int) -> Look:
+def _look(
+    at_s: float,
+    trackers: Mapping[Channel, Tracker],
+    commanded: Commanded,
+    working: bool,
+    limits: PlausibilityLimits,
+) -> Look:
     def value(channel: Channel) -> float | None:
         tracker = trackers.get(channel)
         return tracker.value if tracker is not None and tracker.trusted else None
 
     core_v, core_a, fan = value(Channel.CORE_V), value(Channel.CORE_A), trackers.get(Channel.FAN_RPM)
+    input_w, core_w = value(Channel.INPUT_W), None
+    if limits.core_from_input is not None:
+        core_w = None if input_w is None else limits.core_from_input.core_w(input_w)
+    elif core_v is not None and core_a is not None:
+        core_w = limits.domains * core_v * core_a
     return Look(
         at_s=at_s,
         trackers=trackers,
@@ -103,8 +117,8 @@ def _look(at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded
         vr_c=value(Channel.VR_C),
         core_v=core_v,
         core_a=core_a,
-        core_w=None if core_v is None or core_a is None else domains * core_v * core_a,
-        input_w=value(Channel.INPUT_W),
+        core_w=core_w,
+        input_w=input_w,
         fan_rpm=None if fan is None else fan.value,
     )
 
@@ -125,6 +139,7 @@ class _Unchanged:
                 (Channel.CORE_A, limits.core_a_unchanged_s),
                 (Channel.CORE_V, limits.core_v_unchanged_s),
                 (Channel.INPUT_V, limits.input_v_unchanged_s),
+                (Channel.INPUT_W, limits.input_w_unchanged_s),
             )
             if unchanged_s is not None
         )
@@ -299,8 +314,9 @@ class _Disagreement:
 class _Power:
     """Measured core power against k V^2 f: of many boards, and once it is known, of this one."""
 
-    def __init__(self, law: PowerLaw, limits: PlausibilityLimits, hottest_c: float) -> None:
-        self._law, self._limits, self._hottest_c = law, limits, hottest_c
+    def __init__(self, law: PowerLaw, limits: PlausibilityLimits, hottest_c: float, meter: Channel) -> None:
+        """`meter`: what the power is measured with, core current or input power."""
+        self._law, self._limits, self._hottest_c, self._meter = law, limits, hottest_c, meter
         self._own_k: float | None = None
         self._learned_for_s = -math.inf
         """The last move of the point that `_own_k` was learned at, or compared with."""
@@ -353,12 +369,12 @@ class _Power:
             return
         whose = "this board" if self._own_k is not None else "boards of this kind"
         text = (
-            f"core_w {core_w:.1f} W from core_v {core_v:.3f} V and core_a {now.core_a or 0.0:.2f} A, "
+            f"core_w {core_w:.1f} W from {self._measured(now, core_v)}, "
             f"{ratio:.2f} times the {expected_w:.1f} W of {whose} at {clock:g} MHz"
             + ("" if die_c is None else f" and chip_c {die_c:.1f} C")
         )
         since_s = now.at_s - held_s + limits.power_s
-        accused: tuple[Channel, ...] = (Channel.CORE_A,)
+        accused: tuple[Channel, ...] = (self._meter,)
         witness = None if die_c is None else self._witness(now, core_w, expected_w)
         if witness is Channel.CORE_W:
             if ratio < low:
@@ -367,11 +383,16 @@ class _Power:
             accused = (Channel.CORE_W,)
         elif witness is None and die_c is not None and any_die:
             text += f"; or the die is {'colder' if ratio < low else 'warmer'} than it reads"
-            accused = (Channel.CORE_A, Channel.CHIP_C)
+            accused = (self._meter, Channel.CHIP_C)
         elif witness is None and ratio < low:
             text += "; or the chips draw too little"
         for channel in accused:
             doubts.setdefault(channel, Doubt("power", text, since_s))
+
+    def _measured(self, now: Look, core_v: float) -> str:
+        if self._meter is Channel.INPUT_W:
+            return f"input_w {now.input_w or 0.0:.1f} W"
+        return f"core_v {core_v:.3f} V and core_a {now.core_a or 0.0:.2f} A"
 
     def _warmth(self, die_c: float) -> float:
         return math.exp(self._law.alpha_per_k * (die_c - _REFERENCE_DIE_C))

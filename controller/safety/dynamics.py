@@ -38,7 +38,12 @@ _JITTER_S: Final = 0.01
 class Runaway:
     """Fed with every sweep of a powered board."""
 
-    def __init__(self) -> None:
+    def __init__(self, envelope: Envelope) -> None:
+        measured = envelope.means.sees(Channel.CORE_A)
+        # At a voltage that nobody changes, power tells the same as current.
+        self._channel, self._told, self._unit = (
+            (Channel.CORE_A, "current", "A") if measured else (Channel.INPUT_W, "input power", "W")
+        )
         self._samples: deque[tuple[float, float, float]] = deque()
         self._working: bool | None = None
         self._changed_s = float("-inf")
@@ -50,7 +55,7 @@ class Runaway:
             self._working, self._changed_s = working, now.at_s
         c = commanded
         changed_s = max(self._changed_s, c.core_v_changed_s, c.frequency_changed_s, c.rail_changed_s, c.reset_changed_s)
-        die, current = now.channels.get(Channel.CHIP_C), now.channels.get(Channel.CORE_A)
+        die, current = now.channels.get(Channel.CHIP_C), now.channels.get(self._channel)
         if die is None or current is None or die.value is None or current.value is None:
             return None
         if die.quality is not Quality.GOOD or current.quality is not Quality.GOOD or current.value <= 0.0:
@@ -80,7 +85,7 @@ class Runaway:
             if rise > RUNAWAY_C_PER_S and end_a > RUNAWAY_CURRENT_RATIO * start_a:
                 return (
                     f"die {start_c:.1f} to {end_c:.1f} C in {taken_s:.1f} s ({rise:.1f} C/s), "
-                    f"current {start_a:.2f} to {end_a:.2f} A, nothing was changed"
+                    f"{self._told} {start_a:.2f} to {end_a:.2f} {self._unit}, nothing was changed"
                 )
             return None
         return None

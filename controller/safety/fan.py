@@ -129,6 +129,8 @@ class FanLoop:
         if self.degraded is not None:
             return self.degraded
         for channel in (Channel.CHIP_C, Channel.VR_C, Channel.CORE_A):
+            if channel is not Channel.CHIP_C and not e.means.sees(channel):
+                return f"{channel.value} is not measured on this board"
             sample = now.channels.get(channel)
             if sample is None or sample.value is None or sample.quality is not Quality.GOOD:
                 return f"{channel.value} is not known"

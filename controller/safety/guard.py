@@ -53,10 +53,7 @@ from controller.safety.interlocks import (
 )
 from controller.safety.supply import Supply
 from controller.safety.throttle import Give, Throttle
-from controller.safety.trips import (
-    SENSORS,
-    Trips,
-)
+from controller.safety.trips import Trips
 from drivers.boards.board import (
     BringUp,
     Channel,
@@ -81,7 +78,6 @@ Realise = Callable[[Megahertz], Megahertz]
 
 _CLEAR_BELOW_CHIP_C: Final = 45.0
 _CLEAR_BELOW_VR_C: Final = 95.0
-_RAIL_DOWN_V: Final = 0.5
 
 
 class Guard:
@@ -185,7 +181,7 @@ class Guard:
         core_v = Volts(e.stock_core_v if command.core_v is None else command.core_v)
         clock = Megahertz(e.stock_frequency_mhz if command.frequency_mhz is None else command.frequency_mhz)
         granted = self._inside(core_v, clock, now)
-        self._interlocks.fresh(now, SENSORS)
+        self._interlocks.fresh(now, self.envelope.means.sensors)
         self._interlocks.cool_enough(now)
         self._interlocks.input_inside(now)
         steps = self._passable(ordering.power_up(e, core_v, clock, None))
@@ -208,7 +204,7 @@ class Guard:
         if not command.preset:
             self._small_enough(from_v, to_v, from_mhz, to_mhz)
         if to_v > from_v + NEAR or to_mhz > from_mhz + NEAR:
-            self._interlocks.fresh(now, SENSORS)
+            self._interlocks.fresh(now, self.envelope.means.sensors)
             self._interlocks.chips_complete(now)
         if to_mhz > from_mhz + NEAR:
             self._interlocks.room_above_stock(now, to_mhz)
@@ -433,13 +429,15 @@ class Guard:
         if self.state is not GuardState.LATCHED:
             raise Refused("state", f"the board is {self.state.value}: not yet safe")
         need(self._off, "no safe-off was confirmed yet")
-        self._interlocks.fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_V, Channel.RESET_RELEASED))
-        for channel, below in (
+        levels = (
             (Channel.CHIP_C, _CLEAR_BELOW_CHIP_C),
             (Channel.VR_C, _CLEAR_BELOW_VR_C),
-            (Channel.CORE_V, _RAIL_DOWN_V),
+            (Channel.CORE_V, self.envelope.core_off_below_v),
             (Channel.RESET_RELEASED, 0.5),
-        ):
+        )
+        asked = [level for level in levels if level[0] is not Channel.VR_C or self.envelope.means.sees(Channel.VR_C)]
+        self._interlocks.fresh(now, tuple(channel for channel, _ in asked))
+        for channel, below in asked:
             value = self._interlocks.reads(now, channel)
             if value is None or value >= below:
                 raise Refused("interlock", f"{channel.value} is {value}; clearing needs less than {below:g}")

@@ -15,7 +15,6 @@ from controller.safety.commanded import Commanded
 from controller.safety.envelope import Envelopes
 from controller.safety.fan import LEAST_RATIO, TARGET_VR_C
 from controller.safety.trips import (
-    SENSORS,
     SETTLED_S,
     STATUS_NOT_GOOD,
     STATUS_OFF,
@@ -126,7 +125,7 @@ class Interlocks:
         rise_v = target - c.core_v
         need(rise_v <= e.core_v_step_v + NEAR, f"{rise_v * 1000:.0f} mV in one step")
         self._full_fan_above_stock(e.above_stock(target, None))
-        self.fresh(now, SENSORS)
+        self.fresh(now, self.envelope.means.sensors)
 
     def _permit_rail(self, now: BoardSnapshot) -> None:
         c = self._commanded()
@@ -135,7 +134,7 @@ class Interlocks:
         need(not c.reset_released and self.reads(now, Channel.RESET_RELEASED) == 0.0, "reset is not asserted")
         need(c.fan_ratio == 1.0, "the fan is not commanded to full")
         need(not self._leased or Protection.HOST_LEASE in now.protections, "the host lease is not armed")
-        self.fresh(now, SENSORS)
+        self.fresh(now, self.envelope.means.sensors)
         self.cool_enough(now)
         self.input_inside(now)
         fan = now.channels[Channel.FAN_RPM]
@@ -172,7 +171,7 @@ class Interlocks:
         if longest:
             need(clock <= longest + NEAR, f"the window is for {longest:g} MHz: too long for {clock:g} MHz")
         if clock > _UNGUARDED_BELOW_MHZ:
-            self.fresh(now, SENSORS)
+            self.fresh(now, self.envelope.means.sensors)
             self.chips_complete(now)
         self.room_above_stock(now, clock)
         self._full_fan_above_stock(e.above_stock(None, clock))
@@ -220,6 +219,10 @@ class Interlocks:
             raise Refused("interlock", f"input_v is {supply} V; above stock needs more than {e.input_v_low_warn:g} V")
 
     def _cool_for_less_fan(self, now: BoardSnapshot) -> None:
+        for channel in (Channel.VR_C, Channel.CORE_A):
+            need(
+                self.envelope.means.sees(channel), f"{channel.value} is not measured on this board: the fan stays full"
+            )
         self.fresh(now, (Channel.CHIP_C, Channel.VR_C, Channel.CORE_A))
         chip_c, vr_c = self.reads(now, Channel.CHIP_C), self.reads(now, Channel.VR_C)
         target_c = self._fan_target_c()

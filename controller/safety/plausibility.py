@@ -26,7 +26,12 @@ _SOURCES: Final[Mapping[Channel, tuple[Channel, ...]]] = {
     Channel.CORE_W: (Channel.CORE_V, Channel.CORE_A),
     Channel.POWER_W: (Channel.CORE_V, Channel.CORE_A),
 }
-"""What a board works out from others is worth what those are worth."""
+_FROM_INPUT: Final[Mapping[Channel, tuple[Channel, ...]]] = {
+    Channel.CORE_W: (Channel.INPUT_W,),
+    Channel.POWER_W: (Channel.INPUT_W,),
+}
+"""What a board works out from others is worth what those are worth. Where it cannot measure its core current, power is
+that of its input."""
 
 
 def plausible_ranges(envelope: Envelope) -> dict[Channel, tuple[float, float]]:
@@ -39,6 +44,7 @@ def plausible_ranges(envelope: Envelope) -> dict[Channel, tuple[float, float]]:
         Channel.CORE_V: (0.0, 1.2 * envelope.core_v_hard),
         # 1.3 times the regulator's own fault limit, which sits 7 % above the software trip.
         Channel.CORE_A: (-2.0, 1.4 * envelope.core_a_trip),
+        Channel.INPUT_W: (-1.0, 3.0 * envelope.power_hard_w),
         Channel.FAN_RPM: (0.0, 4.0 * envelope.fan_full_rpm),
         Channel.FAN_RATIO: (0.0, 1.0),
         Channel.STATUS_WORD: (0.0, 65535.0),
@@ -61,6 +67,7 @@ class Watchkeeper:
             tuple((Channel(name), *self._ranges.get(Channel(name), (-math.inf, math.inf))) for name in part)
             for part in limits.parts
         )
+        self._sources = _SOURCES if envelope.means.sees(Channel.CORE_A) else _FROM_INPUT
         self._trackers: dict[Channel, Tracker] = {}
         self._checks = CrossChecks(envelope, limits)
         self._reviewed_s = -math.inf
@@ -127,7 +134,7 @@ class Watchkeeper:
             self._envelope.fan_stale_bad_s if channel is Channel.FAN_RPM else self._envelope.stale_bad_s,
             at_s,
             hot_from=self._hot_from.get(channel, math.inf),
-            sources=[trackers[source] for source in _SOURCES.get(channel, ()) if source in trackers],
+            sources=[trackers[source] for source in self._sources.get(channel, ()) if source in trackers],
         )
 
 

@@ -48,7 +48,11 @@ class Throttle:
         self._envelope = e = envelope
         self._heat = (
             (Cause.CHIP_TEMPERATURE, Gate(Channel.CHIP_C, e.chip_c_throttle, DIE_HYSTERESIS_C, HOLD_S)),
-            (Cause.VR_TEMPERATURE, Gate(Channel.VR_C, e.vr_c_throttle, VR_HYSTERESIS_C, HOLD_S)),
+            *(
+                ((Cause.VR_TEMPERATURE, Gate(Channel.VR_C, e.vr_c_throttle, VR_HYSTERESIS_C, HOLD_S)),)
+                if e.means.sees(Channel.VR_C)
+                else ()
+            ),
         )
         self._input = input_warning(e)
         self._dips: deque[float] = deque(maxlen=8)

@@ -15,23 +15,12 @@ from controller.safety.dynamics import ErrorRate, Runaway, Silence
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
 from drivers.boards.board import Channel, Envelope
 
-SENSORS: Final = (
-    Channel.CHIP_C,
-    Channel.VR_C,
-    Channel.INPUT_V,
-    Channel.CORE_V,
-    Channel.CORE_A,
-    Channel.FAN_RPM,
-)
-"""What a board must be able to measure while it is powered."""
-
 SETTLED_S: Final = 0.1
 """Samples taken earlier than this after a write may still show the state before it."""
 _JITTER_S: Final = 0.01
 _FRESH_LOW_INPUT_S: Final = 1.0
 _VERIFY_WINDOW_S: Final = 1.0
 _MISMATCHES: Final = 2
-_RAIL_DOWN_V: Final = 0.5
 _RAIL_DOWN_WITHIN_S: Final = 2.0
 _FREQUENCY_TOLERANCE_MHZ: Final = 1.0
 _FAN_TOLERANCE: Final = 0.05
@@ -90,7 +79,7 @@ class Trips:
             Level(Cause.INPUT_LOW, Channel.INPUT_V, "V", e.input_v_low_trip, False, 0.1, Held()),
             over(Cause.INPUT_HIGH, Channel.INPUT_V, "V", e.input_v_high_trip, 0.1),
             over(Cause.CORE_VOLTAGE, Channel.CORE_V, "V", e.core_v_hard + 0.050, 0.0),
-            over(Cause.CURRENT, Channel.CORE_A, "A", e.core_a_trip, 0.5),
+            *((over(Cause.CURRENT, Channel.CORE_A, "A", e.core_a_trip, 0.5),) if e.means.sees(Channel.CORE_A) else ()),
             over(Cause.POWER, Channel.POWER_W, "W", e.power_hard_w, 0.2),
             over(Cause.POWER, Channel.POWER_W, "W", 1.05 * e.power_operator_w, 2.0),
             over(Cause.POWER, Channel.INPUT_W, "W", e.power_hard_w, 0.2),
@@ -99,8 +88,14 @@ class Trips:
         self._thermal = (
             over(Cause.CHIP_TEMPERATURE, Channel.CHIP_C, "C", e.chip_c_emergency, 0.0),
             over(Cause.CHIP_TEMPERATURE, Channel.CHIP_C, "C", e.chip_c_trip, 1.0),
-            over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_emergency, 0.0),
-            over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_trip, 1.0),
+            *(
+                (
+                    over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_emergency, 0.0),
+                    over(Cause.VR_TEMPERATURE, Channel.VR_C, "C", e.vr_c_trip, 1.0),
+                )
+                if e.means.sees(Channel.VR_C)
+                else ()
+            ),
         )
         self._core_high, self._core_low, self._core_off_band = Held(), Held(), Held()
         self._core_present = Held()
@@ -112,7 +107,7 @@ class Trips:
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
         self._loaded_input_v: float | None = None
-        self._runaway, self._error_rate, self._silence = Runaway(), ErrorRate(e), Silence()
+        self._runaway, self._error_rate, self._silence = Runaway(e), ErrorRate(e), Silence()
         self._core_in_band_since_s: float | None = None
         self._last_core_s = float("-inf")
 
@@ -156,9 +151,11 @@ class Trips:
         detail: str | None = None
         sensor = Channel.CORE_V
         if core is not None and core.quality is Quality.GOOD and core.value is not None:
-            held_s = self._core_present.feed(core.at_s, core.value > _RAIL_DOWN_V)
+            off_v, switches = self._envelope.core_off_below_v, self._envelope.means.rests_at_v is None
+            held_s = self._core_present.feed(core.at_s, core.value > off_v)
             if held_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
-                detail = f"the core rail reads {core.value:.3f} V for {held_s:.1f} s although it is commanded off"
+                told = "off" if switches else f"down, to less than {off_v:.3f} V"
+                detail = f"the core rail reads {core.value:.3f} V for {held_s:.1f} s although it is commanded {told}"
         reset = now.channels.get(Channel.RESET_RELEASED)
         if reset is not None and reset.quality is Quality.GOOD and reset.value is not None:
             held = self._mismatch[Channel.RESET_RELEASED]
@@ -307,7 +304,7 @@ class Trips:
         invalid: tuple[Channel, str] | None = None
         stale: tuple[Channel, str] | None = None
         fresh_somewhere = False
-        for channel in SENSORS:
+        for channel in self._envelope.means.sensors:
             sample = now.channels.get(channel)
             if sample is None:
                 stale = stale or (channel, "is not measured at all")

@@ -143,7 +143,7 @@ class Bitaxe:
 
     def protections(self) -> frozenset[Protection]:
         held = set()
-        if self._limits_hold:
+        if self._limits_hold and self._parts.rail.own_limits:
             held.add(Protection.REGULATOR_LIMITS)
         if self._table_in_command:
             held.add(Protection.FAN_TABLE)

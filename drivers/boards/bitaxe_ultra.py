@@ -1,5 +1,5 @@
 """Bitaxe Ultra 207: one BM1366, 5 V, TPS546. Driven as `bitaxe.py` says. The other Ultras (0.11, 201 to 205) have
-another regulator and read another thermometer: they are not this board.
+another regulator and read another thermometer: they are `bitaxe_dac.py`.
 
 Emulated only; that bitaxe-raw wires its pins as on a Gamma is not verified.
 """

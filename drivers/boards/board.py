@@ -73,6 +73,31 @@ class Span:
 
 
 _NEAR: Final = 1e-6
+_RESTS_WITHIN_V: Final = 0.040
+"""As near to its command as a rail has to be read back (`VerifyRail`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a board lets a program see and switch. The defaults are those of a board with a regulator on a bus."""
+
+    sensors: tuple[Channel, ...] = (
+        Channel.CHIP_C,
+        Channel.VR_C,
+        Channel.INPUT_V,
+        Channel.CORE_V,
+        Channel.CORE_A,
+        Channel.FAN_RPM,
+    )
+    """What it must be able to measure while it is powered. What it cannot is not missed, and not made up either."""
+    rests_at_v: Volts | None = None
+    """Where the core rail is while the board is off, if nobody can switch it off; None: at nothing."""
+
+    def sees(self, channel: Channel) -> bool:
+        return channel in self.sensors
+
+
+_ALL_MEANS: Final = Means()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +142,13 @@ class Envelope:
     command_core_v_max_change_v: Volts = Volts(0.050)
     command_frequency_max_change_mhz: Megahertz = Megahertz(50.0)
     fan_full_rpm: Rpm = Rpm(5200.0)
+    means: Means = _ALL_MEANS
+
+    @property
+    def core_off_below_v(self) -> Volts:
+        """What the core rail reads less than while the board is off."""
+        rests_at_v = self.means.rests_at_v
+        return Volts(0.5 if rests_at_v is None else rests_at_v + _RESTS_WITHIN_V)
 
     def above_stock(self, core_v: float | None, frequency_mhz: float | None) -> bool:
         """Volts and MHz; what is not known is not above."""

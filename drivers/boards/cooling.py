@@ -122,6 +122,45 @@ def of_emc2101(diode: Diode) -> CoolingKind:
     return CoolingKind(("EMC2101",), EMC2101_BYTES, open_parts)
 
 
+class Emc2101BoardCooling(Emc2101Cooling):
+    """The part's own temperature and so many degrees stand for the die: there is no diode in it. Its table goes by the
+    diode, so it is not used."""
+
+    has_table = False
+
+    def __init__(self, fan: Emc2101, above_c: float) -> None:
+        super().__init__(fan, emc2101.POWER_UP_DIODE)
+        self._above_c = above_c
+
+    def over(self, i2c: I2c) -> Self:
+        return type(self)(self._fan.over(i2c), self._above_c)
+
+    async def configure(self) -> None:
+        await self._fan.configure(self._diode)
+
+    async def chip(self) -> DiodeReading:
+        internal_c = await self._fan.internal_c()
+        if internal_c in _NO_TEMPERATURE_C:
+            return DiodeReading(None, f"its own temperature reads {internal_c:g} C")
+        return DiodeReading(Celsius(internal_c + self._above_c), None)
+
+    async def table_on(self) -> None:
+        raise NotImplementedError("its table goes by a diode that is not there; `has_table` says so")
+
+
+_NO_TEMPERATURE_C: Final = (-128.0, -1.0, 127.0)
+"""Ends of the scale, and all ones: no temperature of a board that answers."""
+
+
+def of_emc2101_alone(above_c: float) -> CoolingKind:
+    """`above_c`: the die above the part's own temperature."""
+
+    async def open_parts(i2c: I2c) -> Cooling:
+        return Emc2101BoardCooling(await Emc2101.open(i2c), above_c)
+
+    return CoolingKind(("EMC2101, its own temperature",), EMC2101_BYTES, open_parts)
+
+
 # --- one EMC2103, with a diode in each of two chips -------------------------------------------------------------------
 
 _EMC2103_BYTES: Final = FanBytes(

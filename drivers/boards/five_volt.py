@@ -6,6 +6,7 @@ main/device_config.h for the ranges.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from drivers.boards.board import Channel, DieFromRegulator, Envelope, PlausibilityLimits, PowerLaw, Span
@@ -13,6 +14,7 @@ from drivers.peripherals.tps546 import Profile
 from drivers.units import Amps, Celsius, Megahertz, Volts, Watts
 
 _RAIL_PART: Final = (Channel.STATUS_WORD, Channel.INPUT_V, Channel.CORE_V, Channel.CORE_A, Channel.VR_C)
+_UNSEEN_C: Final = 5.0
 _DISAGREEMENT_C: Final = 20.0
 """The only second thermometer is the regulator's, and 15 C do not hold with it: the diode is out by up to 3 C, the
 regulator by up to 5 C, and over three boards and all fan speeds the model is out by up to 8 C, which is 16 C."""
@@ -52,6 +54,15 @@ def envelope(
         vr_c_trip=Celsius(105.0),
         vr_c_emergency=Celsius(120.0),
     )
+
+
+def without_die_sensor(limits: Envelope) -> Envelope:
+    """Every level of the die 5 C lower: on these boards its temperature is reckoned from one that is near it."""
+    lower = {
+        f"chip_c_{level}": Celsius(getattr(limits, f"chip_c_{level}") - _UNSEEN_C)
+        for level in ("warn", "throttle", "trip", "emergency")
+    }
+    return replace(limits, **lower)  # type: ignore[arg-type]
 
 
 def regulator(limits: Envelope) -> Profile:

@@ -79,6 +79,19 @@ class PowerLaw:
 
 
 @dataclass(frozen=True, slots=True)
+class CoreFromInput:
+    """What the chips draw, reckoned from the power at the input where nothing measures the core current."""
+
+    auxiliary_w: float
+    """What never reaches the regulator: fan, bridge."""
+    efficiency: float
+    """Of the regulator, 0 to 1."""
+
+    def core_w(self, input_w: float) -> float:
+        return max(0.0, input_w - self.auxiliary_w) * self.efficiency
+
+
+@dataclass(frozen=True, slots=True)
 class PlausibilityLimits:
     """Counts, times and limits of all rules. Times in seconds, temperatures in C, power in watts."""
 
@@ -121,6 +134,7 @@ class PlausibilityLimits:
     core_a_unchanged_s: float | None = 60.0
     core_v_unchanged_s: float | None = 120.0  # [C] noise of half a step
     input_v_unchanged_s: float | None = 120.0  # [C] noise of half a step
+    input_w_unchanged_s: float | None = None
     unchanged_samples: int = 60
     """And at least so many fresh samples [S]."""
     domains: int = 1
@@ -141,6 +155,8 @@ class PlausibilityLimits:
     efficiency_s: float = 3.0
     auxiliary_w: float = 0.0
     """Of the measured input, what never reaches the regulator: fan, bridge."""
+    core_from_input: CoreFromInput | None = None
+    """None: the core current is measured."""
     power_law: PowerLaw | None = None
     power_ratio_low: float = 0.6
     power_ratio_high: float = 1.4

@@ -43,9 +43,13 @@ def envelope(
     hard: tuple[float, float],
     power_w: tuple[float, float],
 ) -> Envelope:
-    """As on 5 V but for the input. `stock` and `hard`: volts of a chip and MHz. `power_w`: of the operator, and
-    hard."""
-    limits = five_volt.envelope(stock=stock, core_v=core_v, frequency_mhz=frequency_mhz, hard=hard, power_w=power_w)
+    """As on 5 V but for the input, and for the levels of the dies, which no thermometer is in.
+
+    `stock` and `hard`: volts of a chip and MHz. `power_w`: of the operator, and hard.
+    """
+    limits = five_volt.without_die_sensor(
+        five_volt.envelope(stock=stock, core_v=core_v, frequency_mhz=frequency_mhz, hard=hard, power_w=power_w)
+    )
     return replace(
         limits,
         input_v_enable=Span(11.5, 13.2),

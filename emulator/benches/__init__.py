@@ -7,6 +7,7 @@ from typing import Final
 
 from emulator.benches.bench import Actuation, Bench, BenchSettings
 from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra
+from emulator.benches.bitaxe_dac import BitaxeSupraDac, BitaxeUltraDac
 from emulator.benches.bitaxe_gt import BitaxeGt
 from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
 
@@ -16,8 +17,10 @@ _KINDS: Final = (
     BitaxeGt,
     BitaxeHex,
     BitaxeSupra,
+    BitaxeSupraDac,
     BitaxeSupraHex,
     BitaxeUltra,
+    BitaxeUltraDac,
 )
 
 BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {bench.board: bench for bench in _KINDS}

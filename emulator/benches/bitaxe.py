@@ -80,16 +80,9 @@ class Bitaxe:
         self._reset_asserted = True
         self._in_chip = False
         self._moved_at_s: float | None = None
-        self.regulator = Tps546(
-            rail=self._rail,
-            drive=self._drive_rail,
-            seed=known.seed,
-            device_id=known.regulator,
-            on_at_power_up=known.rail_on_at_power_up,
-            first_temperature_quirk=known.first_temperature_quirk,
-        )
+        self.regulator = self._make_regulator()
         self.fan, *others = self._make_cooling()
-        self.targets: tuple[I2cTarget, ...] = (self.regulator, self.fan, *others)
+        self.targets: tuple[I2cTarget, ...] = (*self._rail_targets(), self.fan, *others)
         solved = SolvedHeaders.load(known.solved)
         chance, model = random.Random(f"{known.seed}/chip"), MODELS[self.chip_name]
         self.line = ChipLine(
@@ -106,6 +99,22 @@ class Bitaxe:
         self.data = self.firmware.data
         self.plant.input_watchers.append(self._moved)
         self._power_up(0.0)
+
+    def _make_regulator(self) -> Any:
+        """What makes the core rail, and what the host reads and sets it by."""
+        known = self.settings
+        return Tps546(
+            rail=self._rail,
+            drive=self._drive_rail,
+            seed=known.seed,
+            device_id=known.regulator,
+            on_at_power_up=known.rail_on_at_power_up,
+            first_temperature_quirk=known.first_temperature_quirk,
+        )
+
+    def _rail_targets(self) -> tuple[I2cTarget, ...]:
+        """What of the rail is on the bus."""
+        return (self.regulator,)
 
     def _make_cooling(self) -> tuple[Any, ...]:
         """The fan controller, and what else on the bus has to do with heat."""

@@ -30,6 +30,7 @@ CHANNELS: Final[Mapping[str, Shows]] = {
     "input_v": Shows("V", -1000.0, 10_000.0),
     "core_v": Shows("V", 0.0, 127.0),
     "core_a": Shows("A", -1000.0, 10_000.0),
+    "input_w": Shows("W", 0.0, 655.35),
     "fan_rpm": Shows("rpm", 0.0, 100_000.0),
 }
 

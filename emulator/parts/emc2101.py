@@ -126,8 +126,14 @@ class Emc2101:
         product: str = "EMC2101",
         address: int = ADDRESS,
         right_diode: tuple[int, int] = POWER_UP_DIODE,
+        below_die_c: float | None = None,
     ) -> None:
-        """`right_diode`: codes of ideality and beta with which the diode reads true; others bias it."""
+        """`right_diode`: codes of ideality and beta with which the diode reads true; others bias it.
+
+        `below_die_c`: there is no diode, and its own temperature, so far below the die, stands for it. A tap and a
+        broken diode (-128 C [A]) act on that then.
+        """
+        self._below_die_c = below_die_c
         self._right_ideality, self._right_beta = right_diode
         self.address = address
         self._product_id = PRODUCT_IDS[product]
@@ -187,7 +193,7 @@ class Emc2101:
             return
         self._conversion = conversion
         self._internal = round(around.board_c) & 0xFF
-        if self.diode == "open":
+        if self.diode == "open" or self._below_die_c is not None:
             self._code = DIODE_OPEN_CODE
         elif self.diode == "short":
             self._code = DIODE_SHORT_CODE
@@ -336,7 +342,7 @@ class Emc2101:
                 low, self._low_byte = self._low_byte, None
                 return self._shown_code() << 5 & 0xE0 if low is None else low
             if register == INTERNAL:
-                return self._internal
+                return self._shown_internal()
             return self._read_status(around)
         if register == TACH_LOW:
             count = self._tach(self._look(at_s), self.tap)
@@ -351,6 +357,17 @@ class Emc2101:
     def _shown_code(self) -> int:
         """What the diode reads, in eighths of a degree."""
         return self._code if self.tap is None else round(self.tap("chip_c", self._code / 8) * 8)
+
+    def _shown_internal(self) -> int:
+        below_c = self._below_die_c
+        if below_c is None:
+            return self._internal
+        if self.diode != "ok":
+            return 0x80
+        if self.tap is None:
+            return self._internal
+        shown_c = self.tap("chip_c", _signed(self._internal) + below_c) - below_c
+        return min(max(round(shown_c), -128), 127) & 0xFF
 
     def _read_status(self, around: Surroundings) -> int:
         """Reading clears; what still holds is set again by the next conversion."""

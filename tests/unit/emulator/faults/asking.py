@@ -8,6 +8,7 @@ from typing import cast
 
 from drivers.codecs import pmbus
 from drivers.peripherals.emc2101 import Emc2101
+from drivers.peripherals.ina260 import Ina260
 from drivers.transports.memory import MemoryTransport, memory_pair
 from emulator.ports.memory import MemoryPort
 from tests.unit.boards.on_a_bench import OnBench
@@ -32,6 +33,8 @@ async def shown(on: OnBench, channel: str) -> float | None:
     """The channel as its driver reads it; None where the driver says that the sensor is broken."""
     if channel == "core_v":
         return await word(on, 0x8B) / 512
+    if channel == "input_w":
+        return await Ina260(on.board.bridge.i2c(read_tries=1)).power_w()
     if channel in _TELEMETRY:
         return pmbus.decode_linear11(await word(on, _TELEMETRY[channel]))
     part = await Emc2101.open(on.board.bridge.i2c(read_tries=1))

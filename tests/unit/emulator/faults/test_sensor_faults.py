@@ -9,7 +9,7 @@ import pytest
 from drivers.codecs import pmbus
 from emulator.benches import BenchSettings
 from emulator.faults.sensors import CHANNELS, SEEN, Seen
-from tests.unit.boards.on_a_bench import gamma
+from tests.unit.boards.on_a_bench import bitaxe, gamma
 from tests.unit.emulator.faults.asking import byte, put, several, shown, word
 
 CALM = BenchSettings(first_temperature_quirk=False)
@@ -19,9 +19,9 @@ BROKEN = {127.0, 127.875}
 
 @pytest.mark.parametrize("channel", CHANNELS)
 async def test_a_frozen_channel_stands_still_to_the_last_bit_while_the_others_live_on(channel: str) -> None:
-    async with gamma(CALM) as on:
-        await on.power_up(525.0, 1.150)
-        other = "input_v" if channel != "input_v" else "core_a"
+    async with bitaxe("bitaxe-ultra-205" if channel == "input_w" else "bitaxe-gamma", CALM) as on:
+        await on.power_up()
+        other = {"input_v": "core_a", "input_w": "fan_rpm"}.get(channel, "input_v")
         on.bench.faults.freeze_channel(channel)
         assert len(set(await several(on, channel))) == 1
         assert len(set(await several(on, other))) > 1
