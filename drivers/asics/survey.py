@@ -53,6 +53,8 @@ _COUNT_WINDOW_S: Final = 1.0
 _ADDRESS_PAUSE_S: Final = SETTLE_S
 _READ_PACE_S: Final = 0.010
 """Until the next address is asked where this one has not answered: a late answer carries its address."""
+_ANSWER_S: Final = 0.050
+_ANSWER_PER_CHIP_S: Final = 0.001
 _NOISE_KEPT: Final = 64
 _NAMED: Final = 8
 """So many unstable chips are told each with its numbers."""
@@ -346,7 +348,7 @@ class _Asking:
         addresses = addresses[: max(self._expected, *counts)]
         await self._give(addresses)
         self._unasked.clear()
-        broadcasts = [self._by_address(await self._ask_all(turn)) for turn in range(READ_TRIES)]
+        broadcasts = [self._by_address(await self._ask_all("with their addresses", turn)) for turn in range(READ_TRIES)]
         reads = await self._ask_each(addresses)
         strangers = set(self._ids) - set(addresses)
         chips = tuple(
@@ -377,11 +379,11 @@ class _Asking:
         """How many answer before they have addresses, until as many do as are expected."""
         counts: list[int] = []
         while len(counts) < READ_TRIES and self._expected not in counts:
-            counts.append(len(await self._ask_all(len(counts))))
+            counts.append(len(await self._ask_all("before they had addresses", len(counts))))
         return counts
 
-    async def _ask_all(self, turn: int) -> list[RegisterReply]:
-        self.doing = f"all chips were asked for their id, try {turn + 1} of {READ_TRIES}"
+    async def _ask_all(self, when: str, turn: int) -> list[RegisterReply]:
+        self.doing = f"all chips were asked for their id {when}, try {turn + 1} of {READ_TRIES}"
         codec, nonces = self._codec, self._nonces
         before = codec.heard_bytes - codec.pending - codec.noise_bytes
         found = await self.link.collect(
@@ -423,7 +425,8 @@ class _Asking:
             self.doing = f"each address was asked, {done} of {len(addresses)} so far, try {turn + 1} of {READ_TRIES}"
             question = ReadRegister(CHIP_ID, address)
             found += await self.link.collect(question, of_register(CHIP_ID, address), _READ_PACE_S, quiet_s=0.0)
-        await asyncio.sleep(0.050 + 0.001 * len(addresses))
+        self.doing = f"the last answers were waited for, try {turn + 1} of {READ_TRIES}"
+        await asyncio.sleep(_ANSWER_S + _ANSWER_PER_CHIP_S * len(addresses))
         if self.link.lost is not None:
             raise Unplugged(self.link.lost.port, self.link.lost.why)
         return self._by_address([*found, *self._unasked])

@@ -55,6 +55,7 @@ class HashBoard:
         model: HashBoardModel,
         *,
         seed: int = 1,
+        dilution: int = 1,
         dead_chip: int | None = None,
         dead_domain: int | None = None,
         silent_chips: Iterable[int] = (),
@@ -64,12 +65,13 @@ class HashBoard:
         self.board, self.model, self.seed = model.name, model, seed
         chance, solved = random.Random(f"{seed}/hash board"), SolvedHeaders.load()
         self.line = ChipLine(
-            MiningChip(MODELS[name], chance, solved, 1, _steady(MODELS[name].nominal_core_v))
+            MiningChip(MODELS[name], chance, solved, dilution, _steady(MODELS[name].nominal_core_v))
             for name, count in model.chips
             for _ in range(count)
         )
         self.chips = self.line.chips
         self.data: Device = self.line
+        self.line.advance(0.0)
         cut_at = dead_chip if dead_domain is None else dead_domain * model.domain_chips
         if cut_at is not None:
             self.line.break_at(self._known(cut_at), 0.0)
