@@ -198,11 +198,9 @@ class ChainSurvey:
             yield f"{chips_named(self.extra)} beyond the {self.expected_chips} expected"
         for chip in self.chips:
             if chip.most_answers > 1:
-                yield (
-                    f"address {chip.address:02x} answers {chip.most_answers} times: "
-                    + ("a chip too many for the addresses, or one " if chip.address == 0 else "another chip ")
-                    + "that was reset or did not take its own"
-                )
+                at_00 = "a chip too many for the addresses, or one that was reset or did not take its own"
+                why = at_00 if chip.address == 0 else "more than one chip has it"
+                yield f"address {chip.address:02x} answers {chip.most_answers} times: {why}"
         if self.strangers:
             yield f"answers from addresses that were not given: {', '.join(f'{at:02x}' for at in self.strangers)}"
 
