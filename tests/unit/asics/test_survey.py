@@ -80,6 +80,11 @@ def answers_when(chip: MiningChip, often: Callable[[], bool]) -> None:
     chip.say = lambda data, baud, ready_s: say(data, baud, ready_s) if often() else None
 
 
+def answers_late(chip: MiningChip, late_s: float) -> None:
+    say = chip.say
+    chip.say = lambda data, baud, ready_s: say(data, baud, ready_s + late_s)
+
+
 def deaf_to_rolling(chip: MiningChip) -> None:
     hear = chip.hear
 
@@ -157,6 +162,16 @@ async def test_a_second_survey_finds_the_same_although_the_chips_have_addresses(
     assert (await survey(host, 77)).faults == ()
 
 
+@pytest.mark.parametrize("late_s", [0.012, 0.030, 0.090])
+async def test_answers_that_come_after_the_next_question_count_for_their_own_address(late_s: float) -> None:
+    on = bench_of(("BM1362", 65))
+    for chip in on.bench.chips:
+        answers_late(chip, late_s)
+    found = await on.survey(65)
+    assert found.faults == ()
+    assert all(chip.reads == (1,) for chip in found.chips)
+
+
 # --- broken lines
 
 
@@ -211,7 +226,7 @@ async def test_chips_too_many_for_the_addresses_answer_at_00() -> None:
         "address 00 answers 3 times: a chip too many for the addresses, or one that was reset or did not take its own"
     )
     assert found.faults == (told,)
-    assert found.chips[0].most_answers == 3
+    assert (found.chips[0].broadcasts, found.chips[0].reads) == ((3, 3, 3), (3, 3, 3))
 
 
 @pytest.mark.parametrize("kind", KINDS)
