@@ -19,7 +19,7 @@ from typing import Final
 from drivers.asics import pll
 from drivers.asics.kind import AsicKind, InitStep, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
-from drivers.asics.records import Chip, Counters, Find, Sent, Work
+from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Sent, Work, of_register
 from drivers.codecs import header as block_header
 from drivers.codecs.bm13xx import (
     LONG_REPLY_BYTES,
@@ -52,7 +52,7 @@ READ_TIMEOUT_S: Final = 0.1
 """A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 READ_TRIES: Final = 3
 
-_CHIP_ID, _CLOCK, _NONCE_OFFSET, _WINDOW, _TICKET, _BAUD = 0x00, 0x08, 0x0C, 0x10, 0x14, 0x28
+_CLOCK, _NONCE_OFFSET, _WINDOW, _TICKET, _BAUD = 0x08, 0x0C, 0x10, 0x14, 0x28
 _HASH_COUNT, _ERROR_COUNT = 0x8C, 0x4C
 _OLD_MASK_S: Final = 0.1
 """For so long after a new ticket mask, nonces that only pass the old one may still be under way."""
@@ -195,12 +195,12 @@ class Chain:
         for step in self.kind.before_enumeration:
             await self._play(step)
         self._codec.use_reply_bytes(None)
-        self._codec.expect(_CHIP_ID)
+        self._codec.expect(CHIP_ID)
         found: list[RegisterReply] = []
         counts: list[int] = []
         for _ in range(READ_TRIES):
             found = await self._link.collect(
-                ReadRegister(_CHIP_ID, None), _register(_CHIP_ID), self.kind.chip_id_window_s, quiet_s=READ_TIMEOUT_S
+                ReadRegister(CHIP_ID, None), of_register(CHIP_ID), self.kind.chip_id_window_s, quiet_s=READ_TIMEOUT_S
             )
             counts.append(len(found))
             if len(found) == self.expected_chips:
@@ -258,7 +258,7 @@ class Chain:
         """Each address must answer exactly once: twice is an address given twice, never a lost chip."""
         for chip in self.chips:
             found = await self._link.collect(
-                ReadRegister(_CHIP_ID, chip.address), _register(_CHIP_ID, chip.address), READ_TIMEOUT_S
+                ReadRegister(CHIP_ID, chip.address), of_register(CHIP_ID, chip.address), READ_TIMEOUT_S
             )
             if len(found) != 1:
                 raise VerifyError(f"{self.name}: answers from address {chip.address:#04x}", 1, len(found))
@@ -337,7 +337,7 @@ class Chain:
     async def _answers(self) -> bool:
         try:
             for chip in self.chips:
-                await self.read_register(_CHIP_ID, chip.address)
+                await self.read_register(CHIP_ID, chip.address)
         except NoReply:
             return False
         return True
@@ -409,7 +409,7 @@ class Chain:
             for attempt in range(1, tries + 1):
                 try:
                     reply = await self._link.ask(
-                        ReadRegister(register, address), _register(register, address), READ_TIMEOUT_S, what
+                        ReadRegister(register, address), of_register(register, address), READ_TIMEOUT_S, what
                     )
                 except NoReply:
                     if attempt == tries:
@@ -589,12 +589,3 @@ class Chain:
         for find in finds:
             if find.chip < len(chips):
                 chips[find.chip].finds += 1
-
-
-def _register(register: int, address: int | None = None) -> Callable[[HostEvent], RegisterReply | None]:
-    def pick(event: HostEvent) -> RegisterReply | None:
-        if not isinstance(event, RegisterReply) or event.register != register:
-            return None
-        return event if address is None or event.address == address else None
-
-    return pick

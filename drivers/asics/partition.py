@@ -33,7 +33,7 @@ class Partition:
 
     def address(self, chip: int) -> int:
         """An even address, so that all of it is in the nonce: 256 / the next power of two apart."""
-        return chip * (256 // self._slots) % 256
+        return chip * address_interval(self.chips) % 256
 
     def offset_word(self, chip: int) -> int:
         """What register 0C of this chip is to hold: 65 chips have 0000, 03F1, 07E1, 0BD1 and so on."""
@@ -57,6 +57,11 @@ class Partition:
             return None
         walked = (number & (1 << COUNTER_BITS) - 1) - self._starts[chip]
         return (chip, core) if 0 <= walked < self._width else None
+
+
+def address_interval(chips: int) -> int:
+    """How far apart the addresses of so many chips are: 256 / the next power of two."""
+    return 256 // next_power_of_two(chips)
 
 
 def who_is_missing(expected: int, counts: Sequence[int]) -> int | str:

@@ -1,12 +1,16 @@
-"""What goes into a chain of chips and what comes out: work, finds, and the counts of both."""
+"""What goes into a chain of chips and what comes out: work, finds, the counts of both, and what a reply answers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from drivers.codecs import header as block_header
+from drivers.codecs.bm13xx import HostEvent, RegisterReply
 
+CHIP_ID: Final = 0x00
+"""The register in which a chip says what it is: its id in the upper half."""
 SEEN_PER_JOB: Final = 65_536
 """Nonces remembered for the duplicate filter, per job, twice at most."""
 
@@ -82,3 +86,14 @@ class Sent:
     def header(self, nonce: bytes, version_field: int) -> bytes:
         """The 80 bytes for one nonce and rolled version."""
         return (self.version | version_field << 13).to_bytes(4, "little") + self.tail + nonce
+
+
+def of_register(register: int, address: int | None = None) -> Callable[[HostEvent], RegisterReply | None]:
+    """Takes the replies from this register, of one address or of all: for `Link.ask` and `Link.collect`."""
+
+    def pick(event: HostEvent) -> RegisterReply | None:
+        if not isinstance(event, RegisterReply) or event.register != register:
+            return None
+        return event if address is None or event.address == address else None
+
+    return pick
