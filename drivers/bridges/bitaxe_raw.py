@@ -3,8 +3,8 @@
 The firmware parses one frame per USB packet, counts lengths in two ways and drops what it cannot answer, so the driver
 is the careful side: one request at a time, written in one call; ids that start at random and are never 0xFF; input
 flushed and 20 ms of silence before the first request; reads tried again, writes never. Sources: korbin/bitaxe-raw
-src/control/*.rs, 256foundation/emberone-usbserial-fw; docs/wire/bitaxe-raw.md. Firmwares that answer in dialect B take
-the same requests (docs/wire/host-lease.md).
+src/control/*.rs, 256foundation/emberone-usbserial-fw; docs/wire/bitaxe-raw.md. Firmwares that answer in dialect B
+(docs/wire/host-lease.md) or C take the same requests.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from drivers.codecs import bitaxe_raw, dialect_b
-from drivers.codecs.bitaxe_raw import ErrorCode, HostCodec, HostEvent, Refusal, Reply, Request, Stray
+from drivers.codecs import bitaxe_raw
+from drivers.codecs.bitaxe_raw import ErrorCode, HostEvent, Refusal, Reply, Request, Stray
+from drivers.codecs.dialects import AnyHostCodec, host_codec
 from drivers.errors import BridgeRefused, Nack, NoReply, UnexpectedReply, Unplugged, UsageError
 from drivers.link import Link
 from drivers.traits import Transport
@@ -34,7 +35,6 @@ READ_TRIES: Final = 3
 
 T = TypeVar("T")
 _Frame = tuple[Request, int]
-_Codec = HostCodec | dialect_b.HostCodec
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class BridgeCounters:
 class _Framing:
     """The codec with the one-argument `encode` that a `Link` calls."""
 
-    def __init__(self, codec: _Codec) -> None:
+    def __init__(self, codec: AnyHostCodec) -> None:
         self._codec = codec
 
     def encode(self, message: _Frame, /) -> bytes:
@@ -66,14 +66,14 @@ class BitaxeRawBridge:
     def __init__(
         self, transport: Transport, *, dialect: str = "A", timeout_s: float = TIMEOUT_S, first_id: int | None = None
     ) -> None:
-        """`dialect`: A or B, in which the firmware answers."""
+        """`dialect`: A, B or C, in which the firmware answers."""
         self.name = transport.name
         self.dialect = dialect
         self.counters = BridgeCounters()
         self.on_lost: Callable[[Unplugged], None] | None = None
         self._transport = transport
         self._timeout_s = timeout_s
-        self._codec: _Codec = dialect_b.HostCodec() if dialect == "B" else HostCodec(dialect)
+        self._codec = host_codec(dialect)
         self._link: Link[_Frame, HostEvent] = Link(
             transport, _Framing(self._codec), on_events=self._on_events, on_lost=self._on_lost
         )

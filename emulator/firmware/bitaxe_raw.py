@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from drivers.codecs.bitaxe_raw import DeviceCodec
+from drivers.codecs.dialects import device_codec
 from emulator.device import Burst
 from emulator.faults import Faults
 from emulator.faults.topic import UartChip
@@ -77,9 +77,11 @@ class BitaxeRaw:
         *,
         set_reset: Callable[[bool, float], None],
         core_adc: Callable[[float], int],
+        dialect: str = "A",
     ) -> None:
         self.bus, self.chip, self.faults = bus, chip, faults
         self.set_reset, self.core_adc = set_reset, core_adc
+        self.dialect = dialect
         self.reset_released = False
         self.control = ControlPort(self)
         self.data = DataPort(self)
@@ -107,7 +109,7 @@ class ControlPort:
 
     def __init__(self, firmware: BitaxeRaw) -> None:
         self._firmware = firmware
-        self._codec = DeviceCodec("A")
+        self._codec = device_codec(firmware.dialect)
         self.power_up()
 
     def power_up(self) -> None:

@@ -15,14 +15,24 @@ from drivers.errors import BridgeRefused, Nack, NoReply, Unplugged, UsageError
 from drivers.peripherals import emc2101, tps546
 from drivers.transports.memory import memory_pair
 from emulator.benches.bitaxe import Bitaxe as Bench
-from emulator.benches.bitaxe import BitaxeGamma
+from emulator.benches.bitaxe import BitaxeGamma, Firmware
 from emulator.benches.leased_gamma import LeasedGamma
+from emulator.firmware.bitaxe_raw import BitaxeRaw
+from emulator.parts import I2cBus
 from emulator.ports.memory import plug_in
 from tests.unit.boards.recording import Recording
 
 NOBODY = 0x33
 FULL_SPEED_USB_PACKET_BYTES = 64
 DEVICE_ID = bytes([Command.IC_DEVICE_ID])
+
+
+class GammaInC(BitaxeGamma):
+    """No Gamma has it: the parts of one, behind a firmware with the frames of an EmberOne from 5.1.0."""
+
+    def _make_firmware(self) -> Firmware:
+        bus = I2cBus(self.targets, self.faults.bus)
+        return BitaxeRaw(bus, self, self.faults, set_reset=self._set_reset, core_adc=self._core_adc, dialect="C")
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Case:
 
 CASES = {
     "bitaxe-raw, A": Case("A", BitaxeGamma, (0,)),
+    "bitaxe-raw, C": Case("C", GammaInC, (0,)),
     "bonanza-bridge, B": Case("B", LeasedGamma, (1, 2)),
 }
 every_bridge = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -120,6 +131,18 @@ async def test_a_pin_says_what_it_is_and_one_that_is_not_there_is_refused(case: 
             assert await pin.get() is level
         with pytest.raises(BridgeRefused):
             await here.bridge.gpio(0x7F).get(tries=1)
+
+
+@every_bridge
+async def test_the_longest_read_fits_a_packet_and_one_byte_more_is_refused(case: Case) -> None:
+    async with on(case) as here:
+        i2c = here.bridge.i2c(read_tries=1)
+        most = 59 if case.dialect == "C" else 60
+        assert len(await i2c.write_read(tps546.ADDRESS, DEVICE_ID, most)) == most
+        before = here.written
+        with pytest.raises(UsageError, match=f"to {most}"):
+            await i2c.write_read(tps546.ADDRESS, DEVICE_ID, most + 1)
+        assert here.written == before
 
 
 @every_bridge

@@ -30,14 +30,13 @@ from drivers.codecs.bitaxe_raw import (
     safe_read_length,
     safe_read_lengths,
 )
+from drivers.codecs.dialects import DIALECTS, device_codec, host_codec
 from drivers.errors import UsageError
 from tests.vectors import frame, params, rows
 
 Row = dict[str, Any]
 
-TESTED_ELSEWHERE = {"B": "test_dialect_b.py"}
-NOT_BUILT_YET = {"C": "EmberOne from 5.1.0: a status byte before the payload"}
-"""Reply dialects that have vectors here but no codec. A codec that learns one takes its row out."""
+TESTED_ELSEWHERE = {"B": "test_dialect_b.py", "C": "test_dialect_c.py"}
 
 NO_REPLY_BYTES = {"system.reboot", "system.bootloader"}  # the bridge restarts instead of answering
 
@@ -94,17 +93,24 @@ def test_every_request_of_the_vectors_is_built_or_refused_here() -> None:
     assert {row["case"] for row in REQUESTS} == BUILT.keys() | HAZARDS
 
 
-def test_every_dialect_of_the_vectors_is_tested_here_or_named_as_not_built_yet() -> None:
+def test_every_dialect_of_the_vectors_is_tested_here_or_beside() -> None:
     dialects = {row["dialect"] for row in rows("bridge") if "dialect" in row}
-    assert dialects == {"A"} | TESTED_ELSEWHERE.keys() | NOT_BUILT_YET.keys()
+    assert dialects == {"A"} | TESTED_ELSEWHERE.keys() == set(DIALECTS)
     untested = [row for row in rows("bridge", "reply", "error") if row["dialect"] != "A"]
     assert len(untested) + len(REPLIES) + len(ERRORS) == len(rows("bridge", "reply", "error"))
 
 
-@pytest.mark.parametrize("dialect", [*TESTED_ELSEWHERE, *NOT_BUILT_YET, "a", ""])
+@pytest.mark.parametrize("dialect", [*TESTED_ELSEWHERE, "a", ""])
 def test_a_dialect_that_this_codec_does_not_speak_is_refused(dialect: str) -> None:
     for codec in (HostCodec, DeviceCodec):
         with pytest.raises(UsageError, match="dialect"):
+            codec(dialect)
+
+
+@pytest.mark.parametrize("dialect", ["D", "a", ""])
+def test_a_dialect_that_no_codec_speaks_is_refused(dialect: str) -> None:
+    for codec in (host_codec, device_codec):
+        with pytest.raises(UsageError, match="allowed: A, B, C"):
             codec(dialect)
 
 
