@@ -18,6 +18,7 @@ from emulator.benches.bitaxe import Bitaxe as Bench
 from emulator.benches.bitaxe import BitaxeGamma, Firmware
 from emulator.benches.leased_gamma import LeasedGamma
 from emulator.firmware.bitaxe_raw import BitaxeRaw
+from emulator.firmware.profiles import EMBERONE, emberone
 from emulator.parts import I2cBus
 from emulator.ports.memory import plug_in
 from tests.unit.boards.recording import Recording
@@ -27,12 +28,30 @@ FULL_SPEED_USB_PACKET_BYTES = 64
 DEVICE_ID = bytes([Command.IC_DEVICE_ID])
 
 
-class GammaInC(BitaxeGamma):
-    """No Gamma has it: the parts of one, behind a firmware with the frames of an EmberOne from 5.1.0."""
+class BehindEmberOne(BitaxeGamma):
+    """No Gamma has it: the parts of one, behind the firmware of an EmberOne."""
+
+    profile = EMBERONE
 
     def _make_firmware(self) -> Firmware:
         bus = I2cBus(self.targets, self.faults.bus)
-        return BitaxeRaw(bus, self, self.faults, set_reset=self._set_reset, core_adc=self._core_adc, dialect="C")
+        return BitaxeRaw(
+            bus,
+            self,
+            self.faults,
+            drive=self._drive_pin,
+            pin_v=self._adc_pin_v,
+            sense=lambda pin, at_s: pin == "PGOOD",
+            profile=self.profile,
+        )
+
+    def _drive_pin(self, pin: str, high: bool | None, at_s: float) -> None:
+        if pin == "ASIC_RESETN":
+            super()._drive_pin(pin, high, at_s)
+
+
+class BehindEmberOneC(BehindEmberOne):
+    profile = emberone(dialect="C", inputs=True, reboot=True)
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,8 @@ class Case:
 
 CASES = {
     "bitaxe-raw, A": Case("A", BitaxeGamma, (0,)),
-    "bitaxe-raw, C": Case("C", GammaInC, (0,)),
+    "emberone-usbserial-fw, A": Case("A", BehindEmberOne, (0, 1, 2)),
+    "emberone-usbserial-fw, C": Case("C", BehindEmberOneC, (0, 1, 2)),
     "bonanza-bridge, B": Case("B", LeasedGamma, (1, 2)),
 }
 every_bridge = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
