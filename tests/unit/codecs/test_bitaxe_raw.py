@@ -21,12 +21,16 @@ from drivers.codecs.bitaxe_raw import (
     Request,
     Stray,
     adc_read,
+    fan_set,
+    fan_tach,
     gpio_get,
     gpio_set,
     i2c_frequency,
     i2c_read,
     i2c_write,
     i2c_write_read,
+    led_set,
+    reboot,
     safe_read_length,
     safe_read_lengths,
 )
@@ -60,9 +64,9 @@ BUILT: dict[str, Request] = {
     "gpio.pgood.get": gpio_get(3),
     "adc.vdd": adc_read(0x50),
     "adc.vin": adc_read(0x51),
-    "led.magenta": Request(Page.LED, 0x10, b"\xff\x00\xff", 3),
-    "system.reboot": Request(0x09, 0x01, b"\xde\xad\xbe\xef", 0),
-    "system.bootloader": Request(0x09, 0x02, b"\xb0\x07\x10\xad", 0),
+    "led.magenta": led_set(0xFF, 0x00, 0xFF),
+    "system.reboot": reboot(),
+    "system.bootloader": reboot(into_loader=True),
     "b.info": Request(Page.BRIDGE, 0x01, b"", 9),
     "b.rxstats": Request(Page.BRIDGE, 0x02, b"", 9),
     "b.status": Request(Page.BRIDGE, 0x10, b"", 17),
@@ -71,8 +75,8 @@ BUILT: dict[str, Request] = {
     "b.clear fault": Request(Page.BRIDGE, 0x13, b"", 17),
     "b.disarm": Request(Page.BRIDGE, 0x14, b"", 17),
     "b.5v_on": gpio_set(1, True),
-    "b.fan50": Request(Page.FAN, 0x10, b"\x32", 1),
-    "b.tach": Request(Page.FAN, 0x20, b"", 2),
+    "b.fan50": fan_set(50),
+    "b.tach": fan_tach(),
 }
 REQUESTS = rows("bridge", "request")
 HAZARDS = {"hazard.zero_write", "short.len5"}  # requests that must never leave us; tests of their own below
@@ -363,6 +367,18 @@ def test_256_bytes_may_be_written() -> None:
     request = i2c_write(0x24, bytes(256))
     assert len(HostCodec().encode(request, 0)) == 6 + 1 + 256
     assert asked(request, 0).feed(b"\x01\x00\x00\x00") == [Reply(0, b"\x00")]  # the count is modulo 256
+
+
+@pytest.mark.parametrize("percent", [-1, 101])
+def test_a_fan_that_no_percentage_says_is_refused(percent: int) -> None:
+    with pytest.raises(UsageError, match=r"fan: .* 0 to 100 %"):
+        fan_set(percent)
+
+
+@pytest.mark.parametrize("rgb", [(-1, 0, 0), (0, 256, 0), (0, 0, 300)])
+def test_a_colour_outside_a_byte_is_refused(rgb: tuple[int, int, int]) -> None:
+    with pytest.raises(UsageError, match=r"led: .* 0 to 255"):
+        led_set(*rgb)
 
 
 @pytest.mark.parametrize("hertz", [0, -1, 1_149, 1_000_001, 1 << 32])

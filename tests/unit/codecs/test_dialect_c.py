@@ -24,6 +24,7 @@ from drivers.codecs.bitaxe_raw import (
     i2c_read,
     i2c_write,
     i2c_write_read,
+    led_set,
 )
 from drivers.codecs.dialect_c import MAX_READ_BYTES, DeviceCodec, HostCodec
 from drivers.errors import UsageError
@@ -39,7 +40,7 @@ ASKED: dict[str, Request] = {
     "gpio.reset.high": gpio_set(0, True),
     "gpio.reset.low": gpio_set(0, False),
     "adc.vdd": adc_read(0x50),
-    "led.magenta": Request(Page.LED, 0x10, b"\xff\x00\xff", 3),
+    "led.magenta": led_set(0xFF, 0x00, 0xFF),
 }
 ALL = [row for row in rows("bridge", "reply", "error") if row["dialect"] == "C"]
 ERRORS = [row for row in ALL if row["kind"] == "error"]
