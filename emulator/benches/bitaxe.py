@@ -46,6 +46,8 @@ class Firmware(Protocol):
 
     def power_up(self, at_s: float) -> None: ...
 
+    def lose_usb(self, at_s: float) -> bool: ...
+
     def settle(self, at_s: float) -> None: ...
 
 
@@ -282,6 +284,11 @@ class Bitaxe:
         at_s = self.now_s()
         self.advance(at_s)
         self.firmware.power_up(at_s)
+
+    def lose_usb(self) -> bool:
+        at_s = self.now_s()
+        self.advance(at_s)
+        return self.firmware.lose_usb(at_s)
 
     def power_cycle(self) -> None:
         at_s = self.now_s()

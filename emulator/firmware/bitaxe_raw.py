@@ -111,7 +111,10 @@ class BitaxeRaw:
         return faults.panicked or faults.control_orphaned or not self.running
 
     def power_up(self, at_s: float) -> None:
-        """The MCU starts: pins as the profile has them, queues are empty, the rate of the chip UART is the default."""
+        """The MCU starts: pins as the profile has them, queues are empty, the rate of the chip UART is the default.
+        Nothing starts without the cable that it lives on."""
+        if self.faults.usb_starved:
+            return
         self.running = True
         self.led_rgb = (0, 0, 0)
         for pin in self.profile.pins.values():
@@ -129,6 +132,12 @@ class BitaxeRaw:
         self.levels.clear()
         self.control.restart()
         self.data.restart()
+
+    def lose_usb(self, at_s: float) -> bool:
+        """The cable is out. Whether the MCU lived on it, and stops."""
+        if self.profile.usb_powered:
+            self.power_down(at_s)
+        return self.profile.usb_powered
 
     def settle(self, at_s: float) -> None:
         """Carry out all that is due by `at_s`, as when someone looks at the board between two wake-ups."""

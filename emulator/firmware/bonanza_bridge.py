@@ -237,6 +237,10 @@ class BonanzaBridge:
         self.data.restart()
         self._watch(self._starts, at_s)
 
+    def lose_usb(self, at_s: float) -> bool:
+        """It has none."""
+        return False
+
     def settle(self, at_s: float) -> None:
         """Carry out all that is due by `at_s`."""
         self.control.settle(at_s)

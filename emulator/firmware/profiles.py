@@ -63,6 +63,8 @@ class Profile:
     i2c_max_hz: int
     refuses_reserved: bool
     """I2C addresses 01 to 07 and from 78 on are answered with an error, whoever is on the bus."""
+    usb_powered: bool = False
+    """The MCU lives on the USB cable, and not on the supply of the board."""
     led: bool = False
     """Page 08."""
     system: bool = False
@@ -107,6 +109,7 @@ EMBERONE: Final = Profile(
     i2c_min_hz=1_145,  # [D] below it the low time of SCL does not fit 16 bits
     i2c_max_hz=1_000_000,
     refuses_reserved=True,
+    usb_powered=True,
     led=True,
     make_baud=pl011,
     rx_ring_bytes=64,

@@ -263,6 +263,27 @@ async def test_a_reboot_puts_the_pins_back_and_takes_the_ports_away() -> None:
         assert here.bridge.lost is not None
 
 
+async def test_an_mcu_that_lives_on_usb_stops_without_it_and_starts_anew_with_it() -> None:
+    async with on(CASES["emberone-usbserial-fw, A"]) as here:
+        await here.bridge.pin("ASIC_RESETN").set(False)
+        here.bench.faults.unplug_usb()
+        firmware = here.bench.firmware
+        assert isinstance(firmware, BitaxeRaw)
+        assert (firmware.running, firmware.levels) == (False, {})
+        here.bench.faults.power_cycle()
+        assert (firmware.running, firmware.levels) == (False, {}), "the supply of the board is not its own"
+        with pytest.raises(Unplugged):
+            await here.bridge.pin("ASIC_RESETN").get()
+        control, control_wire = memory_pair("control")
+        here.bench.faults.ports["control"].new_wire = lambda: control_wire  # type: ignore[attr-defined]
+        here.bench.faults.ports["data"].new_wire = lambda: memory_pair("data")[1]  # type: ignore[attr-defined]
+        here.bench.faults.unplug_usb(off=True)
+        again = BitaxeRawBridge(control, firmware=EMBERONE)
+        again.start()
+        assert await again.pin("ASIC_RESETN").get() is True
+        await again.aclose()
+
+
 @pytest.mark.parametrize("case", [CASES[name] for name in CASES if CASES[name].pins[0] == 0], ids=lambda c: c.dialect)
 async def test_the_dialect_can_be_learnt_whatever_was_believed(case: Case) -> None:
     for believed in DIALECTS:
