@@ -90,6 +90,13 @@ class BridgeRefused(DeviceError):
         self.what, self.code, self.text = what, code, text
 
 
+class NotInFirmware(BridgeRefused):
+    """The bridge firmware does not know the pin, channel or page: it is older, or another."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(what, code, "not understood: this firmware does not have it")
+
+
 class Nack(DeviceError):
     """An I2C transfer failed. Absent device and stuck bus look alike through the bridge."""
 

@@ -14,8 +14,9 @@ from drivers.boards.board import ActionOutcome, RecipeAction
 from drivers.boards.cooling import FanBytes
 from drivers.boards.rails import RAIL_OFF, RailBytes, RailDecay
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
-from drivers.codecs import bitaxe_raw, dialect_b
+from drivers.codecs import bitaxe_raw
 from drivers.codecs.bitaxe_raw import Request
+from drivers.codecs.dialects import device_codec, host_codec
 from drivers.errors import DeviceError, ProtocolError, TransportError, Unplugged
 
 RESET, RAIL, FAN = "reset asserted", RAIL_OFF, "fan full"
@@ -101,10 +102,7 @@ class SafeOff:
 
     def recipe(self) -> tuple[RecipeAction, ...]:
         """The same as whole frames, ids zero. Each read-back has an outcome of its own: all must hold."""
-        host: bitaxe_raw.HostCodec | dialect_b.HostCodec = bitaxe_raw.HostCodec("A")
-        device: bitaxe_raw.DeviceCodec | dialect_b.DeviceCodec = bitaxe_raw.DeviceCodec("A")
-        if self.dialect == "B":
-            host, device = dialect_b.HostCodec(), dialect_b.DeviceCodec()
+        host, device = host_codec(self.dialect), device_codec(self.dialect)
         actions = []
         for move in self.moves:
             reply = device.encode_reply(0, move.payload)
@@ -115,7 +113,8 @@ class SafeOff:
             confirms = name if proof.outcome in spoken_for else proof.outcome
             spoken_for.add(proof.outcome)
             request, reply = host.encode(proof.request, 0), device.encode_reply(0, proof.payload)
-            actions.append(RecipeAction(name, request, reply, b"\xff\xff\xff" + proof.mask, proof.pause_s, confirms))
+            mask = proof.mask.rjust(len(reply), b"\xff")  # in front of the payload all is certain, in every dialect
+            actions.append(RecipeAction(name, request, reply, mask, proof.pause_s, confirms))
         return tuple(actions)
 
 

@@ -41,6 +41,8 @@ class Page(IntEnum):
     ADC = 0x07
     LED = 0x08
     FAN = 0x09
+    """Of some firmwares. In others, of which no published one is merged, the same number is `SYSTEM`."""
+    SYSTEM = 0x09
 
 
 class I2cCommand(IntEnum):
@@ -168,6 +170,28 @@ def gpio_set(pin: int, high: bool) -> Request:
 def adc_read(command: int) -> Request:
     """A raw conversion, 16 bits low byte first. 0x50: VDD, 0x51: VIN where the firmware has it."""
     return Request(Page.ADC, _check_range("adc command", command, 0, 0xFF), b"", reply_bytes=2)
+
+
+def led_set(red: int, green: int, blue: int) -> Request:
+    """Colour of the status LED, each 0 to 255. The payload of the reply is an echo."""
+    rgb = [_check_range("led", part, 0, 0xFF) for part in (red, green, blue)]
+    return Request(Page.LED, 0x10, bytes(rgb), reply_bytes=3)
+
+
+def fan_set(percent: int) -> Request:
+    """Duty of the fan. The payload of the reply is 00."""
+    return Request(Page.FAN, 0x10, bytes((_check_range("fan", percent, 0, 100, "%"),)), reply_bytes=1)
+
+
+def fan_tach() -> Request:
+    """Speed of the fan, rpm, 16 bits low byte first. The firmware counts for 500 ms."""
+    return Request(Page.FAN, 0x20, b"", reply_bytes=2)
+
+
+def reboot(*, into_loader: bool = False) -> Request:
+    """Start the MCU anew, or have it wait in its UF2 loader. There is no reply; pins go back to power-up levels."""
+    command, magic = (0x02, "B0 07 10 AD") if into_loader else (0x01, "DE AD BE EF")
+    return Request(Page.SYSTEM, command, bytes.fromhex(magic))
 
 
 def safe_read_lengths(count: int) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from drivers.units import Volts
 from emulator.benches.bench import Actuation, BenchSettings
 from emulator.chips import MODELS, UNITS
 from emulator.device import Burst, Device
@@ -31,9 +32,6 @@ from emulator.units import GAMMA_DUO
 
 T = TypeVar("T")
 
-ADC_FULL_V = 3.1
-"""Full scale of the ESP32-S3 ADC at 11 dB, uncalibrated [A]."""
-
 
 class Firmware(Protocol):
     """The bridge of a bench."""
@@ -47,6 +45,8 @@ class Firmware(Protocol):
     def data(self) -> DataPort: ...
 
     def power_up(self, at_s: float) -> None: ...
+
+    def lose_usb(self, at_s: float) -> bool: ...
 
     def settle(self, at_s: float) -> None: ...
 
@@ -134,7 +134,7 @@ class Bitaxe:
 
     def _make_firmware(self) -> Firmware:
         bus = I2cBus(self.targets, self.faults.bus)
-        return BitaxeRaw(bus, self, self.faults, set_reset=self._set_reset, core_adc=self._core_adc)
+        return BitaxeRaw(bus, self, self.faults, drive=self._drive_pin, pin_v=self._adc_pin_v)
 
     def advance(self, at_s: float) -> None:
         """Bring everything to `at_s`; an earlier time changes nothing."""
@@ -294,6 +294,11 @@ class Bitaxe:
         self.advance(at_s)
         self.firmware.power_up(at_s)
 
+    def lose_usb(self) -> bool:
+        at_s = self.now_s()
+        self.advance(at_s)
+        return self.firmware.lose_usb(at_s)
+
     def power_cycle(self) -> None:
         at_s = self.now_s()
         self.advance(at_s)
@@ -375,8 +380,13 @@ class Bitaxe:
         self.plant.set_fan_duty(duty, at_s)
         self._note(at_s, "fan duty", f"{duty:.3f}")
 
-    def _core_adc(self, at_s: float) -> int:
-        return min(4095, round(self.plant.core_v(at_s) / ADC_FULL_V * 4095))
+    def _drive_pin(self, pin: str, high: bool | None, at_s: float) -> None:
+        """RST_N is the only one."""
+        self._set_reset(not high, at_s)
+
+    def _adc_pin_v(self, channel: str, at_s: float) -> Volts:
+        """VDD is the only one, and the core without a divider."""
+        return Volts(self.plant.core_v(at_s))
 
     def _note(self, at_s: float, what: str, detail: str) -> None:
         actuation = Actuation(at_s, what, detail)

@@ -29,12 +29,14 @@ class BridgeFaults(LineFaults):
         """The firmware has halted: both ports dead, outputs frozen, until a power cycle."""
         self.control_orphaned = False
         """The USB device was unplugged under a powered board: the control task never comes back [D]."""
+        self.usb_starved = False
+        """The MCU lived on USB, and the cable is out."""
         self.stalled_until_s = float("-inf")
         """The firmware stands still until then."""
 
     def _end_all(self) -> None:
         self._stall_over()
-        if self.wedged or self.panicked or self.control_orphaned:
+        if self.wedged or self.panicked or self.control_orphaned or self.usb_starved:
             self._restart()
         for port in self.ports.values():
             port.replug_later(0.0)
@@ -109,22 +111,26 @@ class BridgeFaults(LineFaults):
     @action("the task joins a reader that has ended with one that never does: docs/wire/bitaxe-raw.md")
     def unplug_usb(self, *, off: Off = False) -> None:
         """The cable is pulled under a powered board: both ports vanish, and the control task never comes back. `off`:
-        the cable is back, which is not enough."""
+        the cable is back, which is not enough. An MCU that lives on USB stops instead, drives no pin, and starts anew
+        with the cable."""
         if off:
             self.replug_usb()
             return
-        self.control_orphaned = True
+        self.usb_starved = self._bench.lose_usb()
+        self.control_orphaned = not self.usb_starved
         for port in self.ports.values():
             port.hang_up()
 
     @action("the cable is put back")
     def replug_usb(self, new_name: NewName = False) -> None:
         """Both ports come back."""
+        if self.usb_starved:
+            self._restart()
         for port in self.ports.values():
             port.replug(new_name=new_name)
 
     def _restart(self) -> None:
-        self.wedged = self.panicked = self.control_orphaned = False
+        self.wedged = self.panicked = self.control_orphaned = self.usb_starved = False
         self._stall_over()
         self._bench.restart_bridge()
 

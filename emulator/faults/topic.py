@@ -138,6 +138,10 @@ class FaultyBench(Protocol):
         """The MCU starts anew, its outputs as after power-up; no other part notices."""
         ...
 
+    def lose_usb(self) -> bool:
+        """The USB cable is out. Whether the MCU lived on it, and has stopped: its pins are driven by nobody then."""
+        ...
+
     def power_cycle(self) -> None: ...
 
 

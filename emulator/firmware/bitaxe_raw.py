@@ -1,9 +1,10 @@
-"""bitaxe-raw, the USB bridge firmware of Bitaxe boards (ESP32-S3), reply dialect A.
+"""bitaxe-raw, the USB bridge firmware of Bitaxe boards (ESP32-S3), and emberone-usbserial-fw (RP2040), made from it.
 
-Two ports: `control` tunnels I2C, one GPIO and one ADC channel; `data` is a byte pipe to the UART of the chips. What the
+Two ports: `control` tunnels I2C, pins and ADC channels; `data` is a byte pipe to the UART of the chips. What the
 firmware does with half a frame, two frames in a packet, a length it did not expect or a host that does not read is
-part of it, and is here. Facts: korbin/bitaxe-raw and bitaxeorg/bitaxe-raw `src/main.rs`, `src/control/*.rs`,
-`src/asic_serial.rs`; docs/wire/bitaxe-raw.md. [D] = follows from that source, not seen on hardware; [U] = unverified.
+part of it, and is here; in what the firmwares differ is data, `profiles.py`. Facts: korbin/bitaxe-raw and
+bitaxeorg/bitaxe-raw `src/main.rs`, `src/control/*.rs`, `src/asic_serial.rs`; emberone-usbserial-fw the same and
+`src/uart.rs`; docs/wire/bitaxe-raw.md. [D] = follows from that source, not seen on hardware; [U] = unverified.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from drivers.codecs.bitaxe_raw import DeviceCodec
+from drivers.codecs.dialects import device_codec
+from drivers.units import Volts
 from emulator.device import Burst
 from emulator.faults import Faults
 from emulator.faults.topic import UartChip
+from emulator.firmware.profiles import BITAXE_RAW, Profile, exactly
 from emulator.parts import I2cBus
 
 PACKET_BYTES: Final = 64
@@ -31,8 +34,12 @@ BACKLOG_PACKETS: Final = 256
 PAGE_I2C: Final = 0x05
 PAGE_GPIO: Final = 0x06
 PAGE_ADC: Final = 0x07
-RESET_PIN: Final = 0x00
-ADC_VDD: Final = 0x50
+PAGE_LED: Final = 0x08
+PAGE_SYSTEM: Final = 0x09
+LED_SET: Final = 0x10
+MAGIC: Final = {0x01: bytes.fromhex("DE AD BE EF"), 0x02: bytes.fromhex("B0 07 10 AD")}
+"""Of page 09: reboot, and reboot into the UF2 loader."""
+REBOOT: Final = 0x01
 
 ID_UNKNOWN: Final = 0xFF
 """Stands in answers to requests that could not be parsed."""
@@ -43,10 +50,13 @@ TEXT_FOLLOWS: Final = 0xFF
 OVERHEAD_S: Final = 0.0003
 """USB and task switching per request [A]; I2C bits come on top."""
 I2C_DEFAULT_HZ: Final = 100_000
-I2C_MIN_HZ: Final = 1_150
-I2C_MAX_HZ: Final = 1_000_000
+ENUMERATION_S: Final = 1.0
+"""From a reboot to the two ports of a device that is there again [A]."""
 UART_START_BAUD: Final = 9600
 """Line coding before the host sets one: Linux cdc_acm says 9600 at probe; the USB class default is 8000."""
+
+
+_I2C_TEXTS: Final = {0x20: "I2C Write Error", 0x30: "I2C Read Error", 0x40: "I2C WriteRead Error"}
 
 
 class _Request(NamedTuple):
@@ -67,7 +77,7 @@ class _Refused(NamedTuple):
 
 
 class BitaxeRaw:
-    """The firmware: the state that both ports share. Power-up holds the chips in reset."""
+    """The firmware: the state that both ports share. At power-up each output is driven as its `Pin` says."""
 
     def __init__(
         self,
@@ -75,31 +85,90 @@ class BitaxeRaw:
         chip: UartChip,
         faults: Faults,
         *,
-        set_reset: Callable[[bool, float], None],
-        core_adc: Callable[[float], int],
+        drive: Callable[[str, bool | None, float], None],
+        pin_v: Callable[[str, float], Volts],
+        sense: Callable[[str, float], bool] | None = None,
+        profile: Profile = BITAXE_RAW,
     ) -> None:
-        self.bus, self.chip, self.faults = bus, chip, faults
-        self.set_reset, self.core_adc = set_reset, core_adc
-        self.reset_released = False
+        """`drive`: a named pin is set, or driven by nobody (None), at that time. `pin_v`: volts at the pin of a named
+        ADC channel. `sense`: level of a named input; a profile with inputs needs it."""
+        if sense is None and not all(pin.output for pin in profile.pins.values()):
+            raise ValueError(f"{profile.name} has inputs, and nobody says what level they have")
+        self.bus, self.chip, self.faults, self.profile = bus, chip, faults, profile
+        self._drive, self._pin_v, self._sense = drive, pin_v, sense
+        self.levels: dict[str, bool] = {}
+        """What the latch of each output holds."""
+        self.led_rgb = (0, 0, 0)
+        self.running = False
+        """False: no power, or in the UF2 loader. Both ports are dead and the pins driven by nobody."""
         self.control = ControlPort(self)
-        self.data = DataPort(self)
+        self.data = DataPort(self, profile.make_baud, profile.rx_ring_bytes)
 
     @property
     def dead(self) -> bool:
         """Nothing is parsed and nothing answered on the control port."""
         faults = self.faults
-        return faults.panicked or faults.control_orphaned
+        return faults.panicked or faults.control_orphaned or not self.running
 
     def power_up(self, at_s: float) -> None:
-        """The MCU starts: the reset pin is low, queues are empty, the rate of the chip UART is the default."""
-        self.reset_released = False
-        self.set_reset(True, at_s)
-        self.control.power_up()
-        self.data.power_up()
+        """The MCU starts: pins as the profile has them, queues are empty, the rate of the chip UART is the default.
+        Nothing starts without the cable that it lives on."""
+        if self.faults.usb_starved:
+            return
+        self.running = True
+        self.led_rgb = (0, 0, 0)
+        for pin in self.profile.pins.values():
+            if pin.output:
+                self.levels[pin.name] = pin.high_at_power_up
+                self._drive(pin.name, pin.high_at_power_up, at_s)
+        self.control.restart()
+        self.data.restart()
+
+    def power_down(self, at_s: float) -> None:
+        """The MCU stops: its pins are driven by nobody, and what the board makes of that is the board's."""
+        self.running = False
+        for name in self.levels:
+            self._drive(name, None, at_s)
+        self.levels.clear()
+        self.control.restart()
+        self.data.restart()
+
+    def lose_usb(self, at_s: float) -> bool:
+        """The cable is out. Whether the MCU lived on it, and stops."""
+        if self.profile.usb_powered:
+            self.power_down(at_s)
+        return self.profile.usb_powered
 
     def settle(self, at_s: float) -> None:
         """Carry out all that is due by `at_s`, as when someone looks at the board between two wake-ups."""
         self.control.settle(at_s)
+
+    # --- pages
+
+    def pin(self, number: int, data: bytes, at_s: float) -> bool:
+        """Set the pin where there is a level, and say which it has. Of an output the latch."""
+        pin = self.profile.pins[number]
+        if not pin.output:
+            assert self._sense is not None
+            return self._sense(pin.name, at_s)
+        if data and (high := data[0] != 0) != self.levels[pin.name]:
+            self.levels[pin.name] = high
+            self._drive(pin.name, high, at_s)
+        return self.levels[pin.name]
+
+    def adc(self, command: int, at_s: float) -> int:
+        return self.profile.convert(self._pin_v(self.profile.adc[command], at_s))
+
+    def reboot(self, at_s: float, *, into_loader: bool) -> None:
+        """Both ports vanish. The firmware starts anew and they come back; the loader is no serial port."""
+        if into_loader:
+            self.power_down(at_s)
+        else:
+            self.power_up(at_s)
+        for port in self.faults.ports.values():
+            port.hang_up()
+            if not into_loader:
+                port.replug_later(ENUMERATION_S)
 
 
 class ControlPort:
@@ -107,10 +176,11 @@ class ControlPort:
 
     def __init__(self, firmware: BitaxeRaw) -> None:
         self._firmware = firmware
-        self._codec = DeviceCodec("A")
-        self.power_up()
+        self._codec = device_codec(firmware.profile.dialect)
+        self.restart()
 
-    def power_up(self) -> None:
+    def restart(self) -> None:
+        """Forgets everything."""
         self._buffer = bytearray()
         self._packet_at_s = float("-inf")
         self._queue: deque[_Request | _Refused] = deque()
@@ -181,18 +251,27 @@ class ControlPort:
         request: _Request | _Refused
         refusal = INVALID
         seconds: float | None = None
+        known = False
+        profile = self._firmware.profile
         if len(frame) >= 6:
             page, command, data = frame[4], frame[5], frame[6:]
             if page == PAGE_I2C:
-                if command == 0x20 and len(data) > WRITE_MAX + 1:
+                written = len(data) - {0x20: 1, 0x40: 2}.get(command, len(data))
+                if written > WRITE_MAX:
                     refusal = TOO_LONG
                 elif command in (0x20, 0x30, 0x40, 0x10):
                     seconds = self._i2c_seconds(command, data)
             elif page == PAGE_GPIO:
-                if command == RESET_PIN and len(data) <= 1:
-                    seconds = 0.0
-            elif page == PAGE_ADC and command == ADC_VDD and not data:
-                seconds = 0.0  # 51 stands in the firmware's README but not in its code
+                pin = profile.pins.get(command)
+                known = pin is not None and len(data) <= pin.output
+            elif page == PAGE_ADC:
+                known = command in profile.adc and not data
+            elif page == PAGE_LED:
+                known = profile.led and command == LED_SET and len(data) == 3
+            elif page == PAGE_SYSTEM:
+                known = profile.system and data == MAGIC.get(command)
+            if known:
+                seconds = 0.0
         if seconds is None:
             request = _Refused(at_s, OVERHEAD_S, self._codec.encode_error(ID_UNKNOWN, refusal))
         else:
@@ -208,7 +287,7 @@ class ControlPort:
         elif command == 0x30:
             clocks = 9 * (1 + data[1]) if len(data) == 2 else None
         elif command == 0x40:
-            clocks = 9 * (len(data) + data[-1]) if len(data) >= 3 else None  # the length byte stands for address two
+            clocks = 9 * (len(data) + data[-1]) if len(data) >= 2 else None  # the length byte stands for address two
         else:
             clocks = 0 if len(data) == 4 else None
         return None if clocks is None else clocks / self._i2c_hz
@@ -223,10 +302,10 @@ class ControlPort:
                 return
             done = max(done, faults.stalled_until_s)
             request = self._queue.popleft()
+            self._done_at_s = None  # before it is carried out: that may start the firmware anew
             answer = request.answer if isinstance(request, _Refused) else self._carry_out(request, done)
             if answer is not None:
                 self._reply(answer)
-            self._done_at_s = None
             if self._queue:
                 following = self._queue[0]
                 self._done_at_s = max(done, following.at_s) + following.seconds
@@ -238,42 +317,51 @@ class ControlPort:
         _, _, ident, page, command, data = request
         firmware = self._firmware
         if page == PAGE_I2C:
-            if command == 0x40:
-                payload = firmware.bus.write_read(data[0], data[1:-1], data[-1], at_s) if data[-1] else None
-                if payload is None:
-                    return self._codec.encode_error(ident, TEXT_FOLLOWS, "I2C WriteRead Error")
-            elif command == 0x20:
-                if len(data) == 1:
-                    # [D] The driver waits for a STOP that an empty write never makes. The control task ends here.
-                    firmware.faults.wedge()
-                    return None
-                if not firmware.bus.write(data[0], data[1:], at_s):
-                    return self._codec.encode_error(ident, TEXT_FOLLOWS, "I2C Write Error")
-                payload = bytes(((len(data) - 1) & 0xFF,))
-            elif command == 0x30:
-                found = firmware.bus.read(data[0], data[1], at_s) if data[1] else None
-                if found is None:
-                    return self._codec.encode_error(ident, TEXT_FOLLOWS, "I2C Read Error")
-                payload = found
-            else:
-                hertz = int.from_bytes(data, "little")
-                if hertz == 0:
-                    firmware.faults.panic()  # [U] divides by zero on the RP2040; taken to be alike here
-                    return None
-                if not I2C_MIN_HZ <= hertz <= I2C_MAX_HZ:
-                    return self._codec.encode_error(ident, TEXT_FOLLOWS, "I2C Set Frequency Error")
-                self._i2c_hz = hertz
-                payload = data
-        elif page == PAGE_GPIO:
-            if data:
-                released = data[0] != 0
-                if released != firmware.reset_released:
-                    firmware.reset_released = released
-                    firmware.set_reset(not released, at_s)
-            payload = b"\x01" if firmware.reset_released else b"\x00"
+            return self._i2c(ident, command, data, at_s)
+        if page == PAGE_SYSTEM:
+            firmware.reboot(at_s, into_loader=command != REBOOT)
+            return None
+        if page == PAGE_GPIO:
+            payload = bytes((firmware.pin(command, data, at_s),))
+        elif page == PAGE_ADC:
+            payload = firmware.adc(command, at_s).to_bytes(2, "little")
         else:
-            payload = firmware.core_adc(at_s).to_bytes(2, "little")
+            firmware.led_rgb = (data[0], data[1], data[2])
+            payload = data
         return self._codec.encode_reply(ident, payload)
+
+    def _i2c(self, ident: int, command: int, data: bytes, at_s: float) -> bytes | None:
+        firmware = self._firmware
+        if command == 0x10:
+            return self._set_i2c_hz(ident, data)
+        bus, found, text = firmware.bus, None, _I2C_TEXTS[command]
+        reserved = firmware.profile.refuses_reserved and (data[0] >= 0x78 or 0x01 <= data[0] <= 0x07)
+        if reserved:
+            found = None
+        elif command == 0x20:
+            if len(data) == 1:
+                # [D] The driver waits for a STOP that an empty write never makes. The control task ends here.
+                firmware.faults.wedge()
+                return None
+            found = bytes(((len(data) - 1) & 0xFF,)) if bus.write(data[0], data[1:], at_s) else None
+        elif command == 0x30 or len(data) == 2:  # [D] a write of nothing, then a read, is a read
+            found = bus.read(data[0], data[1], at_s) if data[1] else None
+        elif data[-1]:
+            found = bus.write_read(data[0], data[1:-1], data[-1], at_s)
+        if found is None:
+            return self._codec.encode_error(ident, TEXT_FOLLOWS, text)
+        return self._codec.encode_reply(ident, found)
+
+    def _set_i2c_hz(self, ident: int, data: bytes) -> bytes | None:
+        hertz = int.from_bytes(data, "little")
+        if hertz == 0:
+            self._firmware.faults.panic()  # [D] divides by zero on the RP2040; taken to be alike elsewhere [U]
+            return None
+        profile = self._firmware.profile
+        if not profile.i2c_min_hz <= hertz <= profile.i2c_max_hz:
+            return self._codec.encode_error(ident, TEXT_FOLLOWS, "I2C Set Frequency Error")
+        self._i2c_hz = hertz
+        return self._codec.encode_reply(ident, data)
 
     def _reply(self, answer: bytes) -> None:
         spoilt = spoil_reply(answer, self._firmware.faults)
@@ -295,20 +383,32 @@ class Piping(Protocol):
 
     chip: UartChip
     faults: Faults
+    running: bool
 
     def settle(self, at_s: float) -> None: ...
 
 
 class DataPort:
-    """The data port, a `Device`: a byte pipe to the chip UART, always 8N1, at the rate of the line coding."""
+    """The data port, a `Device`: a byte pipe to the chip UART, always 8N1, at the rate of the line coding.
 
-    def __init__(self, firmware: Piping) -> None:
-        self._firmware = firmware
-        self.power_up()
+    `make_baud`: what the UART makes of that rate. `rx_ring_bytes`: what it keeps while the firmware stands still.
+    """
 
-    def power_up(self) -> None:
+    def __init__(
+        self, firmware: Piping, make_baud: Callable[[int], int] = exactly, rx_ring_bytes: int | None = None
+    ) -> None:
+        self._firmware, self._make_baud, self._rx_ring_bytes = firmware, make_baud, rx_ring_bytes
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets everything, the rate as well."""
         self.baud = UART_START_BAUD
+        self._read_at_s = float("-inf")
         self._waiting: list[tuple[Burst, int | None]] = []
+
+    @property
+    def _dead(self) -> bool:
+        return self._firmware.faults.panicked or not self._firmware.running
 
     def line_rate_changed(self, baud: int, at_s: float) -> None:
         """At once, whatever still waits to be sent. Rate 0 halts the firmware [D]."""
@@ -318,10 +418,11 @@ class DataPort:
             self.baud = baud
 
     def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
-        if self._firmware.faults.panicked:
+        if self._dead:
             return
         self._firmware.settle(at_s)
-        burst = Burst(burst.baud or self.baud, burst.data)
+        burst = Burst(self._make_baud(burst.baud or self.baud), burst.data)
+        previous_baud = self._make_baud(previous_baud) if previous_baud else previous_baud
         if at_s < self._firmware.faults.stalled_until_s:
             self._waiting.append((burst, previous_baud))
             return
@@ -331,16 +432,21 @@ class DataPort:
 
     def transmit(self, at_s: float) -> list[Burst]:
         self._firmware.settle(at_s)
-        if at_s < self._firmware.faults.stalled_until_s:
+        stalled_until_s = self._firmware.faults.stalled_until_s
+        if self._dead or at_s < stalled_until_s:
             return []
+        chip, kept = self._firmware.chip, []
+        if self._read_at_s < stalled_until_s and self._rx_ring_bytes is not None:
+            kept = _first(chip.transmit(stalled_until_s), self._rx_ring_bytes)
+        self._read_at_s = at_s
         if self._waiting:
             self._pass_on(at_s)
-        bursts = self._firmware.chip.transmit(at_s)
-        return [] if self._firmware.faults.panicked else bursts
+        bursts = kept + chip.transmit(at_s)
+        return [] if self._dead else bursts
 
     def wakes_at(self) -> float | None:
         faults = self._firmware.faults
-        if faults.panicked:
+        if self._dead:
             return None
         due_s = faults.stalled_until_s if self._waiting else self._firmware.chip.wakes_at()
         return None if due_s is None else max(due_s, faults.stalled_until_s)
@@ -350,6 +456,16 @@ class DataPort:
         waiting, self._waiting = self._waiting, []
         for burst, previous_baud in waiting:
             self._firmware.chip.receive(burst, at_s, previous_baud)
+
+
+def _first(bursts: list[Burst], count: int) -> list[Burst]:
+    """The first `count` bytes of them."""
+    kept = []
+    for baud, data in bursts:
+        if count > 0:
+            kept.append(Burst(baud, data[:count]))
+        count -= len(data)
+    return kept
 
 
 def spoil_reply(answer: bytes, faults: Faults) -> bytes | None:

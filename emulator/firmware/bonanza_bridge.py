@@ -208,6 +208,7 @@ class BonanzaBridge:
 
     def __init__(self, bus: I2cBus, chip: UartChip, faults: Faults, board: Board) -> None:
         self.bus, self.chip, self.faults = bus, chip, faults
+        self.running = True
         self._board = board
         self.trip_input = False
         """The level of the trip pin: high is tripped."""
@@ -233,8 +234,12 @@ class BonanzaBridge:
         self._starts += 1
         self._apply(at_s)
         self.control.power_up()
-        self.data.power_up()
+        self.data.restart()
         self._watch(self._starts, at_s)
+
+    def lose_usb(self, at_s: float) -> bool:
+        """It has none."""
+        return False
 
     def settle(self, at_s: float) -> None:
         """Carry out all that is due by `at_s`."""

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
-from drivers.boards.bitaxe_safe_off import FAN, RAIL, RESET
+from drivers.boards.bitaxe_gamma import BITAXE_GAMMA, PARTS
+from drivers.boards.bitaxe_safe_off import FAN, RAIL, RESET, SafeOff, Wiring
 from drivers.boards.board import ActionOutcome, RecipeAction, SafeOffReport
 from drivers.transports.memory import memory_pair
 from emulator.ports.memory import MemoryPort
@@ -247,3 +247,17 @@ def test_the_recipe_has_the_bytes_of_the_wire_page() -> None:
     for action in BITAXE_GAMMA.safe_off_recipe:
         assert int.from_bytes(action.request[:2], "little") == len(action.request)
         assert len(action.reply) == len(action.mask) == 3 + int.from_bytes(action.reply[:2], "little")
+
+
+@pytest.mark.parametrize("dialect", ["A", "B", "C"])
+def test_the_recipe_asks_for_every_byte_in_front_of_the_payload_in_every_dialect(dialect: str) -> None:
+    overhead = {"A": 3, "B": 3, "C": 4}[dialect]
+    plan = SafeOff(Wiring(dialect=dialect), PARTS.rail.bytes, PARTS.cooling.bytes)
+    recipe = plan.recipe()
+    for action, move in zip(recipe, plan.moves, strict=False):
+        assert action.reply[overhead:] == move.payload
+        assert action.mask == b"\xff" * len(action.reply)
+    for action, proof in zip(recipe[len(plan.moves) :], (*plan.proofs, plan.decayed), strict=True):
+        assert proof is not None
+        assert (action.reply[overhead:], action.mask[overhead:]) == (proof.payload, proof.mask)
+        assert action.mask[:overhead] == b"\xff" * overhead

@@ -21,23 +21,26 @@ from drivers.codecs.bitaxe_raw import (
     Request,
     Stray,
     adc_read,
+    fan_set,
+    fan_tach,
     gpio_get,
     gpio_set,
     i2c_frequency,
     i2c_read,
     i2c_write,
     i2c_write_read,
+    led_set,
+    reboot,
     safe_read_length,
     safe_read_lengths,
 )
+from drivers.codecs.dialects import DIALECTS, device_codec, host_codec
 from drivers.errors import UsageError
 from tests.vectors import frame, params, rows
 
 Row = dict[str, Any]
 
-TESTED_ELSEWHERE = {"B": "test_dialect_b.py"}
-NOT_BUILT_YET = {"C": "EmberOne from 5.1.0: a status byte before the payload"}
-"""Reply dialects that have vectors here but no codec. A codec that learns one takes its row out."""
+TESTED_ELSEWHERE = {"B": "test_dialect_b.py", "C": "test_dialect_c.py"}
 
 NO_REPLY_BYTES = {"system.reboot", "system.bootloader"}  # the bridge restarts instead of answering
 
@@ -61,9 +64,9 @@ BUILT: dict[str, Request] = {
     "gpio.pgood.get": gpio_get(3),
     "adc.vdd": adc_read(0x50),
     "adc.vin": adc_read(0x51),
-    "led.magenta": Request(Page.LED, 0x10, b"\xff\x00\xff", 3),
-    "system.reboot": Request(0x09, 0x01, b"\xde\xad\xbe\xef", 0),
-    "system.bootloader": Request(0x09, 0x02, b"\xb0\x07\x10\xad", 0),
+    "led.magenta": led_set(0xFF, 0x00, 0xFF),
+    "system.reboot": reboot(),
+    "system.bootloader": reboot(into_loader=True),
     "b.info": Request(Page.BRIDGE, 0x01, b"", 9),
     "b.rxstats": Request(Page.BRIDGE, 0x02, b"", 9),
     "b.status": Request(Page.BRIDGE, 0x10, b"", 17),
@@ -72,8 +75,8 @@ BUILT: dict[str, Request] = {
     "b.clear fault": Request(Page.BRIDGE, 0x13, b"", 17),
     "b.disarm": Request(Page.BRIDGE, 0x14, b"", 17),
     "b.5v_on": gpio_set(1, True),
-    "b.fan50": Request(Page.FAN, 0x10, b"\x32", 1),
-    "b.tach": Request(Page.FAN, 0x20, b"", 2),
+    "b.fan50": fan_set(50),
+    "b.tach": fan_tach(),
 }
 REQUESTS = rows("bridge", "request")
 HAZARDS = {"hazard.zero_write", "short.len5"}  # requests that must never leave us; tests of their own below
@@ -94,17 +97,24 @@ def test_every_request_of_the_vectors_is_built_or_refused_here() -> None:
     assert {row["case"] for row in REQUESTS} == BUILT.keys() | HAZARDS
 
 
-def test_every_dialect_of_the_vectors_is_tested_here_or_named_as_not_built_yet() -> None:
+def test_every_dialect_of_the_vectors_is_tested_here_or_beside() -> None:
     dialects = {row["dialect"] for row in rows("bridge") if "dialect" in row}
-    assert dialects == {"A"} | TESTED_ELSEWHERE.keys() | NOT_BUILT_YET.keys()
+    assert dialects == {"A"} | TESTED_ELSEWHERE.keys() == set(DIALECTS)
     untested = [row for row in rows("bridge", "reply", "error") if row["dialect"] != "A"]
     assert len(untested) + len(REPLIES) + len(ERRORS) == len(rows("bridge", "reply", "error"))
 
 
-@pytest.mark.parametrize("dialect", [*TESTED_ELSEWHERE, *NOT_BUILT_YET, "a", ""])
+@pytest.mark.parametrize("dialect", [*TESTED_ELSEWHERE, "a", ""])
 def test_a_dialect_that_this_codec_does_not_speak_is_refused(dialect: str) -> None:
     for codec in (HostCodec, DeviceCodec):
         with pytest.raises(UsageError, match="dialect"):
+            codec(dialect)
+
+
+@pytest.mark.parametrize("dialect", ["D", "a", ""])
+def test_a_dialect_that_no_codec_speaks_is_refused(dialect: str) -> None:
+    for codec in (host_codec, device_codec):
+        with pytest.raises(UsageError, match="allowed: A, B, C"):
             codec(dialect)
 
 
@@ -357,6 +367,18 @@ def test_256_bytes_may_be_written() -> None:
     request = i2c_write(0x24, bytes(256))
     assert len(HostCodec().encode(request, 0)) == 6 + 1 + 256
     assert asked(request, 0).feed(b"\x01\x00\x00\x00") == [Reply(0, b"\x00")]  # the count is modulo 256
+
+
+@pytest.mark.parametrize("percent", [-1, 101])
+def test_a_fan_that_no_percentage_says_is_refused(percent: int) -> None:
+    with pytest.raises(UsageError, match=r"fan: .* 0 to 100 %"):
+        fan_set(percent)
+
+
+@pytest.mark.parametrize("rgb", [(-1, 0, 0), (0, 256, 0), (0, 0, 300)])
+def test_a_colour_outside_a_byte_is_refused(rgb: tuple[int, int, int]) -> None:
+    with pytest.raises(UsageError, match=r"led: .* 0 to 255"):
+        led_set(*rgb)
 
 
 @pytest.mark.parametrize("hertz", [0, -1, 1_149, 1_000_001, 1 << 32])

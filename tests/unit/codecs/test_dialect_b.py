@@ -15,6 +15,8 @@ from drivers.codecs.bitaxe_raw import (
     Reply,
     Request,
     Stray,
+    fan_set,
+    fan_tach,
     gpio_get,
     gpio_set,
     i2c_read,
@@ -35,8 +37,8 @@ ASKED: dict[str, Request] = {
     "b.status": bridge_system.status(),
     "b.status.controlled": bridge_system.status(),
     "b.5v_on": gpio_set(1, True),
-    "b.fan50": Request(Page.FAN, 0x10, b"\x32", 1),
-    "b.tach": Request(Page.FAN, 0x20, b"", 2),
+    "b.fan50": fan_set(50),
+    "b.tach": fan_tach(),
 }
 ALL = [row for row in rows("bridge", "reply", "error") if row["dialect"] == "B"]
 DENIED = "b.5v-on.reply.B.2"

@@ -4,73 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.benches.bitaxe import BitaxeGamma
 from emulator.device import Burst
-from emulator.faults import Faults
-from emulator.firmware.bitaxe_raw import BitaxeRaw
-from emulator.parts import I2cBus
-
-
-class Memory:
-    """An I2C part: one byte of pointer, and what was written."""
-
-    def __init__(self, address: int) -> None:
-        self.address = address
-        self.written: list[tuple[float, bytes]] = []
-
-    def write(self, data: bytes, at_s: float) -> bool:
-        self.written.append((at_s, data))
-        return True
-
-    def read(self, count: int, at_s: float) -> bytes | None:
-        return bytes(range(count))
-
-    def write_read(self, data: bytes, count: int, at_s: float) -> bytes | None:
-        return bytes((data[0] + step) & 0xFF for step in range(count))
-
-
-class Chip:
-    def __init__(self) -> None:
-        self.heard: list[tuple[Burst, int | None]] = []
-        self.says: list[Burst] = []
-
-    def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
-        self.heard.append((burst, previous_baud))
-
-    def transmit(self, at_s: float) -> list[Burst]:
-        said, self.says = self.says, []
-        return said
-
-    def wakes_at(self) -> float | None:
-        return None
-
-
-class Rig:
-    """A firmware with one part at 4C, and a host that sends hex."""
-
-    def __init__(self) -> None:
-        self.faults = Faults(BitaxeGamma(), {"memory": 0x4C}, seed=1)
-        self.part, self.chip = Memory(0x4C), Chip()
-        self.resets: list[tuple[bool, float]] = []
-        self.firmware = BitaxeRaw(
-            I2cBus((self.part,), self.faults.bus),
-            self.chip,
-            self.faults,
-            set_reset=lambda asserted, at_s: self.resets.append((asserted, at_s)),
-            core_adc=lambda at_s: 0x0234,
-        )
-        self.firmware.power_up(0.0)
-        self.resets.clear()
-
-    def send(self, request: str, at_s: float) -> None:
-        self.firmware.control.receive(Burst(0, bytes.fromhex(request)), at_s)
-
-    def answers(self, at_s: float) -> str:
-        return b"".join(burst.data for burst in self.firmware.control.transmit(at_s)).hex(" ").upper()
-
-    def ask(self, request: str, at_s: float = 1.0) -> str:
-        self.send(request, at_s)
-        return self.answers(at_s + 0.1)
+from tests.unit.emulator.bridge_rig import Rig
 
 
 @pytest.fixture
@@ -129,6 +64,12 @@ def test_a_write_of_more_than_256_bytes_is_refused_as_too_long(rig: Rig) -> None
     for count, answer in ((256, "01 00 07 00"), (257, "04 00 FF 12")):
         frame = (7 + count).to_bytes(2, "little") + bytes((7, 0, 5, 0x20, 0x4C)) + bytes(count)
         assert rig.ask(frame.hex(), 1.0 + count) == answer
+    frame = (8 + 257).to_bytes(2, "little") + bytes((7, 0, 5, 0x40, 0x4C)) + bytes(257) + b"\x01"
+    assert rig.ask(frame.hex(), 300.0) == "04 00 FF 12"
+
+
+def test_a_write_of_nothing_before_a_read_is_a_read(rig: Rig) -> None:
+    assert rig.ask("08 00 01 00 05 40 4C 02") == "02 00 01 00 01"
 
 
 def test_an_answer_takes_the_time_of_its_bits_on_the_bus(rig: Rig) -> None:
@@ -174,7 +115,7 @@ def test_a_length_below_5_halts_the_firmware_with_its_outputs_frozen(rig: Rig, l
     rig.send(f"{length:02X} 00 00 00 00", 2.0)
     assert rig.ask("06 00 00 00 06 00", 3.0) == ""
     assert rig.firmware.control.wakes_at() is None
-    assert [asserted for asserted, _ in rig.resets] == [False]
+    assert [(pin, high) for pin, high, _ in rig.driven] == [("RST_N", True)]
     rig.firmware.data.receive(Burst(115200, b"x"), 4.0)
     assert rig.chip.heard == []
 
