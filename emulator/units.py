@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from emulator.chips import bm1366, bm1368, bm1370
+from emulator.chips import bm1362, bm1366, bm1368, bm1370
 
 GAMMA_DUO: Final = replace(
     bm1370.UNIT,
@@ -51,3 +51,9 @@ ULTRA_DAC: Final = replace(bm1366.UNIT, **_DAC)  # type: ignore[arg-type]
 SUPRA_DAC: Final = replace(bm1368.UNIT, **_DAC)  # type: ignore[arg-type]
 HEX: Final = replace(bm1366.UNIT, reported_offset_w=12.0, **_SIX_CHIPS)  # type: ignore[arg-type]
 SUPRA_HEX: Final = replace(bm1368.UNIT, reported_offset_w=25.0, **_SIX_CHIPS)  # type: ignore[arg-type]
+EMBERONE: Final = replace(
+    # [A] But for the chip: no log of an EmberOne is public. Heat goes the way that it goes on a Hex, by a fan that runs
+    # on its own.
+    bm1362.UNIT,
+    **{**_SIX_CHIPS, "board_domains": 12, "source_v": 12.6, "reported_offset_w": 12.0},  # type: ignore[arg-type]
+)

@@ -124,6 +124,8 @@ class FanLoop:
 
     def _full(self, now: BoardSnapshot, c: Commanded, requested: OperatingPoint, *, gives_way: bool) -> str | None:
         e = self._envelope
+        if not e.means.sees(Channel.FAN_RPM):
+            return "no fan of this board can be reached"
         if self.wish.mode is FanMode.FULL:
             return "as it was asked for"
         if self.degraded is not None:

@@ -82,6 +82,7 @@ class Interlocks:
         c = self._commanded()
         match step:
             case FanDuty(ratio=ratio):
+                need(self.envelope.means.sees(Channel.FAN_RPM), "no fan of this board can be reached")
                 if not LEAST_RATIO - NEAR <= ratio <= 1.0:
                     raise Refused("envelope", f"fan duty {ratio} is outside {LEAST_RATIO:g} to 1")
                 self._cool_for_less_fan(now)
@@ -137,6 +138,8 @@ class Interlocks:
         self.fresh(now, self.envelope.means.sensors)
         self.cool_enough(now)
         self.input_inside(now)
+        if not self.envelope.means.sees(Channel.FAN_RPM):
+            return
         fan = now.channels[Channel.FAN_RPM]
         limit = 0.5 * expected_rpm(self.envelope, 1.0)
         turning = fan.value is not None and fan.value > limit and fan.at_s >= c.fan_changed_s + SETTLED_S

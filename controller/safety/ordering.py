@@ -44,7 +44,7 @@ def power_up(envelope: Envelope, core_v: Volts, frequency_mhz: Megahertz, ticket
         LockDown(),
         CoreVoltage(core_v),
         RailOn(settle_s=0.5),
-        VerifyRail(core_v),
+        _verify(envelope, core_v),
         ReleaseReset(),
         BringUp(),
     ]
@@ -63,7 +63,7 @@ def power_up(envelope: Envelope, core_v: Volts, frequency_mhz: Megahertz, ticket
 def move(envelope: Envelope, from_v: Volts, from_mhz: Megahertz, to_v: Volts, to_mhz: Megahertz) -> list[Step]:
     """From one live point to another. A falling clock moves first, a falling voltage moves last."""
     volts_up = voltage_rise(envelope, from_v, to_v)
-    volts_down = voltage_fall(from_v, to_v)
+    volts_down = voltage_fall(envelope, from_v, to_v)
     ramp = list(clock_ramp(envelope, from_mhz, to_mhz))
     if to_mhz > from_mhz + _NEAR_MHZ:
         return [*volts_up, SweepWindow(to_mhz), *ramp, *volts_down]
@@ -104,12 +104,16 @@ def voltage_rise(envelope: Envelope, from_v: Volts, to_v: Volts) -> list[Step]:
     count = math.ceil((to_v - from_v) / envelope.core_v_step_v - 1e-9)
     values = [from_v + envelope.core_v_step_v * index for index in range(1, count)]
     steps: list[Step] = [CoreVoltage(Volts(round(value, 6)), settle_s=envelope.core_v_step_s) for value in values]
-    steps += [CoreVoltage(to_v, settle_s=envelope.core_v_step_s), VerifyRail(to_v)]
+    steps += [CoreVoltage(to_v, settle_s=envelope.core_v_step_s), _verify(envelope, to_v)]
     return steps
 
 
-def voltage_fall(from_v: Volts, to_v: Volts) -> list[Step]:
+def voltage_fall(envelope: Envelope, from_v: Volts, to_v: Volts) -> list[Step]:
     """Down in one move: the regulator sets the slope. Empty when the voltage does not fall."""
     if to_v >= from_v - _NEAR_V:
         return []
-    return [CoreVoltage(to_v, settle_s=RAIL_SETTLE_S), VerifyRail(to_v)]
+    return [CoreVoltage(to_v, settle_s=RAIL_SETTLE_S), _verify(envelope, to_v)]
+
+
+def _verify(envelope: Envelope, core_v: Volts) -> VerifyRail:
+    return VerifyRail(core_v, tolerance_v=envelope.core_v_within_v)

@@ -78,7 +78,7 @@ class Trips:
         self._electrical = (
             Level(Cause.INPUT_LOW, Channel.INPUT_V, "V", e.input_v_low_trip, False, 0.1, Held()),
             over(Cause.INPUT_HIGH, Channel.INPUT_V, "V", e.input_v_high_trip, 0.1),
-            over(Cause.CORE_VOLTAGE, Channel.CORE_V, "V", e.core_v_hard + 0.050, 0.0),
+            over(Cause.CORE_VOLTAGE, Channel.CORE_V, "V", e.core_v_hard + e.core_v_above_hard_v, 0.0),
             *((over(Cause.CURRENT, Channel.CORE_A, "A", e.core_a_trip, 0.5),) if e.means.sees(Channel.CORE_A) else ()),
             over(Cause.POWER, Channel.POWER_W, "W", e.power_hard_w, 0.2),
             over(Cause.POWER, Channel.POWER_W, "W", 1.05 * e.power_operator_w, 2.0),
@@ -356,7 +356,7 @@ class Trips:
             return
         c = commanded
         rail_s = max(c.core_v_changed_s, c.rail_changed_s)
-        rail_tolerance_v = max(0.04 * c.core_v, 0.040) if c.core_v is not None else 0.0
+        rail_tolerance_v = max(0.04 * c.core_v, self._envelope.core_v_within_v) if c.core_v is not None else 0.0
         for channel, wanted, changed_s, until_s, tolerance in (
             (Channel.CORE_V, c.core_v, rail_s, rail_s + _VERIFY_WINDOW_S, rail_tolerance_v),
             (Channel.FREQUENCY_MHZ, c.frequency_mhz, c.frequency_changed_s, None, _FREQUENCY_TOLERANCE_MHZ),

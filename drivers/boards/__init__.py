@@ -12,6 +12,7 @@ from drivers.boards.bitaxe_hex import BITAXE_HEX, BITAXE_SUPRA_HEX
 from drivers.boards.bitaxe_supra import BITAXE_SUPRA
 from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
+from drivers.boards.emberone import EMBERONE00
 from drivers.errors import UnknownPart
 
 _KINDS: Final = (
@@ -24,6 +25,7 @@ _KINDS: Final = (
     BITAXE_SUPRA_HEX,
     BITAXE_ULTRA_205,
     BITAXE_ULTRA_207,
+    EMBERONE00,
 )
 
 BOARDS: Final[dict[str, BoardKind]] = {kind.name: kind for kind in _KINDS}

@@ -69,6 +69,7 @@ _FAN_CHANNELS: Final = (Channel.CHIP_C, Channel.FAN_RPM, Channel.FAN_RATIO)
 
 
 _WIRING: Final = Wiring()
+BITAXE_RAW_MATCHES: Final = (UsbMatch(vid=0xC0DE, pid=0xCAFE, manufacturer="OSMU", product="Bitaxe"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ _DIODE_BLANK_S: Final = 0.5 + 2 / 16
 conversion, 16 a second."""
 _VR_BLANK_S: Final = 0.1
 _RESET_PULSE_S: Final = 0.1
+_IO_SETTLES_S: Final = 0.005
+_NO_FAN: Final = "no fan of this board can be reached"
 _RAIL_POLL_S: Final = 0.05
 _RAIL_READS: Final = 4
 
@@ -165,18 +168,19 @@ class Bitaxe:
         return BoardIdentity(
             board=self.kind.name,
             firmware=await self._firmware(),
-            parts={"regulator": part, "fan controller": fan.name if fan else None},
+            parts={"regulator": part, self._parts.cooling.told: fan.name if fan else None},
             hashing_suspected=bool(released) or bool(on) or bool(up),
         )
 
     async def _firmware(self) -> str:
-        return "bitaxe-raw, reply dialect A"
+        return f"{self._wiring.firmware}, reply dialect {self._wiring.dialect}"
 
     async def _fan_up(self) -> bool:
         i2c = self.bridge.i2c()
         fan = self._parts.cooling.bytes
-        for register, value in fan.full:
-            await i2c.write(fan.address, bytes([register, value]))
+        if fan is not None:
+            for register, value in fan.full:
+                await i2c.write(fan.address, bytes([register, value]))
         self._table_in_command = False
         return True
 
@@ -251,6 +255,9 @@ class Bitaxe:
         rail = await self._open_rail()
         # Before as well: a sweep may ask between write and answer, or the write may work and its answer be lost.
         self._drop_vr, self._enabled_at_s = True, asyncio.get_running_loop().time()
+        if self._wiring.io_pin is not None:
+            await self.bridge.gpio(self._wiring.io_pin).set(True)
+            await asyncio.sleep(_IO_SETTLES_S)
         if self._wiring.rail_pin is not None:
             await self.bridge.gpio(self._wiring.rail_pin).set(True)
         found = await rail.on()
@@ -330,6 +337,10 @@ class Bitaxe:
             die = await sweep.ask((Channel.CHIP_C,), fan.chip)
             if die is not None:
                 sweep.put(Channel.CHIP_C, die.chip_c, die.note and f"{FAULTY}: {die.note}")
+        if self._parts.cooling.bytes is None:
+            sweep.put(Channel.FAN_RPM, None, _NO_FAN)
+            sweep.put(Channel.FAN_RATIO, None, _NO_FAN)
+            return
         if fan_speed:
             await sweep.take(Channel.FAN_RPM, fan.rpm)
         else:
@@ -441,6 +452,7 @@ def row(
     plausibility: PlausibilityLimits,
     parts: Parts,
     unswitchable: tuple[str, ...] = ("the 5 V input", "the supply of fan and bridge"),
+    matches: tuple[UsbMatch, ...] = BITAXE_RAW_MATCHES,
 ) -> BoardKind:
     """The row of BOARDS for one of these boards."""
 
@@ -450,7 +462,7 @@ def row(
     kind = BoardKind(
         name=name,
         title=title,
-        matches=(UsbMatch(vid=0xC0DE, pid=0xCAFE, manufacturer="OSMU", product="Bitaxe"),),
+        matches=matches,
         envelope=envelope,
         chip=chip,
         chips=chips,

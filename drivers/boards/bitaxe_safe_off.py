@@ -7,7 +7,7 @@ first because a GPIO request cannot hang on a stuck I2C bus (docs/safety.md, "Or
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from drivers.boards.board import ActionOutcome, RecipeAction
@@ -19,8 +19,9 @@ from drivers.codecs.bitaxe_raw import Request
 from drivers.codecs.dialects import device_codec, host_codec
 from drivers.errors import DeviceError, ProtocolError, TransportError, Unplugged
 
-RESET, RAIL, FAN = "reset asserted", RAIL_OFF, "fan full"
-"""The three outcomes of a safe-off, in its order; a rail that cannot be switched off has another (`RailBytes`)."""
+RESET, RAIL, FAN, IO = "reset asserted", RAIL_OFF, "fan full", "IO rail off"
+"""The outcomes of a safe-off, in its order; a rail that cannot be switched off has another (`RailBytes`), and what a
+board has not, no fan or no switch for its IO rail, is not among them."""
 
 _TIMEOUT_S: Final = 0.15
 _TRIES: Final = 2
@@ -32,10 +33,13 @@ _POLL_S: Final = 0.05
 class Wiring:
     """How the bridge of a board is wired to it."""
 
+    firmware: str = "bitaxe-raw"
     dialect: str = "A"
     reset_pin: int = 0
     rail_pin: int | None = None
     """A pin of the bridge that drives the EN pin of the regulator, high is on; None: nobody drives it."""
+    io_pin: int | None = None
+    """A pin of the bridge that switches the supply of the chips' IO, high is on; None: it is always on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +74,36 @@ _TWO_WRITTEN: Final = b"\x02"
 class SafeOff:
     """The moves and proofs of one board, in order."""
 
-    def __init__(self, wiring: Wiring, rail: RailBytes, fan: FanBytes) -> None:
-        self.dialect, self.outcomes = wiring.dialect, (RESET, rail.outcome, FAN)
-        reset, rail_pin = wiring.reset_pin, wiring.rail_pin
+    def __init__(self, wiring: Wiring, rail: RailBytes, fan: FanBytes | None) -> None:
+        reset, rail_pin, io_pin = wiring.reset_pin, wiring.rail_pin, wiring.io_pin
+        self.dialect = wiring.dialect
+        self.outcomes = (RESET, rail.outcome, *((FAN,) if fan else ()), *((IO,) if io_pin is not None else ()))
         moves = [Move(RESET, bitaxe_raw.gpio_set(reset, False), b"\x00")]
         proofs = [Proof(RESET, "reset latch", bitaxe_raw.gpio_get(reset), b"\x00", b"\xff")]
         if rail_pin is not None:
             moves.append(Move(rail.outcome, bitaxe_raw.gpio_set(rail_pin, False), b"\x00"))
             proofs.append(Proof(rail.outcome, "rail pin", bitaxe_raw.gpio_get(rail_pin), b"\x00", b"\xff"))
         moves += [Move(rail.outcome, bitaxe_raw.i2c_write(rail.address, data), _TWO_WRITTEN) for data in rail.moves]
-        moves += [
-            Move(FAN, bitaxe_raw.i2c_write(fan.address, bytes([register, value])), _TWO_WRITTEN)
-            for register, value in fan.full
-        ]
+        if fan is not None:
+            moves += [
+                Move(FAN, bitaxe_raw.i2c_write(fan.address, bytes([register, value])), _TWO_WRITTEN)
+                for register, value in fan.full
+            ]
         # In dialect B one byte may look like an error: a second is read, and may be anything.
         count = 2 if wiring.dialect == "B" else 1
         rest = bytes(count - 1)
         for proof in rail.proofs:
             request = bitaxe_raw.i2c_write_read(rail.address, bytes([proof.register]), count)
             proofs.append(Proof(rail.outcome, proof.what, request, proof.value + rest, proof.mask + rest))
-        for number, (what, register, value, mask) in enumerate(fan.proofs):
-            request = bitaxe_raw.i2c_write_read(fan.address, bytes([register]), count)
-            pause_s = 0.1 if number == len(fan.proofs) - 1 and rail.decay is not None else 0.0
-            proofs.append(Proof(FAN, what, request, bytes([value]) + rest, bytes([mask]) + rest, pause_s))
+        if fan is not None:
+            for what, register, value, mask in fan.proofs:
+                request = bitaxe_raw.i2c_write_read(fan.address, bytes([register]), count)
+                proofs.append(Proof(FAN, what, request, bytes([value]) + rest, bytes([mask]) + rest))
+        if io_pin is not None:
+            moves.append(Move(IO, bitaxe_raw.gpio_set(io_pin, False), b"\x00"))
+            proofs.append(Proof(IO, "IO pin", bitaxe_raw.gpio_get(io_pin), b"\x00", b"\xff"))
+        if rail.decay is not None:
+            proofs[-1] = replace(proofs[-1], pause_s=0.1)
         self.moves, self.proofs = tuple(moves), tuple(proofs)
         self.rail, self.decay, self.decayed = rail.outcome, rail.decay, None
         if rail.decay is not None:

@@ -73,8 +73,6 @@ class Span:
 
 
 _NEAR: Final = 1e-6
-_RESTS_WITHIN_V: Final = 0.040
-"""As near to its command as a rail has to be read back (`VerifyRail`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +135,12 @@ class Envelope:
     fan_stale_bad_s: Seconds = Seconds(5.0)
     frequency_step_mhz: Megahertz = Megahertz(6.25)
     frequency_step_s: Seconds = Seconds(0.1)
+    core_v_within_v: Volts = Volts(0.040)
+    """A rail reads back within so much of its command, or 4 % of it if that is more."""
+    core_v_above_hard_v: Volts = Volts(0.050)
+    """Above `core_v_hard` by so much is a trip at once."""
+    core_v_off_v: Volts = Volts(0.5)
+    """A rail that can be switched off reads less than this when it is."""
     core_v_step_v: Volts = Volts(0.010)
     core_v_step_s: Seconds = Seconds(0.2)
     command_core_v_max_change_v: Volts = Volts(0.050)
@@ -148,7 +152,7 @@ class Envelope:
     def core_off_below_v(self) -> Volts:
         """What the core rail reads less than while the board is off."""
         rests_at_v = self.means.rests_at_v
-        return Volts(0.5 if rests_at_v is None else rests_at_v + _RESTS_WITHIN_V)
+        return self.core_v_off_v if rests_at_v is None else Volts(rests_at_v + self.core_v_within_v)
 
     def above_stock(self, core_v: float | None, frequency_mhz: float | None) -> bool:
         """Volts and MHz; what is not known is not above."""

@@ -1,4 +1,5 @@
-"""What cools a Bitaxe and what tells how warm its chips are: one EMC2101, or an EMC230x beside two TMP1075.
+"""What cools a board and what tells how warm its chips are: one EMC2101, an EMC230x beside two TMP1075, or nothing that
+could be reached but a TMP451 with a diode in one chip.
 
 A kind of cooling has the bytes that bring its fans to full speed and prove it, for the safe-off and for the sentinel,
 and opens the parts. `chip` tells the warmest die that they know of, or why there is none.
@@ -10,10 +11,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
+from drivers.errors import LimitError
 from drivers.peripherals import emc230x, emc2101, emc2103
 from drivers.peripherals.emc230x import Emc230x
 from drivers.peripherals.emc2101 import Diode, DiodeReading, Emc2101
 from drivers.peripherals.emc2103 import Emc2103
+from drivers.peripherals.tmp451 import Tmp451
 from drivers.peripherals.tmp1075 import Tmp1075
 from drivers.traits import I2c
 from drivers.units import Celsius, Ratio, Rpm
@@ -63,9 +66,15 @@ class Cooling(Protocol):
 class CoolingKind:
     parts: tuple[str, ...]
     """What they are, for docs."""
-    bytes: FanBytes
+    bytes: FanBytes | None
+    """None: no fan of this board can be reached."""
     open: Callable[[I2c], Awaitable[Cooling]]
     """Identifies the parts by reading alone; `UnknownPart` for others."""
+
+    @property
+    def told(self) -> str:
+        """What first contact calls the part that it has asked who it is."""
+        return "fan controller" if self.bytes is not None else "thermometer"
 
 
 # --- one EMC2101 -----------------------------------------------------------------------------------------------------
@@ -298,3 +307,49 @@ def of_emc230x(
 
     parts = (f"EMC230x with {fans} outputs", f"{len(thermometers)} x TMP1075")
     return CoolingKind(parts, FanBytes(address, settings, proofs), open_parts)
+
+
+# --- no fan, and a TMP451 with a diode in one of the chips -----------------------------------------------------------
+
+
+class DiodeAlone:
+    """A fan that somebody else has to see to. It can be asked for nothing but full speed, which changes nothing."""
+
+    name = "TMP451"
+    has_table = False
+
+    def __init__(self, thermometer: Tmp451) -> None:
+        self._thermometer = thermometer
+
+    def over(self, i2c: I2c) -> Self:
+        return type(self)(self._thermometer.over(i2c))
+
+    async def configure(self) -> None:
+        await self._thermometer.configure()
+
+    async def set_duty(self, ratio: Ratio) -> None:
+        if ratio != 1.0:
+            raise LimitError("fan duty", ratio, "1: no fan of this board can be reached")
+
+    async def duty(self) -> Ratio:
+        raise NotImplementedError("there is no fan to ask; `CoolingKind.bytes` says so")
+
+    async def rpm(self) -> Rpm:
+        raise NotImplementedError("there is no fan to ask; `CoolingKind.bytes` says so")
+
+    async def chip(self) -> DiodeReading:
+        reading = await self._thermometer.remote()
+        return DiodeReading(reading.celsius, reading.note)
+
+    async def table_on(self) -> None:
+        raise NotImplementedError("there is no fan; `has_table` says so")
+
+    async def is_host_set(self) -> bool:
+        return True
+
+
+def of_tmp451(address: int) -> CoolingKind:
+    async def open_parts(i2c: I2c) -> Cooling:
+        return DiodeAlone(await Tmp451.open(i2c, address))
+
+    return CoolingKind(("TMP451", "no fan"), None, open_parts)

@@ -10,6 +10,7 @@ from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, Bi
 from emulator.benches.bitaxe_dac import BitaxeSupraDac, BitaxeUltraDac
 from emulator.benches.bitaxe_gt import BitaxeGt
 from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
+from emulator.benches.emberone import EmberOne00
 
 _KINDS: Final = (
     BitaxeGamma,
@@ -21,6 +22,7 @@ _KINDS: Final = (
     BitaxeSupraHex,
     BitaxeUltra,
     BitaxeUltraDac,
+    EmberOne00,
 )
 
 BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {bench.board: bench for bench in _KINDS}

@@ -82,7 +82,7 @@ class Bitaxe:
         self._moved_at_s: float | None = None
         self.regulator = self._make_regulator()
         self.fan, *others = self._make_cooling()
-        self.targets: tuple[I2cTarget, ...] = (*self._rail_targets(), self.fan, *others)
+        self.targets: tuple[I2cTarget, ...] = (*self._rail_targets(), *self._cooling_targets(self.fan, *others))
         solved = SolvedHeaders.load(known.solved)
         chance, model = random.Random(f"{known.seed}/chip"), MODELS[self.chip_name]
         self.line = ChipLine(
@@ -127,6 +127,10 @@ class Bitaxe:
                 right_diode=self.right_diode,
             ),
         )
+
+    def _cooling_targets(self, *parts: Any) -> tuple[I2cTarget, ...]:
+        """What of the cooling is on the bus."""
+        return parts
 
     def _parts(self) -> dict[str, int]:
         """What faults call the parts on the bus, and their addresses."""

@@ -34,11 +34,12 @@ MODEL: Final = ChipModel(
 UNIT: Final = PlantSettings(
     power_w_per_v2_mhz=0.130,  # [D] on the chip's own 0.321 V
     power_per_k=0.007,  # [A]
+    burn_v=0.42,  # [A] in proportion to that of a BM1370
     nominal_core_v=0.321,
     v99_mv=300.0,  # [A]
     v99_at_mhz=550.0,
     mv_per_mhz=0.12,  # [A]
     mv_per_k=-0.16,  # [A] in proportion to the volts
-    domain_offset_mv=(0.0, 0.0, 0.0, 0.0),
+    domain_offset_mv=(-13.8, -13.8, -13.8, -13.8),  # so that 99 % are right at `v99_mv`
     domain_scale_mv=(3.0, 3.0, 3.0, 3.0),  # [A]
 )
