@@ -1,26 +1,20 @@
-"""A chain of mining chips on one serial line: brought up, clocked, fed with headers, and every nonce it sends verified.
+"""A chain of mining chips on one serial line: brought up, clocked, fed with headers. `judge.py` verifies the nonces.
 
-The order of judgement for a nonce: broken frames never get here (the codec reports noise: a link error); an unknown job
-id is stale; a nonce seen before under the same version is a duplicate; a hash that fails is tried with the three jobs
-before (a corrupt id byte is commoner than a corrupt nonce) and is a hardware error if they fail too; one with the 32
-hard-wired zero bits but too few for the ticket is below the ticket; the rest are finds. Sources: kanoi/cgminer
-driver-gekko.c (retry, ticket check), ESP-Miner components/asic, mujina bm13xx/thread.rs.
+Sources: ESP-Miner components/asic, kanoi/cgminer driver-gekko.c, mujina bm13xx/thread.rs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Final
 
 from drivers.asics import pll
+from drivers.asics.judge import Judge
 from drivers.asics.kind import AsicKind, InitStep, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
-from drivers.asics.records import Chip, Counters, Find, Sent, Work
-from drivers.codecs import header as block_header
+from drivers.asics.records import Chip, Counters, Find, Work
 from drivers.codecs.bm13xx import (
     LONG_REPLY_BYTES,
     SHORT_REPLY_BYTES,
@@ -29,8 +23,6 @@ from drivers.codecs.bm13xx import (
     HostEvent,
     HostMessage,
     Job,
-    Noise,
-    NonceReply,
     ReadRegister,
     RegisterReply,
     SetAddress,
@@ -54,13 +46,7 @@ READ_TRIES: Final = 3
 
 _CHIP_ID, _CLOCK, _NONCE_OFFSET, _WINDOW, _TICKET, _BAUD = 0x00, 0x08, 0x0C, 0x10, 0x14, 0x28
 _HASH_COUNT, _ERROR_COUNT = 0x8C, 0x4C
-_OLD_MASK_S: Final = 0.1
-"""For so long after a new ticket mask, nonces that only pass the old one may still be under way."""
 _CRYSTAL_HZ: Final = 25e6
-_DIFFICULTY_1: Final = float(block_header.DIFFICULTY_1_TARGET)
-_RETRIED_JOBS: Final = 3
-_FILTER_CHECK_NONCES: Final = 1024
-"""How often the duplicate filters are held to their bound."""
 
 
 class Chain:
@@ -76,32 +62,16 @@ class Chain:
         self.kind, self.name, self.dilution = kind, name, dilution
         self.expected_chips = expected_chips
         self.partition = Partition(kind, expected_chips)
-        self.chips: list[Chip] = []
-        self.counters = Counters()
+        self._judge = Judge(kind, self.partition, dilution)
         self.hash_count: int | None = None
         """The chips' own count, in units of 2**32 hashes, as last read; None: not read since the reset."""
-        self.on_finds: Callable[[list[Find]], None] | None = None
-        """Called once a read, with all finds in it."""
         self.on_lost: Callable[[Unplugged], None] | None = None
         self._transport = transport
         self._codec = HostCodec()
         self._link: Link[HostMessage, HostEvent] = Link(
-            transport, self._codec, on_events=self._take, on_lost=self._on_lost
+            transport, self._codec, on_events=self._judge.take, on_lost=self._on_lost
         )
         self._asking = asyncio.Lock()
-        self._jobs: dict[int, Sent] = {}
-        self._job_order: list[int] = []
-        self._job_bytes = kind.job_bytes
-        self._by_result: list[Sent | None] = [None] * 256
-        """The job that a nonce names, by its whole result byte: one look-up instead of a mask and a shift."""
-        self._results: dict[int, list[int]] = {}
-        for result in range(256):
-            self._results.setdefault((result & kind.job_mask) >> kind.job_shift, []).append(result)
-        self._next_job = 0
-        self._ticket_difficulty = kind.init_ticket_difficulty
-        self._hard_target = block_header.ticket_target(1, dilution)
-        self._target = self._old_target = block_header.ticket_target(kind.init_ticket_difficulty, dilution)
-        self._old_target_until_s = -math.inf
         self._clock: pll.PllWord | None = None
         self._asked_mhz: float | None = None
         self._window = 0
@@ -112,13 +82,31 @@ class Chain:
     # --- what is known ------------------------------------------------------------------------------------------------
 
     @property
+    def chips(self) -> list[Chip]:
+        """Those that were found; empty before."""
+        return self._judge.chips
+
+    @property
+    def counters(self) -> Counters:
+        return self._judge.counters
+
+    @property
+    def on_finds(self) -> Callable[[list[Find]], None] | None:
+        """Called once a read, with all finds in it."""
+        return self._judge.on_finds
+
+    @on_finds.setter
+    def on_finds(self, call: Callable[[list[Find]], None] | None) -> None:
+        self._judge.on_finds = call
+
+    @property
     def lost(self) -> Unplugged | None:
         """Why the data port is gone; None while it is there."""
         return self._link.lost
 
     @property
     def ticket_difficulty(self) -> int:
-        return self._ticket_difficulty
+        return self._judge.ticket_difficulty
 
     @property
     def frequency_mhz(self) -> Megahertz | None:
@@ -159,7 +147,7 @@ class Chain:
     async def replace_port(self, transport: Transport) -> None:
         """From now on over this port, in place of one that is gone. The chips are as they were left: at their rate."""
         gone, self._transport = self._link, transport
-        self._link = Link(transport, self._codec, on_events=self._take, on_lost=self._on_lost)
+        self._link = Link(transport, self._codec, on_events=self._judge.take, on_lost=self._on_lost)
         self._link.start()
         await gone.aclose()
         await self._host_rate(self.kind.fast_baud if self._fast else self.kind.reset_baud)
@@ -182,9 +170,7 @@ class Chain:
         self._codec.reset()
         self._codec.use_reply_bytes(SHORT_REPLY_BYTES)
         self._codec.expect(None)
-        self._jobs.clear()
-        self._job_order.clear()
-        self._by_result = [None] * 256
+        self._judge.forget_jobs()
         self._clock = self._asked_mhz = self.hash_count = None
         self._window, self._fast, self._separated = 0, False, False
 
@@ -221,7 +207,7 @@ class Chain:
         if reply_bytes != LONG_REPLY_BYTES:
             raise VerifyError(f"{self.name}: version rolling", f"replies of {LONG_REPLY_BYTES} bytes", reply_bytes)
         kept = self.chips
-        self.chips = [Chip(at, self.partition.address(at), reply.value >> 16) for at, reply in enumerate(found)]
+        self._judge.chips = [Chip(at, self.partition.address(at), reply.value >> 16) for at, reply in enumerate(found)]
         for old, new in zip(kept, self.chips, strict=False):
             new.finds, new.hw_errors = old.finds, old.hw_errors
 
@@ -244,7 +230,7 @@ class Chain:
                 await self._play(step, chip.address)
         for step in steps[last:]:
             await self._play(step)
-        self._set_ticket(self.kind.init_ticket_difficulty)
+        self._judge.set_ticket(self.kind.init_ticket_difficulty)
         self._clock = pll.solve(self.kind.reset_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
         self._asked_mhz = self.kind.reset_clock_mhz
         if len(self.chips) > 1:
@@ -303,12 +289,7 @@ class Chain:
         if difficulty < 1 or difficulty & (difficulty - 1) or difficulty > 1 << 32:
             raise UsageError("ticket_difficulty", difficulty, "a power of two from 1 to 2**32")
         await self._link.send(WriteRegister(_TICKET, ticket_mask_word(difficulty), None))
-        self._set_ticket(difficulty)
-
-    def _set_ticket(self, difficulty: int) -> None:
-        target = block_header.ticket_target(difficulty, self.dilution)
-        self._ticket_difficulty, self._old_target, self._target = difficulty, max(target, self._target), target
-        self._old_target_until_s = asyncio.get_running_loop().time() + _OLD_MASK_S
+        self._judge.set_ticket(difficulty)
 
     async def fast_link(self) -> None:
         """Chips and host to the fast line rate, confirmed by reading the chip id, the clock and the window back.
@@ -482,113 +463,9 @@ class Chain:
         self._separated = True
 
     async def _send_job(self, work: Work) -> None:
-        job_byte = self._job_bytes[self._next_job % len(self._job_bytes)]
-        self._next_job += 1
-        message = Job(job_byte, work.header, length_byte=self.kind.job_length_byte)
-        if job_byte in self._jobs:
-            self._job_order.remove(job_byte)
-        # First the table, then the line: the answer may be back before the write returns.
-        self._jobs[job_byte] = sent = Sent(work)
-        for result in self._results[job_byte]:
-            self._by_result[result] = sent
-        self._job_order.append(job_byte)
-        await self._link.send(message)
+        job_byte = self._judge.enter(work)  # first the table, then the line: the answer may be back before the write is
+        await self._link.send(Job(job_byte, work.header, length_byte=self.kind.job_length_byte))
         self.counters.jobs += 1
-
-    def _take(self, events: list[HostEvent]) -> None:
-        """Everything of one read that no question asked for. The hot path: nonces by the thousand pass here."""
-        by_result, counters = self._by_result, self.counters
-        at_s = asyncio.get_running_loop().time()
-        target = self._old_target if at_s < self._old_target_until_s else self._target
-        core_shift, sub_core_mask, single = 8 - self.kind.core_bits, self.kind.sub_core_mask, self.expected_chips == 1
-        finds: list[Find] = []
-        add_find, make, from_bytes, hashed = finds.append, tuple.__new__, int.from_bytes, sha256
-        nonces = duplicates = stale = 0
-        for event in events:
-            if type(event) is not NonceReply:
-                if type(event) is Noise:
-                    counters.link_errors += 1
-                continue
-            nonces += 1
-            nonce, _, result, field = event
-            job = by_result[result]
-            if job is None:
-                stale += 1
-                continue
-            if field is None:
-                field = 0
-            version = (job.version | field << 13).to_bytes(4, "little")
-            key = version + nonce
-            seen = job.seen
-            if key in seen or (job.before and key in job.before):
-                duplicates += 1
-                continue
-            seen.add(key)
-            header = version + job.tail + nonce
-            value = from_bytes(hashed(hashed(header).digest()).digest(), "little")
-            if value > target:
-                judged = self._second_look(event, field, value, target)
-                if judged is None:
-                    continue
-                job, header, value = judged
-            find = (
-                job.work,
-                header,
-                from_bytes(nonce, "little"),
-                field,
-                0 if single else self.partition.chip_of(nonce),
-                nonce[0] >> core_shift,
-                result & sub_core_mask,
-                _DIFFICULTY_1 / value if value else math.inf,
-                at_s,
-            )
-            add_find(make(Find, find))
-        if nonces and not self._jobs:
-            return  # left over from before a reset: not ours to count
-        counters.nonces += nonces
-        counters.duplicates += duplicates
-        counters.stale += stale
-        counters.verified += len(finds)
-        if counters.nonces % _FILTER_CHECK_NONCES < nonces:
-            for sent in self._jobs.values():
-                sent.forget_old()
-        if finds:
-            self._credit(finds)
-            if self.on_finds is not None:
-                self.on_finds(finds)
-
-    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[Sent, bytes, int] | None:
-        """A nonce that fails under the job it names: the jobs before, then the verdict. None: not a find."""
-        job_byte = (reply.result & self.kind.job_mask) >> self.kind.job_shift
-        at = self._job_order.index(job_byte)
-        for earlier in reversed(self._job_order[max(0, at - _RETRIED_JOBS) : at]):
-            job = self._jobs[earlier]
-            header = job.header(reply.nonce, field)
-            other = block_header.hash_value(block_header.double_sha256(header))
-            if other <= target:
-                key = header[:4] + reply.nonce
-                if key in job.seen or key in job.before:
-                    self.counters.duplicates += 1
-                    return None
-                job.seen.add(key)
-                return job, header, other
-        if value <= self._hard_target:
-            self.counters.below_ticket += 1
-            return None
-        self.counters.hw_errors += 1
-        chip = 0 if self.expected_chips == 1 else self.partition.chip_of(reply.nonce)
-        if chip < len(self.chips):
-            self.chips[chip].hw_errors += 1
-        return None
-
-    def _credit(self, finds: list[Find]) -> None:
-        chips = self.chips
-        if len(chips) == 1:
-            chips[0].finds += len(finds)
-            return
-        for find in finds:
-            if find.chip < len(chips):
-                chips[find.chip].finds += 1
 
 
 def _register(register: int, address: int | None = None) -> Callable[[HostEvent], RegisterReply | None]:
