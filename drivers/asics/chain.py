@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 
 from drivers.asics import pll
 from drivers.asics.judge import Judge
-from drivers.asics.kind import AsicKind, InitStep, ticket_mask_word, window_ticks
+from drivers.asics.kind import SETTLE_S, AsicKind, InitStep, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
 from drivers.asics.records import Chip, Counters, Find, Work
+from drivers.codecs import sha256
 from drivers.codecs.bm13xx import (
-    LONG_REPLY_BYTES,
     SHORT_REPLY_BYTES,
     ChainInactive,
     HostCodec,
     HostEvent,
     HostMessage,
     Job,
+    MidstateJob,
     ReadRegister,
     RegisterReply,
     SetAddress,
@@ -39,13 +41,12 @@ __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 
 SLEW_STEP_MHZ: Final = 6.25
 ROLLED_VERSION_BITS: Final = 0x1FFF_E000
-"""Header version bits 28..13, which the chip rolls: they must go out clear."""
+"""Header version bits 28..13, which the chip rolls, or this driver for it: work has to have them clear."""
 READ_TIMEOUT_S: Final = 0.1
 """A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 READ_TRIES: Final = 3
 
-_CHIP_ID, _CLOCK, _NONCE_OFFSET, _WINDOW, _TICKET, _BAUD = 0x00, 0x08, 0x0C, 0x10, 0x14, 0x28
-_HASH_COUNT, _ERROR_COUNT = 0x8C, 0x4C
+_CHIP_ID, _CLOCK, _NONCE_OFFSET, _TICKET, _ERROR_COUNT = 0x00, 0x08, 0x0C, 0x14, 0x4C
 _CRYSTAL_HZ: Final = 25e6
 
 
@@ -74,7 +75,10 @@ class Chain:
         self._asking = asyncio.Lock()
         self._clock: pll.PllWord | None = None
         self._asked_mhz: float | None = None
-        self._window = 0
+        self._divider = 1
+        """PLLDIV0 + 1, by which the clock of the PLL word is divided once more."""
+        self._running = 0
+        """What the stop register holds: the sweep window, or a constant; 0: no hashing."""
         self._fast = self._separated = False
         self._looks_at, self._counted = 0, -1
         """The chip whose clock is read next, and the one whose count was read last."""
@@ -127,10 +131,16 @@ class Chain:
     @property
     def window_s(self) -> Seconds:
         """How long one sweep over the nonces takes: the window written, or the one that would fit the clock."""
-        ticks = self._window
+        ticks = self._running if self.kind.run_word is None else 0
         if not ticks and self._clock is not None:
             ticks = self._ticks(self._clock)
         return Seconds(ticks / _CRYSTAL_HZ)
+
+    @property
+    def job_lasts_s(self) -> Seconds:
+        """From when on a job gives nothing new: after one sweep where the host rolls the version. Else infinite, which
+        is short for 65,536 versions."""
+        return self.window_s if self.kind.midstates else Seconds(math.inf)
 
     def _ticks(self, clock: pll.PllWord) -> int:
         return window_ticks(self.kind, pll.dividers(clock.word, self.kind.pll_shape), self.expected_chips)
@@ -172,7 +182,7 @@ class Chain:
         self._codec.expect(None)
         self._judge.forget_jobs()
         self._clock = self._asked_mhz = self.hash_count = None
-        self._window, self._fast, self._separated = 0, False, False
+        self._running, self._fast, self._separated = 0, False, False
 
     # --- bring-up -----------------------------------------------------------------------------------------------------
 
@@ -192,7 +202,7 @@ class Chain:
             if len(found) == self.expected_chips:
                 break
         reply_bytes = self._codec.seen_reply_bytes
-        self._codec.use_reply_bytes(LONG_REPLY_BYTES)
+        self._codec.use_reply_bytes(self.kind.reply_bytes)
         self._codec.expect(None)
         for index, reply in enumerate(found):
             if reply.value >> 16 != self.kind.chip_id:
@@ -204,8 +214,9 @@ class Chain:
             )
         if len(counts) > 1:
             _log.warning("%s: chips that answered, in turn: %s", self.name, counts)
-        if reply_bytes != LONG_REPLY_BYTES:
-            raise VerifyError(f"{self.name}: version rolling", f"replies of {LONG_REPLY_BYTES} bytes", reply_bytes)
+        if reply_bytes != self.kind.reply_bytes:
+            wanted = f"replies of {self.kind.reply_bytes} bytes"
+            raise VerifyError(f"{self.name}: version rolling", wanted, reply_bytes)
         kept = self.chips
         self._judge.chips = [Chip(at, self.partition.address(at), reply.value >> 16) for at, reply in enumerate(found)]
         for old, new in zip(kept, self.chips, strict=False):
@@ -233,6 +244,8 @@ class Chain:
         self._judge.set_ticket(self.kind.init_ticket_difficulty)
         self._clock = pll.solve(self.kind.reset_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
         self._asked_mhz = self.kind.reset_clock_mhz
+        self._divider = self.kind.pll_shape.reset_divider
+        self._running = self.kind.run_word or 0
         if len(self.chips) > 1:
             await self._confirm_addresses()
 
@@ -266,21 +279,30 @@ class Chain:
             near = f"at most {SLEW_STEP_MHZ} MHz from the present {self._asked_mhz:g} MHz"
             raise UsageError("frequency_mhz", frequency_mhz, near)
         clock = pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape)
-        await self._link.send(WriteRegister(_CLOCK, clock.word, None))
-        self._clock, self._asked_mhz = clock, frequency_mhz
+        if self._divider != 1:
+            self._clock = self._asked_mhz = None  # should this end half way: the old word under a new divider
+        for step in self.kind.before_clock:
+            await self._play(step)
+        for again in range(self.kind.clock_writes):
+            if again:
+                await asyncio.sleep(SETTLE_S)
+            await self._link.send(WriteRegister(_CLOCK, clock.word, None))
+        self._clock, self._asked_mhz, self._divider = clock, frequency_mhz, 1
         return clock.actual_mhz
 
     async def set_window(self, frequency_mhz: float) -> None:
         """Write the sweep window that fits a clock, which need not be the present one; 0 MHz stops hashing.
 
+        A chip without a window is stopped and started again all the same; while it runs there is nothing to write.
         On the fast line the write is confirmed (`VerifyError`); before that, `fast_link` confirms it.
         """
-        if frequency_mhz == 0:
-            ticks = 0
-        else:
+        word = 0
+        if frequency_mhz != 0:
             ticks = self._ticks(pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape))
-        await self._link.send(WriteRegister(_WINDOW, ticks, None))
-        self._window = ticks
+            word = ticks if self.kind.run_word is None else self.kind.run_word
+        if self.kind.run_word is None or word != self._running:
+            await self._link.send(WriteRegister(self.kind.stop_register, word, None))
+        self._running = word
         if self._fast:
             await self._confirm_settings()
 
@@ -295,12 +317,14 @@ class Chain:
         """Chips and host to the fast line rate, confirmed by reading the chip id, the clock and the window back.
 
         When nothing answers, the host goes back to the reset rate and asks there, so that the `VerifyError` can say
-        which end did not follow. Version rolling is written once more before, as every known bring-up does.
+        which end did not follow. Version rolling, where there is, is written once more before, as every known bring-up
+        does.
         """
         if not self._fast:
-            await self._link.send(self.kind.version_rolling)
-            await asyncio.sleep(0.010)
-            await self._link.send(WriteRegister(_BAUD, self.kind.fast_baud_word, None))
+            if self.kind.version_rolling is not None:
+                await self._link.send(self.kind.version_rolling)
+                await asyncio.sleep(SETTLE_S)
+            await self._link.send(WriteRegister(self.kind.baud_register, self.kind.fast_baud_word, None))
             await asyncio.sleep(self.kind.baud_pause_s)
             await self._host_rate(self.kind.fast_baud)
             if not await self._answers():
@@ -325,9 +349,10 @@ class Chain:
 
     async def _confirm_settings(self) -> None:
         for chip in self.chips:
-            window = await self.read_register(_WINDOW, chip.address)
-            if window != self._window:
-                raise VerifyError(f"{self.name}: sweep window of chip {chip.index}", self._window, window)
+            found = await self.read_register(self.kind.stop_register, chip.address)
+            if found != self._running:
+                what = "sweep window" if self.kind.run_word is None else f"register {self.kind.stop_register:02x}"
+                raise VerifyError(f"{self.name}: {what} of chip {chip.index}", self._running, found)
             word = await self.read_register(_CLOCK, chip.address)
             if not self._is_clock(word, self._clock):
                 wanted = f"{self._clock.word:08x}" if self._clock else "a known clock"
@@ -336,19 +361,20 @@ class Chain:
     def _is_clock(self, word: int, clock: pll.PllWord | None) -> bool:
         """Compared as clocks: many words make the same, and the one after reset is none of ours."""
         try:
-            found_mhz = pll.clock_mhz(word, self.kind.pll_shape)
+            found_mhz = pll.clock_mhz(word, self.kind.pll_shape, post_divider=self._divider)
         except UsageError:
             return False
         return clock is not None and abs(found_mhz - clock.actual_mhz) < 1e-6
 
     async def stop_hashing(self) -> bool:
-        """Window 0 and the clock to its floor, read back. For when only this port is left.
+        """The clock to its floor and the stop register to 0, read back. For when only this port is left.
 
         At the present line rate, then at the fast one, at which another program may have left the chip. True when every
         chip confirmed both. A chip that does not answer, or a port that is gone, is False, no error.
         """
         floor = pll.solve(self.kind.floor_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
-        if self._clock is None:
+        self._divider = 1  # or more, and the clock is slower still
+        if self._clock is None and self.kind.reply_bytes != SHORT_REPLY_BYTES:
             self._codec.use_reply_bytes(None)  # found like this, not brought up here: both lengths may come
         try:
             stopped = await self._stop(floor)
@@ -360,23 +386,30 @@ class Chain:
         except Unplugged:
             stopped = False
         if stopped:
-            self._clock, self._asked_mhz, self._window = floor, self.kind.floor_clock_mhz, 0
+            self._clock, self._asked_mhz, self._running = floor, self.kind.floor_clock_mhz, 0
         else:
             self._clock = self._asked_mhz = None
         return stopped
 
     async def _stop(self, floor: pll.PllWord) -> bool:
-        """Two attempts at one line rate; a silent chip costs 0.4 s."""
+        """Two attempts at one line rate; a silent chip costs 0.4 s.
+
+        The sweep window goes first. Any other stop register goes last: what its 0 does has not been seen.
+        """
         addresses = [chip.address for chip in self.chips] or [0]
+        stop = self.kind.stop_register
+        writes = [WriteRegister(stop, 0, None), WriteRegister(_CLOCK, floor.word, None)]
+        if self.kind.run_word is not None:
+            writes.reverse()
         for _ in range(2):
-            await self._link.send(WriteRegister(_WINDOW, 0, None))
-            await self._link.send(WriteRegister(_CLOCK, floor.word, None))
+            for write in writes:
+                await self._link.send(write)
             try:
-                windows = [await self.read_register(_WINDOW, address, tries=2) for address in addresses]
+                running = [await self.read_register(stop, address, tries=2) for address in addresses]
                 words = [await self.read_register(_CLOCK, address, tries=2) for address in addresses]
             except NoReply:
                 continue
-            if not any(windows) and all(self._is_clock(word, floor) for word in words):
+            if not any(running) and all(self._is_clock(word, floor) for word in words):
                 return True
         return False
 
@@ -409,30 +442,33 @@ class Chain:
         elif len(self.chips) > 1:
             _log.warning("%s: PLL word of chip %d: %08x", self.name, at, word)
         try:
-            return pll.clock_mhz(word, self.kind.pll_shape)
+            return pll.clock_mhz(word, self.kind.pll_shape, post_divider=self._divider)
         except UsageError:
             return None
 
     async def read_counters(self) -> tuple[int | None, int | None]:
         """The chips' own counts of 2**32 hashes and of errors, summed; None where a chip did not answer."""
-        return await self._sum(_HASH_COUNT), await self._sum(_ERROR_COUNT)
+        return await self._sum(self.kind.hash_count_register), await self._sum(_ERROR_COUNT)
 
     async def read_hash_count(self) -> int | None:
         """The next chip's own count of 2**32 hashes; their sum, as last read of each, is kept in `hash_count`. None:
         not all are known."""
+        register = self.kind.hash_count_register
         self._counted = (self._counted + 1) % len(self.chips) if self.chips else 0
-        if not self.chips:
+        if not self.chips or register is None:
             return None
         chip = self.chips[self._counted]
         try:
-            chip.hash_count = await self.read_register(_HASH_COUNT, chip.address, tries=1)
+            chip.hash_count = await self.read_register(register, chip.address, tries=1)
         except NoReply:
             chip.hash_count = None
         counts = [each.hash_count for each in self.chips if each.hash_count is not None]
         self.hash_count = sum(counts) if len(counts) == len(self.chips) else None
         return self.hash_count
 
-    async def _sum(self, register: int) -> int | None:
+    async def _sum(self, register: int | None) -> int | None:
+        if register is None:
+            return None
         total = 0
         try:
             for chip in self.chips:
@@ -448,7 +484,8 @@ class Chain:
         version = int.from_bytes(work.header[:4], "little")
         if version & ROLLED_VERSION_BITS:
             key = f"work {work.number}: header version"
-            raise UsageError(key, f"{version:08x}", "bits 28..13 clear: the chip rolls them")
+            who = "this driver" if self.kind.midstates else "the chip"
+            raise UsageError(key, f"{version:08x}", f"bits 28..13 clear: {who} rolls them")
         if not self._separated and self.kind.starts_at_offset and len(self.chips) > 1:
             await self._send_job(work)
             await self._separate()
@@ -464,8 +501,15 @@ class Chain:
 
     async def _send_job(self, work: Work) -> None:
         job_byte = self._judge.enter(work)  # first the table, then the line: the answer may be back before the write is
-        await self._link.send(Job(job_byte, work.header, length_byte=self.kind.job_length_byte))
+        await self._link.send(self._message(job_byte, work.header))
         self.counters.jobs += 1
+
+    def _message(self, job_byte: int, header: bytes) -> Job | MidstateJob:
+        if not self.kind.midstates:
+            return Job(job_byte, header, length_byte=self.kind.job_length_byte)
+        version = int.from_bytes(header[:4], "little")
+        rolled = ((version | field << 13).to_bytes(4, "little") for field in range(self.kind.midstates))
+        return MidstateJob(job_byte, tuple(sha256.midstate(each + header[4:64]) for each in rolled), header[64:76])
 
 
 def _register(register: int, address: int | None = None) -> Callable[[HostEvent], RegisterReply | None]:

@@ -83,7 +83,8 @@ class Judge:
         at_s = asyncio.get_running_loop().time()
         target = self._old_target if at_s < self._old_target_until_s else self._target
         kind, single = self._kind, self._partition.chips == 1
-        core_shift, sub_core_mask = 8 - kind.core_bits, kind.sub_core_mask
+        core_shift, sub_core_mask, midstate_mask = 8 - kind.core_bits, kind.sub_core_mask, kind.midstate_mask
+        in_nonce, sub_core_shift = kind.sub_core_bits > 0, 8 - kind.sub_core_bits
         finds: list[Find] = []
         add_find, make, from_bytes, hashed = finds.append, tuple.__new__, int.from_bytes, sha256
         nonces = duplicates = stale = 0
@@ -99,7 +100,7 @@ class Judge:
                 stale += 1
                 continue
             if field is None:
-                field = 0
+                field = result & midstate_mask
             version = (job.version | field << 13).to_bytes(4, "little")
             key = version + nonce
             seen = job.seen
@@ -121,7 +122,7 @@ class Judge:
                 field,
                 0 if single else self._partition.chip_of(nonce),
                 nonce[0] >> core_shift,
-                result & sub_core_mask,
+                (nonce[1] >> sub_core_shift if in_nonce else result) & sub_core_mask,
                 _DIFFICULTY_1 / value if value else math.inf,
                 at_s,
             )
