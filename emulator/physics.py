@@ -34,7 +34,7 @@ FAN_START_RATIO: Final = 0.22
 """Below this duty a fan at rest does not start (ESP-Miner#1171: 20 to 25 %)."""
 FAN_REST_RPM: Final = 60.0
 BURN_V: Final = 1.5
-"""At this core voltage the chip is destroyed [A]; the regulator can give 2.0 V."""
+"""At this core voltage a chip of 1.1 to 1.2 V is destroyed [A]; the regulator can give 2.0 V."""
 BURN_C: Final = 150.0
 """At this die temperature the chip is destroyed [A]."""
 
@@ -124,6 +124,7 @@ class PlantSettings:
     fan_lag_s: float = 1.5
 
     nominal_core_v: float = 1.150
+    burn_v: float = BURN_V
     v99_mv: float = 1062.0
     v99_at_mhz: float = 525.0
     v99_at_c: float = REFERENCE_DIE_C
@@ -258,7 +259,7 @@ class Plant:
         self._rail_from_s, self._rail_to_s = self._now_s, self._now_s + (ramp_s if on else 0.0)
         self._ramping = self._rail_to_s > self._rail_from_s
         self._rail_on = on
-        if target_v >= BURN_V * self.settings.board_domains and self.burnt is None:
+        if target_v >= self.settings.burn_v * self.settings.board_domains and self.burnt is None:
             self.burnt = f"core rail raised to {target_v:.3f} V"
         self._changed()
         for watcher in self.rail_watchers:

@@ -241,10 +241,6 @@ async def test_core_and_sub_core_of_a_find_are_those_of_its_nonce() -> None:
     assert [(find.core, find.sub_core, find.version_field) for find in finds] == [(167, sub, 1) for sub in range(4)]
 
 
-def test_job_ids_are_the_multiples_of_four_each_with_its_own_place() -> None:
-    assert bytes(BM1397.job_bytes).hex() == bytes((*range(4, 128, 4), 0)).hex()
-
-
 def test_a_chain_is_shared_out_by_address_bits_21_to_14() -> None:
     six = Partition(BM1397, 6)
     assert [six.address(chip) for chip in range(6)] == [0x00, 0x20, 0x40, 0x60, 0x80, 0xA0]
