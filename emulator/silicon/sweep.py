@@ -120,7 +120,8 @@ class Walk(Sweep):
     """Of a chip that is sent midstates: each sub-core walks its nonces, one hash a clock, and tries every midstate of
     the job on each. The chip cannot know how many share them with it: it begins at its address and goes once round.
 
-    Begins again at the end, as a chip does that rolls versions; whether it does, or rests, is not known [inf].
+    Begins again at the end, as a chip does that rolls versions [inf]: ESP-Miner bm1397.c has to throw away nonces that
+    come twice.
     """
 
     __slots__ = ("_frequency_mhz",)
