@@ -24,12 +24,15 @@ from controller.model import OperatorLimits, Reach, SafeOffRecord
 from controller.paths import RunningRig, list_rigs, state_dir
 from controller.port import BoardConfig, HostConfig
 from controller.safety.sentinel_client import record_of
+from drivers.asics import ASICS
 from drivers.boards import BOARDS, known_board
 from drivers.discovery import discover
 from drivers.errors import PortMissing, UnexpectedReply, UsageError
 
 SYNTHETIC_DILUTION: Final = 2**24
 """A Gamma's 250 nonces a second then cost 64,000 hashes a second: the emulator takes about 15 % of a core."""
+MIDSTATE_DILUTION: Final = 2**27
+"""From a midstate a hash costs 80 times as much: one BM1397 takes about a quarter of a core."""
 SENTINEL_WAIT_S: Final = 3.0
 EMULATED_ORPHAN_S: Final = 1.5
 """How long a sentinel waits for a lost port of an emulator. Longer, and it might find somebody else's pseudo-terminal
@@ -44,8 +47,8 @@ class Where:
 
     `board`: which board is behind `port`, where its USB strings do not say. The rest is for emulated boards: `solved`,
     other solved headers; `seed` of all chance (1); `dilution`, how many hashes one hash stands for (1; for synthetic
-    work 2**24). `envelope`, a file, and `unlock`: what its operator may ask for (controller/envelope_file.py);
-    `retry`: it may come back by itself after a trip (controller/safety/retry.py).
+    work `synthetic_dilution`). `envelope`, a file, and `unlock`: what its operator may ask for
+    (controller/envelope_file.py); `retry`: it may come back by itself after a trip (controller/safety/retry.py).
     """
 
     emulate: str | None = None
@@ -86,7 +89,7 @@ async def _emulate(where: Where, name: str, work: str, stack: AsyncExitStack, ke
     if where.board is not None:
         raise UsageError(f"{keys}board", where.board, f"only with {keys}port; {keys}emulate names its board itself")
     operator = _operator(where, board)
-    dilution = where.dilution or (SYNTHETIC_DILUTION if work == "synthetic" else 1)
+    dilution = where.dilution or (synthetic_dilution(BOARDS[board].chip) if work == "synthetic" else 1)
     seed = 1 if where.seed is None else where.seed
     number = next(_numbers)
     options = [board, "--name", f"{board}-{os.getpid()}" + (f"-{number}" if number > 1 else "")]
@@ -96,6 +99,11 @@ async def _emulate(where: Where, name: str, work: str, stack: AsyncExitStack, ke
     child = await EmulatorChild.start(options, f"{keys}emulate")
     stack.push_async_callback(child.aclose)
     return Target(_config_of(child.sidecar).model_copy(update={"operator": operator}), child)
+
+
+def synthetic_dilution(chip: str) -> int:
+    """What an emulated chip can keep up with in real time."""
+    return MIDSTATE_DILUTION if ASICS[chip].midstates else SYNTHETIC_DILUTION
 
 
 def _operator(where: Where, kind: str) -> OperatorLimits:

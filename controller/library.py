@@ -136,10 +136,10 @@ def connect(
     do not say which) start a rig process that this program owns. Leaving it is orderly safe-off; the death of this
     program is safe-off by the rig; that this program freezes is nothing. `journal` and `record` are new files for
     readings and events, and for every byte of both ports. Emulated: `seed` of all chance, `dilution` (a power of two;
-    by default 2**24 when `work` is to be "synthetic", else 1), `solved` headers. Beyond stock is locked: `unlock`
-    "range" (what is shipped for this kind of board) or "hard"; `envelope` is the file of the operator's limits, by
-    default envelopes/KIND.toml of the config directory. `retry`: after a trip that a lower point may cure the board
-    comes back by itself.
+    by default 2**24 or 2**27 when `work` is to be "synthetic", else 1), `solved` headers. Beyond stock is locked:
+    `unlock` "range" (what is shipped for this kind of board) or "hard"; `envelope` is the file of the operator's
+    limits, by default envelopes/KIND.toml of the config directory. `retry`: after a trip that a lower point may cure
+    the board comes back by itself.
 
     `rig` is the process id of a running rig or the path of its socket; without any of the three it is the only rig of
     this user. It is joined, and only left, never stopped. `board`: which of its boards.

@@ -53,7 +53,9 @@ def add_target_options(parser: ArgumentParser, *, required: bool = True, several
     where.add_argument("--envelope", metavar="FILE", help="the operator's limits; default: envelopes/KIND.toml")
     where.add_argument("--solved", metavar="FILE", help="emulated: other solved headers, raw 80-byte records")
     where.add_argument("--seed", metavar="N", help="emulated: the seed of all chance (1)")
-    where.add_argument("--dilution", metavar="K", help="emulated: one hash stands for K (1; for synthetic work 2**24)")
+    where.add_argument(
+        "--dilution", metavar="K", help="emulated: one hash stands for K (1; for synthetic work 2**24 or 2**27)"
+    )
     return choice
 
 

@@ -19,6 +19,9 @@ _QUIET_NS: Final = 20_000_000
 
 _RESET_BAUD: Final = 115_200
 
+_CHIP_ID: Final = 0x00
+_OF_MIDSTATES: Final = frozenset({0x1397})
+"""Chips that take no whole headers."""
 _REGISTERS: Final = {
     0x00: "CHIP_ID",
     0x04: "HASH_RATE",
@@ -37,6 +40,8 @@ _REGISTERS: Final = {
     0x60: "PLL1",
     0x68: "PLL3",
     0x70: "PLL0_DIVIDER",
+    0x80: "CLOCK_ORDER_CONTROL0",
+    0x84: "CLOCK_ORDER_CONTROL1",
     0x8C: "TOTAL_COUNT",
     0xA4: "VERSION_ROLLING",
     0xA8: "SOFT_RESET_CONTROL",
@@ -101,7 +106,8 @@ def frames(records: Iterable[TapRecord]) -> Iterator[Frame]:
 class DataDecoder:
     """BM13xx in both directions. Replies have 9 bytes until one of 11 was seen, and again after a reset of the chips.
 
-    Once the length is known it is kept: a nonce of 11 bytes passes for a register reply of 9 now and then.
+    Once the length is known it is kept: a nonce of 11 bytes passes for a register reply of 9 now and then. A BM1397 is
+    known by its id, which has to be in the recording: it keeps to 9 bytes, and is sent midstates.
     """
 
     def __init__(self, port: str) -> None:
@@ -118,8 +124,15 @@ class DataDecoder:
             return
         for event in self._host.feed(record.data):
             yield self._event(record.t_ns, event)
+            if isinstance(event, bm13xx.RegisterReply) and event.register == _CHIP_ID:
+                self._found(event.value >> 16)
         if self._host.seen_reply_bytes == bm13xx.LONG_REPLY_BYTES:
             self._host.use_reply_bytes(bm13xx.LONG_REPLY_BYTES)
+
+    def _found(self, chip_id: int) -> None:
+        self._chip.full_header_jobs = chip_id not in _OF_MIDSTATES
+        if chip_id in _OF_MIDSTATES:
+            self._host.use_reply_bytes(bm13xx.SHORT_REPLY_BYTES)
 
     def line_rate(self, baud: int) -> None:
         """The rate of chips out of reset says that they were reset."""
@@ -163,8 +176,11 @@ class DataDecoder:
             meaning = f"{register_name(event.register)} = {event.value:08x} from chip {event.address:02x}"
             return Frame(t_ns, self._port, RX, self._chip.encode(event, size), "register", meaning)
         size = bm13xx.SHORT_REPLY_BYTES if event.version_field is None else bm13xx.LONG_REPLY_BYTES
-        field = "" if event.version_field is None else f", version bits {event.version_field:04x}"
-        meaning = f"nonce {event.nonce.hex()}, result {event.result:02x} (job {event.result >> 4 & 15}){field}"
+        meaning = f"nonce {event.nonce.hex()}, result {event.result:02x}"
+        if event.version_field is None:
+            meaning += f" (job byte {event.result & 0xFC:02x}, midstate {event.result & 3})"
+        else:
+            meaning += f" (job {event.result >> 4 & 15}), version bits {event.version_field:04x}"
         return Frame(t_ns, self._port, RX, self._chip.encode(event, size), "nonce", meaning)
 
 

@@ -30,6 +30,9 @@ ANSWER_GRACE_S: Final = 0.050
 """From the end of the last window until its answer has come down the line."""
 SYNTHETIC_JOB_S: Final = 0.5
 """Far below the time in which a chip runs out of versions (131 s for one BM1370 at 525 MHz)."""
+_OF_A_JOB: Final = 0.9
+"""Where the host rolls the version a job ends with its sweep (39 ms on one BM1397): the next one comes before."""
+_LEAST_SYNTHETIC_S: Final = 0.005
 _IDLE_S: Final = 0.1
 _REMEMBERED_JOBS: Final = 64
 
@@ -276,7 +279,8 @@ class PatternSession(_Session):
 
 
 class SyntheticSession(_Session):
-    """Open questions: a new random header twice a second, and a hash rate from the tickets."""
+    """Open questions: a new random header twice a second, or before the last one is used up; a hash rate from the
+    tickets."""
 
     def __init__(
         self,
@@ -298,8 +302,12 @@ class SyntheticSession(_Session):
                 continue
             await chain.send(Work(next(numbers), source.draw()))
             self._jobs += 1
-            due_s = max(due_s + SYNTHETIC_JOB_S, self._now())
+            due_s = max(due_s + self._job_s(), self._now())
             await asyncio.sleep(due_s - self._now())
+
+    def _job_s(self) -> float:
+        lasts_s = _OF_A_JOB * self._chain.job_lasts_s
+        return max(_LEAST_SYNTHETIC_S, min(lasts_s, SYNTHETIC_JOB_S)) if lasts_s else SYNTHETIC_JOB_S
 
     async def finish(self) -> None:
         self.abort()

@@ -8,6 +8,7 @@ from drivers.asics.bm1362 import BM1362
 from drivers.asics.bm1366 import BM1366
 from drivers.asics.bm1368 import BM1368
 from drivers.asics.bm1370 import BM1370
+from drivers.asics.bm1397 import BM1397
 from drivers.asics.kind import AsicKind
 
 _CHIPS: Final = (
@@ -15,6 +16,7 @@ _CHIPS: Final = (
     BM1366,
     BM1368,
     BM1370,
+    BM1397,
 )
 
 ASICS: Final[dict[str, AsicKind]] = {chip.name: chip for chip in _CHIPS}

@@ -1,10 +1,6 @@
-"""A chain of mining chips on one serial line: brought up, clocked, fed with headers, and every nonce it sends verified.
+"""A chain of mining chips on one serial line: brought up, clocked, fed with headers. `judge.py` verifies the nonces.
 
-The order of judgement for a nonce: broken frames never get here (the codec reports noise: a link error); an unknown job
-id is stale; a nonce seen before under the same version is a duplicate; a hash that fails is tried with the three jobs
-before (a corrupt id byte is commoner than a corrupt nonce) and is a hardware error if they fail too; one with the 32
-hard-wired zero bits but too few for the ticket is below the ticket; the rest are finds. Sources: kanoi/cgminer
-driver-gekko.c (retry, ticket check), ESP-Miner components/asic, mujina bm13xx/thread.rs.
+Sources: ESP-Miner components/asic, kanoi/cgminer driver-gekko.c, mujina bm13xx/thread.rs.
 """
 
 from __future__ import annotations
@@ -13,24 +9,22 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Final
 
 from drivers.asics import pll
-from drivers.asics.kind import AsicKind, InitStep, ticket_mask_word, window_ticks
+from drivers.asics.judge import Judge
+from drivers.asics.kind import SETTLE_S, AsicKind, InitStep, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
-from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Sent, Work, of_register
-from drivers.codecs import header as block_header
+from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Work, of_register
+from drivers.codecs import sha256
 from drivers.codecs.bm13xx import (
-    LONG_REPLY_BYTES,
     SHORT_REPLY_BYTES,
     ChainInactive,
     HostCodec,
     HostEvent,
     HostMessage,
     Job,
-    Noise,
-    NonceReply,
+    MidstateJob,
     ReadRegister,
     RegisterReply,
     SetAddress,
@@ -47,20 +41,13 @@ __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 
 SLEW_STEP_MHZ: Final = 6.25
 ROLLED_VERSION_BITS: Final = 0x1FFF_E000
-"""Header version bits 28..13, which the chip rolls: they must go out clear."""
+"""Header version bits 28..13, which the chip rolls, or this driver for it: work has to have them clear."""
 READ_TIMEOUT_S: Final = 0.1
 """A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 READ_TRIES: Final = 3
 
-_CLOCK, _NONCE_OFFSET, _WINDOW, _TICKET, _BAUD = 0x08, 0x0C, 0x10, 0x14, 0x28
-_HASH_COUNT, _ERROR_COUNT = 0x8C, 0x4C
-_OLD_MASK_S: Final = 0.1
-"""For so long after a new ticket mask, nonces that only pass the old one may still be under way."""
+_CLOCK, _NONCE_OFFSET, _TICKET, _ERROR_COUNT = 0x08, 0x0C, 0x14, 0x4C
 _CRYSTAL_HZ: Final = 25e6
-_DIFFICULTY_1: Final = float(block_header.DIFFICULTY_1_TARGET)
-_RETRIED_JOBS: Final = 3
-_FILTER_CHECK_NONCES: Final = 1024
-"""How often the duplicate filters are held to their bound."""
 
 
 class Chain:
@@ -76,40 +63,45 @@ class Chain:
         self.kind, self.name, self.dilution = kind, name, dilution
         self.expected_chips = expected_chips
         self.partition = Partition(kind, expected_chips)
-        self.chips: list[Chip] = []
-        self.counters = Counters()
+        self._judge = Judge(kind, self.partition, dilution)
         self.hash_count: int | None = None
         """The chips' own count, in units of 2**32 hashes, as last read; None: not read since the reset."""
-        self.on_finds: Callable[[list[Find]], None] | None = None
-        """Called once a read, with all finds in it."""
         self.on_lost: Callable[[Unplugged], None] | None = None
         self._transport = transport
         self._codec = HostCodec()
         self._link: Link[HostMessage, HostEvent] = Link(
-            transport, self._codec, on_events=self._take, on_lost=self._on_lost
+            transport, self._codec, on_events=self._judge.take, on_lost=self._on_lost
         )
         self._asking = asyncio.Lock()
-        self._jobs: dict[int, Sent] = {}
-        self._job_order: list[int] = []
-        self._job_bytes = kind.job_bytes
-        self._by_result: list[Sent | None] = [None] * 256
-        """The job that a nonce names, by its whole result byte: one look-up instead of a mask and a shift."""
-        self._results: dict[int, list[int]] = {}
-        for result in range(256):
-            self._results.setdefault((result & kind.job_mask) >> kind.job_shift, []).append(result)
-        self._next_job = 0
-        self._ticket_difficulty = kind.init_ticket_difficulty
-        self._hard_target = block_header.ticket_target(1, dilution)
-        self._target = self._old_target = block_header.ticket_target(kind.init_ticket_difficulty, dilution)
-        self._old_target_until_s = -math.inf
         self._clock: pll.PllWord | None = None
         self._asked_mhz: float | None = None
-        self._window = 0
+        self._divider = 1
+        """PLLDIV0 + 1, by which the clock of the PLL word is divided once more."""
+        self._running = 0
+        """What the stop register holds: the sweep window, or a constant; 0: no hashing."""
         self._fast = self._separated = False
         self._looks_at, self._counted = 0, -1
         """The chip whose clock is read next, and the one whose count was read last."""
 
     # --- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def chips(self) -> list[Chip]:
+        """Those that were found; empty before."""
+        return self._judge.chips
+
+    @property
+    def counters(self) -> Counters:
+        return self._judge.counters
+
+    @property
+    def on_finds(self) -> Callable[[list[Find]], None] | None:
+        """Called once a read, with all finds in it."""
+        return self._judge.on_finds
+
+    @on_finds.setter
+    def on_finds(self, call: Callable[[list[Find]], None] | None) -> None:
+        self._judge.on_finds = call
 
     @property
     def lost(self) -> Unplugged | None:
@@ -118,7 +110,7 @@ class Chain:
 
     @property
     def ticket_difficulty(self) -> int:
-        return self._ticket_difficulty
+        return self._judge.ticket_difficulty
 
     @property
     def frequency_mhz(self) -> Megahertz | None:
@@ -139,10 +131,16 @@ class Chain:
     @property
     def window_s(self) -> Seconds:
         """How long one sweep over the nonces takes: the window written, or the one that would fit the clock."""
-        ticks = self._window
+        ticks = self._running if self.kind.run_word is None else 0
         if not ticks and self._clock is not None:
             ticks = self._ticks(self._clock)
         return Seconds(ticks / _CRYSTAL_HZ)
+
+    @property
+    def job_lasts_s(self) -> Seconds:
+        """From when on a job gives nothing new: after one sweep where the host rolls the version. Else infinite, which
+        is short for 65,536 versions."""
+        return self.window_s if self.kind.midstates else Seconds(math.inf)
 
     def _ticks(self, clock: pll.PllWord) -> int:
         return window_ticks(self.kind, pll.dividers(clock.word, self.kind.pll_shape), self.expected_chips)
@@ -159,7 +157,7 @@ class Chain:
     async def replace_port(self, transport: Transport) -> None:
         """From now on over this port, in place of one that is gone. The chips are as they were left: at their rate."""
         gone, self._transport = self._link, transport
-        self._link = Link(transport, self._codec, on_events=self._take, on_lost=self._on_lost)
+        self._link = Link(transport, self._codec, on_events=self._judge.take, on_lost=self._on_lost)
         self._link.start()
         await gone.aclose()
         await self._host_rate(self.kind.fast_baud if self._fast else self.kind.reset_baud)
@@ -182,11 +180,9 @@ class Chain:
         self._codec.reset()
         self._codec.use_reply_bytes(SHORT_REPLY_BYTES)
         self._codec.expect(None)
-        self._jobs.clear()
-        self._job_order.clear()
-        self._by_result = [None] * 256
+        self._judge.forget_jobs()
         self._clock = self._asked_mhz = self.hash_count = None
-        self._window, self._fast, self._separated = 0, False, False
+        self._running, self._fast, self._separated = 0, False, False
 
     # --- bring-up -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +202,7 @@ class Chain:
             if len(found) == self.expected_chips:
                 break
         reply_bytes = self._codec.seen_reply_bytes
-        self._codec.use_reply_bytes(LONG_REPLY_BYTES)
+        self._codec.use_reply_bytes(self.kind.reply_bytes)
         self._codec.expect(None)
         for index, reply in enumerate(found):
             if reply.value >> 16 != self.kind.chip_id:
@@ -218,10 +214,11 @@ class Chain:
             )
         if len(counts) > 1:
             _log.warning("%s: chips that answered, in turn: %s", self.name, counts)
-        if reply_bytes != LONG_REPLY_BYTES:
-            raise VerifyError(f"{self.name}: version rolling", f"replies of {LONG_REPLY_BYTES} bytes", reply_bytes)
+        if reply_bytes != self.kind.reply_bytes:
+            wanted = f"replies of {self.kind.reply_bytes} bytes"
+            raise VerifyError(f"{self.name}: version rolling", wanted, reply_bytes)
         kept = self.chips
-        self.chips = [Chip(at, self.partition.address(at), reply.value >> 16) for at, reply in enumerate(found)]
+        self._judge.chips = [Chip(at, self.partition.address(at), reply.value >> 16) for at, reply in enumerate(found)]
         for old, new in zip(kept, self.chips, strict=False):
             new.finds, new.hw_errors = old.finds, old.hw_errors
 
@@ -244,9 +241,11 @@ class Chain:
                 await self._play(step, chip.address)
         for step in steps[last:]:
             await self._play(step)
-        self._set_ticket(self.kind.init_ticket_difficulty)
+        self._judge.set_ticket(self.kind.init_ticket_difficulty)
         self._clock = pll.solve(self.kind.reset_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
         self._asked_mhz = self.kind.reset_clock_mhz
+        self._divider = self.kind.pll_shape.reset_divider
+        self._running = self.kind.run_word or 0
         if len(self.chips) > 1:
             await self._confirm_addresses()
 
@@ -280,21 +279,30 @@ class Chain:
             near = f"at most {SLEW_STEP_MHZ} MHz from the present {self._asked_mhz:g} MHz"
             raise UsageError("frequency_mhz", frequency_mhz, near)
         clock = pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape)
-        await self._link.send(WriteRegister(_CLOCK, clock.word, None))
-        self._clock, self._asked_mhz = clock, frequency_mhz
+        if self._divider != 1:
+            self._clock = self._asked_mhz = None  # should this end half way: the old word under a new divider
+        for step in self.kind.before_clock:
+            await self._play(step)
+        for again in range(self.kind.clock_writes):
+            if again:
+                await asyncio.sleep(SETTLE_S)
+            await self._link.send(WriteRegister(_CLOCK, clock.word, None))
+        self._clock, self._asked_mhz, self._divider = clock, frequency_mhz, 1
         return clock.actual_mhz
 
     async def set_window(self, frequency_mhz: float) -> None:
         """Write the sweep window that fits a clock, which need not be the present one; 0 MHz stops hashing.
 
+        A chip without a window is stopped and started again all the same; while it runs there is nothing to write.
         On the fast line the write is confirmed (`VerifyError`); before that, `fast_link` confirms it.
         """
-        if frequency_mhz == 0:
-            ticks = 0
-        else:
+        word = 0
+        if frequency_mhz != 0:
             ticks = self._ticks(pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape))
-        await self._link.send(WriteRegister(_WINDOW, ticks, None))
-        self._window = ticks
+            word = ticks if self.kind.run_word is None else self.kind.run_word
+        if self.kind.run_word is None or word != self._running:
+            await self._link.send(WriteRegister(self.kind.stop_register, word, None))
+        self._running = word
         if self._fast:
             await self._confirm_settings()
 
@@ -303,23 +311,20 @@ class Chain:
         if difficulty < 1 or difficulty & (difficulty - 1) or difficulty > 1 << 32:
             raise UsageError("ticket_difficulty", difficulty, "a power of two from 1 to 2**32")
         await self._link.send(WriteRegister(_TICKET, ticket_mask_word(difficulty), None))
-        self._set_ticket(difficulty)
-
-    def _set_ticket(self, difficulty: int) -> None:
-        target = block_header.ticket_target(difficulty, self.dilution)
-        self._ticket_difficulty, self._old_target, self._target = difficulty, max(target, self._target), target
-        self._old_target_until_s = asyncio.get_running_loop().time() + _OLD_MASK_S
+        self._judge.set_ticket(difficulty)
 
     async def fast_link(self) -> None:
         """Chips and host to the fast line rate, confirmed by reading the chip id, the clock and the window back.
 
         When nothing answers, the host goes back to the reset rate and asks there, so that the `VerifyError` can say
-        which end did not follow. Version rolling is written once more before, as every known bring-up does.
+        which end did not follow. Version rolling, where there is, is written once more before, as every known bring-up
+        does.
         """
         if not self._fast:
-            await self._link.send(self.kind.version_rolling)
-            await asyncio.sleep(0.010)
-            await self._link.send(WriteRegister(_BAUD, self.kind.fast_baud_word, None))
+            if self.kind.version_rolling is not None:
+                await self._link.send(self.kind.version_rolling)
+                await asyncio.sleep(SETTLE_S)
+            await self._link.send(WriteRegister(self.kind.baud_register, self.kind.fast_baud_word, None))
             await asyncio.sleep(self.kind.baud_pause_s)
             await self._host_rate(self.kind.fast_baud)
             if not await self._answers():
@@ -344,9 +349,10 @@ class Chain:
 
     async def _confirm_settings(self) -> None:
         for chip in self.chips:
-            window = await self.read_register(_WINDOW, chip.address)
-            if window != self._window:
-                raise VerifyError(f"{self.name}: sweep window of chip {chip.index}", self._window, window)
+            found = await self.read_register(self.kind.stop_register, chip.address)
+            if found != self._running:
+                what = "sweep window" if self.kind.run_word is None else f"register {self.kind.stop_register:02x}"
+                raise VerifyError(f"{self.name}: {what} of chip {chip.index}", self._running, found)
             word = await self.read_register(_CLOCK, chip.address)
             if not self._is_clock(word, self._clock):
                 wanted = f"{self._clock.word:08x}" if self._clock else "a known clock"
@@ -355,19 +361,20 @@ class Chain:
     def _is_clock(self, word: int, clock: pll.PllWord | None) -> bool:
         """Compared as clocks: many words make the same, and the one after reset is none of ours."""
         try:
-            found_mhz = pll.clock_mhz(word, self.kind.pll_shape)
+            found_mhz = pll.clock_mhz(word, self.kind.pll_shape, post_divider=self._divider)
         except UsageError:
             return False
         return clock is not None and abs(found_mhz - clock.actual_mhz) < 1e-6
 
     async def stop_hashing(self) -> bool:
-        """Window 0 and the clock to its floor, read back. For when only this port is left.
+        """The clock to its floor and the stop register to 0, read back. For when only this port is left.
 
         At the present line rate, then at the fast one, at which another program may have left the chip. True when every
         chip confirmed both. A chip that does not answer, or a port that is gone, is False, no error.
         """
         floor = pll.solve(self.kind.floor_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
-        if self._clock is None:
+        self._divider = 1  # or more, and the clock is slower still
+        if self._clock is None and self.kind.reply_bytes != SHORT_REPLY_BYTES:
             self._codec.use_reply_bytes(None)  # found like this, not brought up here: both lengths may come
         try:
             stopped = await self._stop(floor)
@@ -379,23 +386,30 @@ class Chain:
         except Unplugged:
             stopped = False
         if stopped:
-            self._clock, self._asked_mhz, self._window = floor, self.kind.floor_clock_mhz, 0
+            self._clock, self._asked_mhz, self._running = floor, self.kind.floor_clock_mhz, 0
         else:
             self._clock = self._asked_mhz = None
         return stopped
 
     async def _stop(self, floor: pll.PllWord) -> bool:
-        """Two attempts at one line rate; a silent chip costs 0.4 s."""
+        """Two attempts at one line rate; a silent chip costs 0.4 s.
+
+        The sweep window goes first. Any other stop register goes last: what its 0 does has not been seen.
+        """
         addresses = [chip.address for chip in self.chips] or [0]
+        stop = self.kind.stop_register
+        writes = [WriteRegister(stop, 0, None), WriteRegister(_CLOCK, floor.word, None)]
+        if self.kind.run_word is not None:
+            writes.reverse()
         for _ in range(2):
-            await self._link.send(WriteRegister(_WINDOW, 0, None))
-            await self._link.send(WriteRegister(_CLOCK, floor.word, None))
+            for write in writes:
+                await self._link.send(write)
             try:
-                windows = [await self.read_register(_WINDOW, address, tries=2) for address in addresses]
+                running = [await self.read_register(stop, address, tries=2) for address in addresses]
                 words = [await self.read_register(_CLOCK, address, tries=2) for address in addresses]
             except NoReply:
                 continue
-            if not any(windows) and all(self._is_clock(word, floor) for word in words):
+            if not any(running) and all(self._is_clock(word, floor) for word in words):
                 return True
         return False
 
@@ -428,30 +442,33 @@ class Chain:
         elif len(self.chips) > 1:
             _log.warning("%s: PLL word of chip %d: %08x", self.name, at, word)
         try:
-            return pll.clock_mhz(word, self.kind.pll_shape)
+            return pll.clock_mhz(word, self.kind.pll_shape, post_divider=self._divider)
         except UsageError:
             return None
 
     async def read_counters(self) -> tuple[int | None, int | None]:
         """The chips' own counts of 2**32 hashes and of errors, summed; None where a chip did not answer."""
-        return await self._sum(_HASH_COUNT), await self._sum(_ERROR_COUNT)
+        return await self._sum(self.kind.hash_count_register), await self._sum(_ERROR_COUNT)
 
     async def read_hash_count(self) -> int | None:
         """The next chip's own count of 2**32 hashes; their sum, as last read of each, is kept in `hash_count`. None:
         not all are known."""
+        register = self.kind.hash_count_register
         self._counted = (self._counted + 1) % len(self.chips) if self.chips else 0
-        if not self.chips:
+        if not self.chips or register is None:
             return None
         chip = self.chips[self._counted]
         try:
-            chip.hash_count = await self.read_register(_HASH_COUNT, chip.address, tries=1)
+            chip.hash_count = await self.read_register(register, chip.address, tries=1)
         except NoReply:
             chip.hash_count = None
         counts = [each.hash_count for each in self.chips if each.hash_count is not None]
         self.hash_count = sum(counts) if len(counts) == len(self.chips) else None
         return self.hash_count
 
-    async def _sum(self, register: int) -> int | None:
+    async def _sum(self, register: int | None) -> int | None:
+        if register is None:
+            return None
         total = 0
         try:
             for chip in self.chips:
@@ -467,7 +484,8 @@ class Chain:
         version = int.from_bytes(work.header[:4], "little")
         if version & ROLLED_VERSION_BITS:
             key = f"work {work.number}: header version"
-            raise UsageError(key, f"{version:08x}", "bits 28..13 clear: the chip rolls them")
+            who = "this driver" if self.kind.midstates else "the chip"
+            raise UsageError(key, f"{version:08x}", f"bits 28..13 clear: {who} rolls them")
         if not self._separated and self.kind.starts_at_offset and len(self.chips) > 1:
             await self._send_job(work)
             await self._separate()
@@ -482,110 +500,13 @@ class Chain:
         self._separated = True
 
     async def _send_job(self, work: Work) -> None:
-        job_byte = self._job_bytes[self._next_job % len(self._job_bytes)]
-        self._next_job += 1
-        message = Job(job_byte, work.header, length_byte=self.kind.job_length_byte)
-        if job_byte in self._jobs:
-            self._job_order.remove(job_byte)
-        # First the table, then the line: the answer may be back before the write returns.
-        self._jobs[job_byte] = sent = Sent(work)
-        for result in self._results[job_byte]:
-            self._by_result[result] = sent
-        self._job_order.append(job_byte)
-        await self._link.send(message)
+        job_byte = self._judge.enter(work)  # first the table, then the line: the answer may be back before the write is
+        await self._link.send(self._message(job_byte, work.header))
         self.counters.jobs += 1
 
-    def _take(self, events: list[HostEvent]) -> None:
-        """Everything of one read that no question asked for. The hot path: nonces by the thousand pass here."""
-        by_result, counters = self._by_result, self.counters
-        at_s = asyncio.get_running_loop().time()
-        target = self._old_target if at_s < self._old_target_until_s else self._target
-        core_shift, sub_core_mask, single = 8 - self.kind.core_bits, self.kind.sub_core_mask, self.expected_chips == 1
-        finds: list[Find] = []
-        add_find, make, from_bytes, hashed = finds.append, tuple.__new__, int.from_bytes, sha256
-        nonces = duplicates = stale = 0
-        for event in events:
-            if type(event) is not NonceReply:
-                if type(event) is Noise:
-                    counters.link_errors += 1
-                continue
-            nonces += 1
-            nonce, _, result, field = event
-            job = by_result[result]
-            if job is None:
-                stale += 1
-                continue
-            if field is None:
-                field = 0
-            version = (job.version | field << 13).to_bytes(4, "little")
-            key = version + nonce
-            seen = job.seen
-            if key in seen or (job.before and key in job.before):
-                duplicates += 1
-                continue
-            seen.add(key)
-            header = version + job.tail + nonce
-            value = from_bytes(hashed(hashed(header).digest()).digest(), "little")
-            if value > target:
-                judged = self._second_look(event, field, value, target)
-                if judged is None:
-                    continue
-                job, header, value = judged
-            find = (
-                job.work,
-                header,
-                from_bytes(nonce, "little"),
-                field,
-                0 if single else self.partition.chip_of(nonce),
-                nonce[0] >> core_shift,
-                result & sub_core_mask,
-                _DIFFICULTY_1 / value if value else math.inf,
-                at_s,
-            )
-            add_find(make(Find, find))
-        if nonces and not self._jobs:
-            return  # left over from before a reset: not ours to count
-        counters.nonces += nonces
-        counters.duplicates += duplicates
-        counters.stale += stale
-        counters.verified += len(finds)
-        if counters.nonces % _FILTER_CHECK_NONCES < nonces:
-            for sent in self._jobs.values():
-                sent.forget_old()
-        if finds:
-            self._credit(finds)
-            if self.on_finds is not None:
-                self.on_finds(finds)
-
-    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[Sent, bytes, int] | None:
-        """A nonce that fails under the job it names: the jobs before, then the verdict. None: not a find."""
-        job_byte = (reply.result & self.kind.job_mask) >> self.kind.job_shift
-        at = self._job_order.index(job_byte)
-        for earlier in reversed(self._job_order[max(0, at - _RETRIED_JOBS) : at]):
-            job = self._jobs[earlier]
-            header = job.header(reply.nonce, field)
-            other = block_header.hash_value(block_header.double_sha256(header))
-            if other <= target:
-                key = header[:4] + reply.nonce
-                if key in job.seen or key in job.before:
-                    self.counters.duplicates += 1
-                    return None
-                job.seen.add(key)
-                return job, header, other
-        if value <= self._hard_target:
-            self.counters.below_ticket += 1
-            return None
-        self.counters.hw_errors += 1
-        chip = 0 if self.expected_chips == 1 else self.partition.chip_of(reply.nonce)
-        if chip < len(self.chips):
-            self.chips[chip].hw_errors += 1
-        return None
-
-    def _credit(self, finds: list[Find]) -> None:
-        chips = self.chips
-        if len(chips) == 1:
-            chips[0].finds += len(finds)
-            return
-        for find in finds:
-            if find.chip < len(chips):
-                chips[find.chip].finds += 1
+    def _message(self, job_byte: int, header: bytes) -> Job | MidstateJob:
+        if not self.kind.midstates:
+            return Job(job_byte, header, length_byte=self.kind.job_length_byte)
+        version = int.from_bytes(header[:4], "little")
+        rolled = ((version | field << 13).to_bytes(4, "little") for field in range(self.kind.midstates))
+        return MidstateJob(job_byte, tuple(sha256.midstate(each + header[4:64]) for each in rolled), header[64:76])

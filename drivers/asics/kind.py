@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.asics import pll
-from drivers.codecs.bm13xx import HostMessage, WriteRegister
+from drivers.codecs.bm13xx import LONG_REPLY_BYTES, SHORT_REPLY_BYTES, HostMessage, WriteRegister
 from drivers.units import Megahertz
 
 SETTLE_S: Final = 0.010
@@ -34,7 +34,8 @@ class InitStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsicKind:
-    """A chip of the full-header family (BM1362 and later): the chip rolls the version, the host sends whole headers.
+    """A chip of either family. BM1362 and later take whole headers, roll the version themselves, and sweep for as long
+    as a window says. A BM1397 takes midstates, of versions that the host has rolled, and walks its nonces once a job.
 
     `cores`, `sub_cores`: as the nonce counts them. `small_cores`: what really hashes, for the expected rate.
     `job_mask`, `job_shift`: the job byte of a nonce is `(result & job_mask) >> job_shift`. What has a default is alike
@@ -47,14 +48,21 @@ class AsicKind:
     sub_cores: int
     """A power of two."""
     small_cores: int
+    midstates: int = 0
+    """Versions in a job, each sent as a midstate: 1 or 4 (nobody sends 2 or 3). 0: jobs are whole headers."""
     job_length_byte: int = 0x56
+    """Of a whole header; that of a midstate job is what it says."""
+    job_ids: int = 16
     job_step: int
     job_mask: int
     job_shift: int
     core_bits: int = 7
+    sub_core_bits: int = 0
+    """Of a nonce, below the core: the sub-core, where the result byte has the midstate in its place."""
     reset_baud: int = 115_200
     fast_baud: int = 1_000_000
     """What the host sets; the chip's own divider comes within 5 % of it."""
+    baud_register: int = 0x28
     fast_baud_word: int = 0x1130_0200
     clock_limits_mhz: tuple[float, float]
     """Absolute: the driver sends no clock outside, whoever asks."""
@@ -62,15 +70,25 @@ class AsicKind:
     floor_clock_mhz: Megahertz = Megahertz(50.0)
     pll_shape: pll.PllShape
     pll_rule: pll.Rule = pll.Rule.CLOSEST
+    before_clock: tuple[InitStep, ...] = ()
+    """Goes out before each clock write."""
+    clock_writes: int = 1
+    """How often a clock is written, one settling apart."""
     starts_at_offset: bool = False
     """Where the chips of a chain begin their walk: at the offset of register 0C, written after the first job; else at
     their address."""
-    window_guard_ticks: int
+    window_guard_ticks: int = 0
     """Taken off the sweep window, which overruns by about half as much."""
+    stop_register: int = 0x10
+    """0 in it stops the hashing."""
+    run_word: int | None = None
+    """What it holds otherwise; None: the sweep window."""
+    hash_count_register: int | None = 0x8C
+    """The chip's own count of 2**32 hashes; None: it has none."""
     init_ticket_difficulty: int = INIT_TICKET_DIFFICULTY
-    version_rolling: WriteRegister = VERSION_ROLLING
-    before_enumeration: tuple[InitStep, ...]
-    after_enumeration: tuple[InitStep, ...]
+    version_rolling: WriteRegister | None = VERSION_ROLLING
+    before_enumeration: tuple[InitStep, ...] = ()
+    after_enumeration: tuple[InitStep, ...] = ()
     """Up to the addressing of the chips; the broadcasts and per-chip frames behind it are in `after_addressing`."""
     after_addressing: tuple[InitStep, ...]
     chip_id_window_s: float = 1.0
@@ -83,9 +101,19 @@ class AsicKind:
         return self.sub_cores - 1
 
     @property
+    def midstate_mask(self) -> int:
+        """Where the result byte of a nonce says which midstate it is of."""
+        return (1 << (self.midstates - 1).bit_length()) - 1 if self.midstates else 0
+
+    @property
+    def reply_bytes(self) -> int:
+        """Of a chip that was found."""
+        return SHORT_REPLY_BYTES if self.midstates else LONG_REPLY_BYTES
+
+    @property
     def job_bytes(self) -> tuple[int, ...]:
         """Every job byte in the order of use."""
-        return tuple(self.job_step * (index + 1) % 128 for index in range(16))
+        return tuple(self.job_step * (index + 1) % 128 for index in range(self.job_ids))
 
 
 def next_power_of_two(count: int) -> int:
@@ -93,12 +121,16 @@ def next_power_of_two(count: int) -> int:
 
 
 def window_ticks(kind: AsicKind, clock: pll.Dividers, chips: int) -> int:
-    """Hash-counting number (register 0x10): crystal ticks in which a core walks its share of the nonces, rounded down.
+    """Crystal ticks in which a core walks its share of the nonces, rounded down: the hash-counting number (register
+    0x10) of a chip that has one.
 
-    Two nonces a clock; the share is 2**32 / cores / chips, both rounded up to powers of two. Source: ESP-Miner
-    components/asic (formula), mujina REFERENCE.md (two per clock, overrun of about 130 ticks).
+    The share is 2**32 / cores / chips, both rounded up to powers of two. Two nonces a clock; on a chip that is sent
+    midstates each sub-core walks its part of the share, one hash a clock, which with one midstate is inferred. Sources:
+    ESP-Miner components/asic (formulas), mujina REFERENCE.md (two per clock, overrun of about 130 ticks).
     """
     share = (1 << 32) // next_power_of_two(kind.cores) // next_power_of_two(chips)
+    if kind.midstates:
+        return share * kind.midstates * clock.ref * clock.p1 * clock.p2 // (kind.sub_cores * clock.fb)
     return share * clock.ref * clock.p1 * clock.p2 // (2 * clock.fb) - kind.window_guard_ticks
 
 

@@ -1,10 +1,12 @@
 """How the chips of a chain share the nonces: which chip and core finds one, and which nonces nobody looks at.
 
 The nonce as the chips count it is its four header bytes read most significant first: core on top, 25 bits of a counter
-below. Each chip begins its walk elsewhere. BM1362 and BM1366 begin at their address, bits 7 to 1 of it in bits 24 to 18
-(captures of 77, 110 and 126 chips; a BM1366 at C0 and C2 in ESP-Miner's test log); for the BM1368 that is assumed. A
-BM1370 begins at the offset written to register 0C, shifted left by 9 (captures of an S21 Pro and an S21 XP), and
-anywhere when none was written. Collected in docs/wire/bm13xx.md.
+below; on a BM1397 8 bits of core, 2 of sub-core, 22 of a counter. Each chip begins its walk elsewhere. BM1362 and
+BM1366 begin at their address, bits 7 to 1 of it in bits 24 to 18 (captures of 77, 110 and 126 chips; a BM1366 at C0 and
+C2 in ESP-Miner's test log); for the BM1368 that is assumed. A BM1370 begins at the offset written to register 0C,
+shifted left by 9 (captures of an S21 Pro and an S21 XP), and anywhere when none was written. A BM1397 begins at its
+address, in bits 21 to 14: GPTechinno/bm13xx-rs and cgminer driver-gekko.c agree. (ESP-Miner takes it apart like the
+others, which 168 cores do not fit.) Collected in docs/wire/bm13xx.md.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from typing import Final
 
 from drivers.asics.kind import AsicKind, next_power_of_two
 
-COUNTER_BITS: Final = 25
 _OFFSETS: Final = 1 << 16
 _OFFSET_VALID: Final = 0x8000_0000
 
@@ -27,7 +28,9 @@ class Partition:
         self._cores, self._core_shift = kind.cores, 32 - kind.core_bits
         self._by_offset = kind.starts_at_offset
         self._slots = next_power_of_two(chips)
-        self._width = (1 << COUNTER_BITS) // self._slots
+        counters = 1 << self._core_shift - kind.sub_core_bits
+        self._counter_mask = counters - 1
+        self._width = counters // self._slots
         """Counters that one chip walks in a window."""
         self._starts = tuple(self._start_of(chip) for chip in range(chips))
 
@@ -44,7 +47,7 @@ class Partition:
 
     def chip_of(self, nonce: bytes) -> int:
         """The chip in whose share a nonce lies; `chips` or more where an address is given to nobody."""
-        counter = int.from_bytes(nonce, "big") & (1 << COUNTER_BITS) - 1
+        counter = int.from_bytes(nonce, "big") & self._counter_mask
         if self._by_offset:
             return (counter >> 9) * self.chips >> 16
         return counter // self._width
@@ -55,7 +58,7 @@ class Partition:
         core, chip = number >> self._core_shift, self.chip_of(nonce)
         if core >= self._cores or chip >= self.chips:
             return None
-        walked = (number & (1 << COUNTER_BITS) - 1) - self._starts[chip]
+        walked = (number & self._counter_mask) - self._starts[chip]
         return (chip, core) if 0 <= walked < self._width else None
 
 

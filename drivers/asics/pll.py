@@ -46,16 +46,21 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PllShape:
-    """What differs from chip to chip. `fb` is the feedback range that R-ESP allows; the other rules bring their own."""
+    """What differs from chip to chip. `fb` and `max_vco_mhz` are for R-ESP; the other rules bring their own limits."""
 
     fb: tuple[int, int]
     dividers_minus_one: bool = True
+    max_vco_mhz: float = math.inf
+    reset_divider: int = 1
+    """PLLDIV0 + 1 of register 0x70 after reset, by which the clock is divided once more."""
 
 
 BM1370: Final = PllShape(fb=(160, 239))
 BM1366: Final = PllShape(fb=(144, 235))
 """The BM1368 has the same."""
-BM1397: Final = PllShape(fb=(60, 200), dividers_minus_one=False)
+BM1397: Final = PllShape(fb=(60, 200), dividers_minus_one=False, max_vco_mhz=2500.0, reset_divider=8)
+"""No source gives limits of its VCO. On the grid of 6.25 MHz, where boards run, R-ESP keeps it at 750 to 2500 MHz; off
+the grid it has words with REF 1 and up to 5 GHz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,7 @@ def _esp(frequency_mhz: float, shape: PllShape) -> Dividers | None:
     """Smallest error, then lowest VCO, then smallest product; P1 strictly above P2."""
     best: tuple[float, float, int, Dividers] | None = None
     for tried in _candidates(frequency_mhz):
-        if tried.p1 <= tried.p2 or not shape.fb[0] <= tried.fb <= shape.fb[1]:
+        if tried.p1 <= tried.p2 or not shape.fb[0] <= tried.fb <= shape.fb[1] or tried.vco_mhz > shape.max_vco_mhz:
             continue
         off, product = abs(frequency_mhz - tried.clock_mhz), tried.p1 * tried.p2
         if best is None or _better((off, tried.vco_mhz, product), best[:3]):

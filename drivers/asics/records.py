@@ -16,7 +16,7 @@ SEEN_PER_JOB: Final = 65_536
 
 
 class Work(NamedTuple):
-    """What a chip is to hash. `header`: 76 bytes or more in header order, version bits 28..13 clear."""
+    """What the chips are to hash. `header`: 76 bytes or more in header order, version bits 28..13 clear."""
 
     number: int
     header: bytes

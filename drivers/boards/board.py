@@ -233,7 +233,7 @@ class Frequency:
 
 @dataclass(frozen=True, slots=True)
 class SweepWindow:
-    """Write the hash-counting number that fits this clock. 0 MHz stops hashing."""
+    """Write the hash-counting number that fits this clock, on a chip that has one. 0 MHz stops hashing on any."""
 
     frequency_mhz: Megahertz
     settle_s: float = 0.0
@@ -404,7 +404,8 @@ class Board(Protocol):
         ...
 
     async def stop_hashing(self) -> bool:
-        """Through the data port alone: sweep window 0, clock to its floor. True when the chips confirmed it."""
+        """Through the data port alone: clock to its floor, sweep window 0 or what stands for it. True when the chips
+        confirmed both."""
         ...
 
     def protections(self) -> frozenset[Protection]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from emulator.chips import bm1362, bm1366, bm1368, bm1370
+from emulator.chips import bm1362, bm1366, bm1368, bm1370, bm1397
 from emulator.physics import PlantSettings
 from emulator.silicon.model import ChipModel
 
@@ -18,6 +18,7 @@ CHIPS: Final = (
     bm1366,
     bm1368,
     bm1370,
+    bm1397,
 )
 
 MODELS: Final[Mapping[str, ChipModel]] = {chip.MODEL.name: chip.MODEL for chip in CHIPS}

@@ -42,7 +42,20 @@ TURNAROUND_S: Final = 20e-6
 """From the end of a question to the start of its answer [inf]."""
 QUEUED_NONCES: Final = 256
 """Frames that wait for the line; a further nonce is lost and counted in register 50 [inf]."""
-
+_COUNTERS_OF_ROLLING_CHIPS: Final = frozenset((*reg.HASH_COUNT_DOMAIN, reg.HASH_COUNT_TOTAL, reg.TICKET_NONCE_COUNTER))
+_OF_ROLLING_CHIPS: Final = frozenset(
+    (
+        reg.HASH_COUNTING_NUMBER,
+        reg.MISC_CONTROL,
+        reg.UART_BAUD,
+        reg.PLL3_PARAMETER,
+        reg.ORDERED_CLOCK_ENABLE,
+        reg.TICKET_NONCE_COUNTER,
+        reg.MIDSTATE_CONFIG,
+        reg.SOFT_RESET_CONTROL,
+    )
+)
+"""Registers that a chip which is sent midstates lacks, or has for something else."""
 
 Say = Callable[[bytes, int, float], None]
 """Puts a frame on the way: its bytes, the chip's line rate, and when it is ready to go."""
@@ -96,6 +109,7 @@ class MiningChip:
         self.frame_s = 0.0
         """How long one of its frames is on the line."""
         self._job_byte: int | None = None
+        self._job_midstates = 0
         self._cleared_at = 0
         self._encode = DeviceCodec(full_header_jobs=True).encode
         self._wipe(0.0)
@@ -233,7 +247,7 @@ class MiningChip:
         self._core_words = dict(self.model.core_reset)
         self._address = 0
         self._addressed = self._broken_chain = self._unlocked = False
-        self._baud = reg.line_baud(self._words[reg.UART_BAUD])
+        self._baud = self._line_baud()
         self._use_reply_bytes(9)
         self.hush(at_s)
         self._job_byte = None
@@ -246,9 +260,13 @@ class MiningChip:
         words = self._words
         clock_mhz = 0.0
         if self._powered and not self._in_reset and not self._unlocked:
-            clock_mhz = reg.pll_mhz(words[reg.PLL0_PARAMETER], words.get(reg.PLL0_DIVIDER, 0))
-        ticks = words.get(reg.HASH_COUNTING_NUMBER, 0)
-        enabled = self._core_words.get(reg.CORE_ENABLE) == reg.CORE_ENABLED
+            less = 0 if self.model.midstates else 1
+            clock_mhz = reg.pll_mhz(words[reg.PLL0_PARAMETER], words.get(reg.PLL0_DIVIDER, 0), less)
+        if self.model.midstates:  # none of them enabled: the cores stand still [inf, from the name]
+            ticks, enabled = words[reg.ORDERED_CLOCK_ENABLE] & 0xFFFF, True
+        else:
+            ticks = words.get(reg.HASH_COUNTING_NUMBER, 0)
+            enabled = self._core_words.get(reg.CORE_ENABLE) == reg.CORE_ENABLED
         hashing = bool(clock_mhz and ticks and enabled and self._job_byte is not None)
         self._cores.retime(at_s, clock_mhz if hashing else 0.0, ticks)
         load = (clock_mhz, 1.0 if hashing else 0.0)
@@ -287,6 +305,8 @@ class MiningChip:
                     self._count_flag(24 if kind == "command" else 16)
             case Noise(data):
                 self.truth.noise_bytes += len(data)
+            case MidstateJob() if self.model.midstates:
+                self._take_midstates(command, at_s)
             case MidstateJob():
                 self.truth.warnings["midstate job"] += 1
         return False
@@ -312,10 +332,25 @@ class MiningChip:
         if first:
             self._retime(at_s)
 
+    def _take_midstates(self, job: MidstateJob, at_s: float) -> None:
+        """As many of them as the job says that it has: ESP-Miner sends room for four and says one."""
+        midstates = job.midstates[: job.count]
+        if job.job_byte & ~self.model.job_bits or not midstates:
+            self.truth.warnings["a job id or a count of midstates that nobody sends"] += 1
+            return
+        if len(midstates) > 1 and not self._core_words.get(reg.CLOCK_DELAY, 0) & reg.MANY_MIDSTATES:
+            self.truth.warnings["several midstates while core register 0 allows one"] += 1
+            midstates = midstates[:1]
+        first = self._job_byte is None
+        self._job_byte, self._job_midstates = job.job_byte, len(midstates)
+        self._cores.take_midstates(midstates, job.tail, at_s, self._start() or 0)
+        if first:
+            self._retime(at_s)
+
     def _start(self) -> int | None:
         """Counter at which a sweep begins; None: anywhere."""
         if self.model.starts_at_address:
-            return (self._address & 0xFE) << 17
+            return (self._address & self.model.address_bits) << self.model.counter_bits - 8
         offset = self._words.get(reg.CHIP_NONCE_OFFSET, 0)
         return (offset & 0xFFFF) << 9 if offset & reg.OFFSET_VALID else None
 
@@ -324,9 +359,12 @@ class MiningChip:
             return
         words = self._words
         words[register] = value
+        if self.model.midstates and register in _OF_ROLLING_CHIPS:
+            self._write_as_before(register, at_s)
+            return
         match register:
             case reg.PLL0_PARAMETER | reg.PLL0_DIVIDER:
-                misfit = reg.pll_misfit(words[reg.PLL0_PARAMETER], self.model.vco_mhz)
+                misfit = reg.pll_misfit(words[reg.PLL0_PARAMETER], self.model.vco_mhz, vco_bit=not self.model.midstates)
                 if misfit:
                     self.truth.warnings[misfit] += 1
                 self._retime(at_s)
@@ -337,7 +375,7 @@ class MiningChip:
             case reg.MISC_CONTROL:
                 self._cores.set_answering(reg.cores_that_answer(value, self.model.cores, self.model.enable_bits), at_s)
             case reg.UART_BAUD:
-                self._baud = reg.line_baud(value)
+                self._baud = self._line_baud()
                 self._use_reply_bytes(self._reply_bytes)
             case reg.CORE_MAILBOX:
                 self._use_mailbox(value, at_s)
@@ -353,6 +391,22 @@ class MiningChip:
                 self._job_byte = None
                 self._cores.drop(at_s)
                 self._retime(at_s)
+
+    def _write_as_before(self, register: int, at_s: float) -> None:
+        """What a write does that means something else on a chip that is sent midstates, or nothing."""
+        match register:
+            case reg.MISC_CONTROL | reg.UART_BAUD | reg.PLL3_PARAMETER:
+                self._baud = self._line_baud()
+                self._use_reply_bytes(self._reply_bytes)
+            case reg.ORDERED_CLOCK_ENABLE:
+                self._retime(at_s)
+
+    def _line_baud(self) -> int:
+        words = self._words
+        if not self.model.midstates:
+            return reg.line_baud(words[reg.UART_BAUD])
+        baud = reg.line_baud_of_misc(words[reg.MISC_CONTROL], words[reg.UART_BAUD], words[reg.PLL3_PARAMETER])
+        return baud or self._baud
 
     def _use_mailbox(self, word: int, at_s: float) -> None:
         """A core register: written in all cores whatever the core id [inf], or read; the answer comes as 40."""
@@ -370,11 +424,15 @@ class MiningChip:
         self._answer_read(reg.CORE_REGISTER_VALUE, value, at_s, 11)
 
     def _read(self, register: int, at_s: float) -> int:
+        if self.model.midstates and register in _COUNTERS_OF_ROLLING_CHIPS:
+            return self._words.get(register, 0)
         match register:
             case reg.CHIP_ID:
                 return self._words[register] | self._address
             case reg.PLL0_PARAMETER:
                 return self._words[register] & ~reg.LOCKED | (reg.LOCKED if self._load[0] else 0)
+            case reg.HASH_RATE if self.model.midstates and self._load[1]:
+                return round(self._cores.rate_hs / 2**20) & 0x7FFF_FFFF  # ESP-Miner reads it so
             case reg.HASH_COUNT_TOTAL:
                 return sum(self._cores.counts(at_s)) & 0xFFFF_FFFF
             case reg.TICKET_NONCE_COUNTER:
@@ -401,7 +459,9 @@ class MiningChip:
             count = self._words.get(reg.NONCE_OVERFLOW_COUNTER, 0)
             self._words[reg.NONCE_OVERFLOW_COUNTER] = count + 1 & 0xFFFF_FFFF
             return False
-        result = self.model.result(job_byte, version_field)
+        # Of one midstate alone the sub-core is told; of several which it was, with the sub-core in the nonce.
+        low = nonce >> self.model.counter_bits if self._job_midstates == 1 else version_field
+        result = self.model.result(job_byte, low)
         self._put_on_line(NonceReply(nonce.to_bytes(4, "big"), excess, result, version_field), at_s)
         return True
 

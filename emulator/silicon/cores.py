@@ -12,15 +12,23 @@ import math
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
-from emulator.hashing import COUNTERS, Answer, DilutedSearch, Hit, SolvedHeaders, check_dilution, poisson
+from emulator.hashing import (
+    Answer,
+    DilutedSearch,
+    Hit,
+    MidstateSearch,
+    SolvedHeaders,
+    check_dilution,
+    poisson,
+)
 from emulator.physics import DOMAINS
 from emulator.silicon.model import ChipModel
-from emulator.silicon.sweep import Sweep
+from emulator.silicon.sweep import Sweep, Walk
 
 NEVER: Final = math.inf
 _ONE_BATCH: Final = 1e300
@@ -28,14 +36,12 @@ _SHORTEST_JOB_S: Final = 0.005
 _LONGEST_LOOK_S: Final = 0.32
 _FEW_TRIALS: Final = 256.0
 _MANY_TRIALS: Final = 384.0
+_MANY_FROM_MIDSTATES: Final = 5.0
 """In one look: about half a millisecond. What arrives meanwhile is heard late, and a window that is cut short by more
 than the host's margin of half a millisecond loses answers."""
 _SHORTEST_LOOK_S: Final = 1e-6
 _DIFFICULTY_1: Final = float(1 << 32)
 _ALL_64: Final = (1 << 64) - 1
-_COUNTER_MASK: Final = COUNTERS - 1
-_CORES_SEARCHED: Final = 128
-"""By the search, whose trials on cores that a chip does not have cost nothing."""
 
 
 @dataclass(slots=True)
@@ -97,7 +103,12 @@ class Cores:
         self._dilution_bits = check_dilution(dilution)
         self._truth = truth
         self._send = send
-        self.sweep = Sweep(model.versions_per_batch)
+        self._core_shift, self._counter_bits = 32 - model.core_bits, model.counter_bits
+        self._counter_mask = (1 << model.counter_bits) - 1
+        self._cores_searched = 1 << model.core_bits
+        """By the search, whose trials on cores that a chip does not have cost nothing."""
+        self._many_trials = _MANY_FROM_MIDSTATES if model.midstates else _MANY_TRIALS
+        self.sweep = Walk(1 << model.counter_bits) if model.midstates else Sweep(model.versions_per_batch)
         self.dead_domains: frozenset[int] = frozenset()
         self.wrong_share = 0.0
         """Fault: of the right nonces, this share is spoilt on its way out."""
@@ -108,13 +119,13 @@ class Cores:
         self.reset(0.0)
 
     def reset(self, at_s: float) -> None:
-        """No job, no clock, ticket of difficulty 1, nobody answers, counters at 0."""
+        """No job, no clock, ticket of difficulty 1, nobody answers who has to be told to, counters at 0."""
         self._count_up(at_s)
         self.rate_hs = 0.0
         self.sweep.retime(at_s, 0.0, 0)
-        self._answering = 0
+        self._answering = 0 if self._model.enable_bits else self._model.all_cores
         self._answer: Answer | None = None
-        self._search: DilutedSearch | None = None
+        self._search: DilutedSearch | MidstateSearch | None = None
         self._epoch: list[Hit] = []
         self._hits: list[tuple[float, Hit]] = []
         self._answer_s = self._wrong_s = NEVER
@@ -137,12 +148,27 @@ class Cores:
         """A new job of 76 bytes in place of the old: first versions, from counter `start`, or from anywhere."""
         floating = self._start_rng.getrandbits(25)
         self.sweep.load(at_s, floating if start is None else start)
-        self._answer = self._solved.answer(header)
-        self._truth.jobs += 1
-        if self._answer is not None:
-            self._truth.solved_jobs += 1
+        search = None
         if self._dilution_bits:
-            self._search = DilutedSearch(header, self._search_rng, self._model.versions_per_batch)
+            search = DilutedSearch(header, self._search_rng, self._model.versions_per_batch)
+        self._begin(self._solved.answer(header), search, at_s)
+
+    def take_midstates(self, midstates: Sequence[bytes], tail: bytes, at_s: float, start: int) -> None:
+        """A new job of midstates and header bytes 64 to 75 in place of the old."""
+        assert isinstance(self.sweep, Walk)
+        self.sweep.load_midstates(at_s, start, len(midstates))
+        search = None
+        if self._dilution_bits:
+            search = MidstateSearch(midstates, tail, self._search_rng, self._model.core_bits, self._counter_bits)
+        self._begin(self._solved.answer_from(midstates, tail), search, at_s)
+
+    def _begin(self, answer: Answer | None, search: DilutedSearch | MidstateSearch | None, at_s: float) -> None:
+        self._answer = answer
+        self._truth.jobs += 1
+        if answer is not None:
+            self._truth.solved_jobs += 1
+        if search is not None:
+            self._search = search
             self._epoch = []
             lived_s = at_s - self._taken_s
             self._taken_s = at_s
@@ -243,7 +269,7 @@ class Cores:
         answer = self._answer
         self._answer_s = NEVER
         if answer is not None and self.rate_hs:
-            due_s = self.sweep.next_pass(answer.field, answer.nonce & _COUNTER_MASK, at_s)
+            due_s = self.sweep.next_pass(answer.field, answer.nonce & self._counter_mask, at_s)
             if due_s is not None:
                 self._answer_s = due_s
         if self._dilution_bits:
@@ -253,8 +279,8 @@ class Cores:
         """The core whose nonce is the known one tries it with the right version."""
         answer = self._answer
         assert answer is not None
-        core = answer.nonce >> 25
-        next_s = self.sweep.next_pass(answer.field, answer.nonce & _COUNTER_MASK, due_s, again=True)
+        core = answer.nonce >> self._core_shift
+        next_s = self.sweep.next_pass(answer.field, answer.nonce & self._counter_mask, due_s, again=True)
         self._answer_s = NEVER if next_s is None else next_s
         if answer.top & self._test_bits or not self._answering >> core & 1:
             return
@@ -301,7 +327,7 @@ class Cores:
         from_s = self.look_at_s
         batch, elapsed_s, walked = sweep.position(from_s)
         per_s = self.rate_hs / self._dilution
-        length_s = min(self._look_s, _MANY_TRIALS / per_s)
+        length_s = min(self._look_s, self._many_trials / per_s)
         self._look_s = min(2.0 * self._look_s, max(_LONGEST_LOOK_S, _FEW_TRIALS / per_s))
         epoch, batch_of_epoch = divmod(batch, sweep.batches_per_epoch)
         window_s, span = sweep.window_s, sweep.span
@@ -315,7 +341,7 @@ class Cores:
         if epoch:
             self._find_again(begun_s, batch_of_epoch, from_s, self.look_at_s)
             return
-        density = per_s / sweep.walks_per_s * _CORES_SEARCHED / self._model.cores
+        density = per_s / sweep.walks_per_s * self._cores_searched / self._model.cores
         walks = sweep.walks_per_s * length_s
         before = search.trials
         hits = search.run(density, walked, walks, span, batch, sweep.start, self._test_bits, self._answering)
@@ -326,10 +352,10 @@ class Cores:
 
     def _expect(self, due_s: float, hit: Hit) -> None:
         """A find, and again each time that its counter comes round in the same batch: when the window is too long."""
-        walked, span, lap_s = hit.walked, self.sweep.span, COUNTERS / self.sweep.walks_per_s
+        walked, span, lap_s = hit.walked, self.sweep.span, self.sweep.counters / self.sweep.walks_per_s
         while True:
             heapq.heappush(self._hits, (due_s, hit))
-            walked += COUNTERS
+            walked += self.sweep.counters
             due_s += lap_s
             if walked >= span:
                 return
@@ -347,7 +373,7 @@ class Cores:
 
     def _report(self, hit: Hit, due_s: float) -> None:
         """A find of the search: right, or spoilt on its way by a core that is short of volts."""
-        core = hit.nonce >> 25
+        core = hit.nonce >> self._core_shift
         domain = core % DOMAINS
         if domain in self.dead_domains or not self._answering >> core & 1 or hit.top & self._test_bits:
             return
@@ -366,7 +392,7 @@ class Cores:
         """A nonce of the same core that does not hash. Without a search it does so with a probability of 2^-32."""
         hard = max(1, 32 - self._dilution_bits)
         while True:
-            nonce ^= 1 << self._wrong_rng.randrange(25)
+            nonce ^= 1 << self._wrong_rng.randrange(self._counter_bits)
             if self._search is None or self._search.top(version_field, nonce) >> 64 - hard:
                 return nonce
 
@@ -399,9 +425,11 @@ class Cores:
             if self._answering >> core & 1:
                 break
         batch, _, walked = self.sweep.position(due_s)
-        versions = self._model.versions_per_batch
-        version_field = batch * versions + rng.randrange(versions) & 0xFFFF
-        nonce = core << 25 | self.sweep.start + int(walked) & _COUNTER_MASK
+        versions = self.sweep.versions_per_batch
+        version_field = (batch * versions + rng.randrange(versions)) % self.sweep.versions
+        nonce = core << self._core_shift | self.sweep.start + int(walked) & self._counter_mask
+        if self._model.sub_core_bits:
+            nonce |= rng.getrandbits(self._model.sub_core_bits) << self._counter_bits
         beyond = min(15, int(rng.expovariate(math.log(2.0))))
         if self._send(nonce, version_field, 2 * beyond, due_s):
             self._truth.corrupted += 1

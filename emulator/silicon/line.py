@@ -25,7 +25,7 @@ class ChipLine:
     def __init__(self, chips: Iterable[MiningChip]) -> None:
         self.chips = tuple(chips)
         self._reach = len(self.chips)
-        self._codec = DeviceCodec(full_header_jobs=True)
+        self._codec = DeviceCodec(full_header_jobs=not self.chips[0].model.midstates)
         self._ready: list[tuple[float, int, int, Burst]] = []
         """When a frame is ready to go, the chip that sends it, its turn, and the frame."""
         self._turns = itertools.count()

@@ -1,4 +1,4 @@
-"""Registers of the chips that roll versions themselves: their names, what is read-only, and what the words mean.
+"""Registers of the chips: their names, what is read-only, and what the words mean.
 
 The emulator's own table: it shares nothing with the drivers, so that the two can disagree. Layouts: mujina
 REFERENCE.md, skot/BM1397 registers.md. Values after reset are in `model.py`. Register addresses are eight bits, each
@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 CHIP_ID: Final = 0x00
+HASH_RATE: Final = 0x04
 PLL0_PARAMETER: Final = 0x08
 CHIP_NONCE_OFFSET: Final = 0x0C
 HASH_COUNTING_NUMBER: Final = 0x10
 TICKET_MASK: Final = 0x14
 MISC_CONTROL: Final = 0x18
+ORDERED_CLOCK_ENABLE: Final = 0x20
 UART_BAUD: Final = 0x28
 CORE_NUMBER: Final = 0x30
 CORE_MAILBOX: Final = 0x3C
@@ -22,6 +24,7 @@ CORE_REGISTER_VALUE: Final = 0x40
 ERROR_FLAG: Final = 0x48
 NONCE_ERROR_COUNTER: Final = 0x4C
 NONCE_OVERFLOW_COUNTER: Final = 0x50
+PLL3_PARAMETER: Final = 0x68
 PLL0_DIVIDER: Final = 0x70
 HASH_COUNT_DOMAIN: Final = (0x88, 0x89, 0x8A, 0x8B)
 HASH_COUNT_TOTAL: Final = 0x8C
@@ -31,13 +34,16 @@ SOFT_RESET_CONTROL: Final = 0xA8
 
 CRYSTAL_HZ: Final = 25_000_000
 
+CLOCK_DELAY: Final = 0x00
+MANY_MIDSTATES: Final = 1 << 2
+"""Core register 0 of a chip that is sent midstates: without this bit only the first of a job is hashed [inf]."""
 CORE_ENABLE: Final = 0x02
 CORE_ENABLED: Final = 0xAA
 
 READ_ONLY: Final = frozenset(
     (
         CHIP_ID,
-        0x04,
+        HASH_RATE,
         CORE_REGISTER_VALUE,
         ERROR_FLAG,
         NONCE_ERROR_COUNTER,
@@ -55,23 +61,24 @@ COMMAND: Final = 1 << 31
 """Bit 31 of registers 08 (read), A4, 0C and 3C."""
 
 
-def pll_mhz(parameter: int, divider: int) -> float:
+def pll_mhz(parameter: int, divider: int, less: int = 1) -> float:
     """The hash clock that the words of 08 and 70 ask for, in MHz; 0 when the PLL is off or a divider is impossible.
 
-    25 MHz * FB / (REF * (P1 + 1) * (P2 + 1)) / (PLLDIV0 + 1). The chip decodes what it is given: a VCO out of range is
-    not refused here.
+    25 MHz * FB / (REF * (P1 + less) * (P2 + less)) / (PLLDIV0 + 1); `less` is 0 on a BM1397, which stores its post
+    dividers as they are. The chip decodes what it is given: a VCO out of range is not refused here.
     """
     feedback, reference = parameter >> 16 & 0xFFF, parameter >> 8 & 0x3F
-    if not parameter >> 30 & 1 or not feedback or not reference:
+    post = ((parameter >> 4 & 7) + less) * ((parameter & 7) + less)
+    if not parameter >> 30 & 1 or not feedback or not reference or not post:
         return 0.0
-    post = ((parameter >> 4 & 7) + 1) * ((parameter & 7) + 1)
     return 25.0 * feedback / (reference * post) / ((divider & 0xF) + 1)
 
 
-def pll_misfit(parameter: int, vco_limits_mhz: tuple[float, float] | None) -> str | None:
+def pll_misfit(parameter: int, vco_limits_mhz: tuple[float, float] | None, vco_bit: bool = True) -> str | None:
     """What is odd about a PLL word that the chip takes all the same; None: nothing.
 
-    VCO within the chip's limits, where they are known, and the VCO bit 28 from 2400 MHz up (mujina REFERENCE.md).
+    VCO within the chip's limits, where they are known, and the VCO bit 28 from 2400 MHz up (mujina REFERENCE.md), or
+    never (`vco_bit` false: BM1397).
     """
     feedback, reference = parameter >> 16 & 0xFFF, parameter >> 8 & 0x3F
     if not feedback or not reference:
@@ -79,7 +86,7 @@ def pll_misfit(parameter: int, vco_limits_mhz: tuple[float, float] | None) -> st
     vco_mhz = 25.0 * (feedback & 0xFF) / reference
     if vco_limits_mhz is not None and not vco_limits_mhz[0] <= vco_mhz <= vco_limits_mhz[1]:
         return f"VCO at {vco_mhz:.0f} MHz"
-    if (vco_mhz >= 2400.0) != bool(parameter >> 28 & 1):
+    if (vco_bit and vco_mhz >= 2400.0) != bool(parameter >> 28 & 1):
         return f"VCO bit wrong for {vco_mhz:.0f} MHz"
     return None
 
@@ -87,6 +94,18 @@ def pll_misfit(parameter: int, vco_limits_mhz: tuple[float, float] | None) -> st
 def line_baud(word: int) -> int:
     """The line rate of a word of 28, rounded to 1 Bd: 25 MHz / 8 / (bits 15 to 8, plus 1)."""
     return round(CRYSTAL_HZ / (8 * ((word >> 8 & 0xFF) + 1)))
+
+
+def line_baud_of_misc(misc: int, fast_uart: int, pll3: int) -> int:
+    """The line rate of a BM1397, from its words of 18, 28 and 68, rounded to 1 Bd; 0: PLL3 is wanted and is off.
+
+    Base / 8 / (BT8D + 1). BT8D has its upper four bits in 27 to 24 of 18, the lower five in 12 to 8. Base: 25 MHz, or
+    with bit 16 PLL3 by the divider in 27 to 24 of 28, plus 1.
+    """
+    base_hz = float(CRYSTAL_HZ)
+    if misc >> 16 & 1:
+        base_hz = 1e6 * pll_mhz(pll3, fast_uart >> 24, less=0)
+    return round(base_hz / (8 * ((misc >> 24 & 0xF) << 5 | misc >> 8 & 0x1F) + 8))
 
 
 def zero_bits_asked(ticket_word: int) -> int:

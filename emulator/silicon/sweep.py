@@ -4,6 +4,8 @@ All cores walk in step. A *batch* lasts HCN ticks of the 25 MHz crystal and trie
 it each core walks two nonces a clock from a starting counter, which is the same for all batches of a job. After 65,536
 versions the chip begins again, with the same pairs of nonce and version (mujina REFERENCE.md; how many versions a batch
 has follows from the known hash rate and from the epoch seen in ESP-Miner's BM1366 test log).
+
+A chip that is sent midstates has no window: `Walk`.
 """
 
 from __future__ import annotations
@@ -25,17 +27,21 @@ class Sweep:
         "_elapsed_s",
         "_walked",
         "batches_per_epoch",
+        "counters",
         "epoch_s",
         "span",
         "start",
+        "versions",
         "versions_per_batch",
         "walks_per_s",
         "window_s",
     )
 
-    def __init__(self, versions_per_batch: int) -> None:
+    def __init__(self, versions_per_batch: int, versions: int = VERSION_FIELDS, counters: int = COUNTERS) -> None:
+        self.versions, self.counters = versions, counters
+        """Versions in an epoch; nonces of one core."""
         self.versions_per_batch = versions_per_batch
-        self.batches_per_epoch = VERSION_FIELDS // versions_per_batch
+        self.batches_per_epoch = versions // versions_per_batch
         self.start = 0
         """Counter at the beginning of each batch."""
         self.walks_per_s = 0.0
@@ -43,7 +49,7 @@ class Sweep:
         self.window_s = 0.0
         """Duration of a batch; 0: no hashing."""
         self.span = 0.0
-        """Nonces that a core walks in a whole batch; more than 2^25 when the window is too long for the clock."""
+        """Nonces that a core walks in a whole batch; more than it has when the window is too long for the clock."""
         self.epoch_s = 0.0
         """From a nonce and version to the same again, if nothing changes."""
         self._anchor_s = 0.0
@@ -86,11 +92,11 @@ class Sweep:
         if not self.span:
             return None
         if again:
-            if self.span <= COUNTERS and not self._walked:  # once a batch, and no batch was cut by a change of clock
+            if self.span <= self.counters and not self._walked:  # once a batch, and none was cut by a change of clock
                 return after_s + self.epoch_s
             after_s += _A_NONCE_S
         target = field // self.versions_per_batch
-        distance = (counter - self.start) % COUNTERS
+        distance = (counter - self.start) % self.counters
         if after_s == self._anchor_s and not target and not self._batch and distance >= self._walked:
             wait_s = (distance - self._walked) / self.walks_per_s  # the usual case: a new job
             if wait_s < self.window_s - self._elapsed_s:
@@ -101,10 +107,41 @@ class Sweep:
         if ahead == 0:
             ahead = self.batches_per_epoch
             while distance < walked:
-                distance += COUNTERS
+                distance += self.counters
             wait_s = (distance - walked) / self.walks_per_s
             if wait_s < left_s:
                 return after_s + wait_s
-            distance %= COUNTERS
+            distance %= self.counters
         into_s = distance / self.walks_per_s
         return after_s + left_s + (ahead - 1) * self.window_s + into_s if into_s < self.window_s else None
+
+
+class Walk(Sweep):
+    """Of a chip that is sent midstates: each sub-core walks its nonces, one hash a clock, and tries every midstate of
+    the job on each. The chip cannot know how many share them with it: it begins at its address and goes once round.
+
+    Begins again at the end, as a chip does that rolls versions [inf]: ESP-Miner bm1397.c has to throw away nonces that
+    come twice.
+    """
+
+    __slots__ = ("_frequency_mhz",)
+
+    def __init__(self, counters: int) -> None:
+        super().__init__(1, 1, counters)
+        self._frequency_mhz = 0.0
+
+    def load_midstates(self, at_s: float, start: int, midstates: int) -> None:
+        """A new job, from counter `start`."""
+        self.versions = self.versions_per_batch = midstates
+        self.load(at_s, start)
+        self.retime(at_s, self._frequency_mhz, 1)
+
+    def retime(self, at_s: float, frequency_mhz: float, ticks: int) -> None:
+        """As of a `Sweep`; of `ticks` only 0 means something: stand still."""
+        self._batch, _, self._walked = self.position(at_s)
+        self._anchor_s = at_s
+        self._frequency_mhz = frequency_mhz if ticks else 0.0
+        self.walks_per_s = 1e6 * self._frequency_mhz / self.versions_per_batch
+        self.span = float(self.counters) if self.walks_per_s else 0.0
+        self.window_s = self.epoch_s = self.span / self.walks_per_s if self.walks_per_s else 0.0
+        self._elapsed_s = self._walked / self.walks_per_s if self.walks_per_s else 0.0

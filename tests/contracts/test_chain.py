@@ -27,7 +27,7 @@ async def test_after_bring_up_every_chip_has_the_clock_the_window_and_an_address
         assert len({each.address for each in on.line.chips}) == count
         assert [each.address for each in on.chain.chips] == [each.address for each in on.line.chips]
         assert {each.frequency_mhz for each in on.line.chips} == {425.0}
-        assert {each.baud for each in on.line.chips} == {1_041_667}
+        assert {each.baud for each in on.line.chips} == {3_125_000 if chip == "BM1397" else 1_041_667}
         assert {each.hash_activity for each in on.line.chips} == {0.0}  # no job yet
         assert on.chain.expected_hs == 425e6 * ASICS[chip].small_cores * count
         assert not any(each.truth.warnings for each in on.line.chips)
@@ -97,7 +97,15 @@ async def test_a_reset_line_forgets_everything_and_a_second_bring_up_works(chip:
 
 @every_chip
 async def test_another_chip_on_the_line_is_told_by_its_id(chip: str) -> None:
-    other = next(name for name in sorted(ASICS) if name != chip)
+    other = next(name for name in sorted(ASICS, key=lambda name: name == "BM1397") if name != chip)
+    await told_apart(chip, other)
+
+
+async def test_a_chip_that_is_sent_midstates_is_not_taken_for_one_that_rolls_versions() -> None:
+    await told_apart("BM1366", "BM1397")
+
+
+async def told_apart(chip: str, other: str) -> None:
     async with chain_of(other, 1) as on:
         on.chain.kind = ASICS[chip]
         with pytest.raises(VerifyError, match=f"chip: wrote '{chip}', read back '{other}'"):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from drivers.codecs.bm13xx import DeviceCodec, Job, NonceReply, ReadRegister, RegisterReply, WriteRegister
+from drivers.codecs.bm13xx import (
+    DeviceCodec,
+    Job,
+    MidstateJob,
+    NonceReply,
+    ReadRegister,
+    RegisterReply,
+    WriteRegister,
+)
 from drivers.transports.memory import memory_pair
 
 
@@ -12,13 +20,14 @@ class ChipOnAWire:
     """Keeps every frame it was sent. `mute` registers are not answered, `deaf_to` registers cannot be written."""
 
     def __init__(self, chip_id: int = 0x1370) -> None:
+        self._midstates = midstates = chip_id == 0x1397
         self.port, self._wire = memory_pair("data")
         self._wire.attach(self._on_bytes, self._on_baud)
-        self._codec = DeviceCodec(full_header_jobs=True)
-        self.registers = {0x00: chip_id << 16, 0x08: 0xC0540165, 0x10: 0}
+        self._codec = DeviceCodec(full_header_jobs=not midstates)
+        self.registers = {0x00: chip_id << 16, 0x08: 0xC0600161 if midstates else 0xC0540165, 0x10: 0}
         self.chip_rate = 115_200
         self.reply_bytes = 9
-        self.rolls = True
+        self.rolls = not midstates
         self.present = 1
         self.mute: set[int] = set()
         self.deaf_to: set[int] = set()
@@ -26,7 +35,7 @@ class ChipOnAWire:
         self.frames_s: list[float] = []
         self.rates: list[int] = []
         self.rate_changes_s: list[float] = []
-        self.jobs: list[Job] = []
+        self.jobs: list[Job | MidstateJob] = []
 
     def hang_up(self) -> None:
         self._wire.hang_up()
@@ -56,7 +65,9 @@ class ChipOnAWire:
                 self.registers[command.register] = command.value
                 if command.register == 0xA4 and command.value >> 31 and self.rolls:
                     self.reply_bytes = 11
-                if command.register == 0x28:
+                if command.register == 0x28 and not self._midstates:
                     self.chip_rate = 1_041_667
-            elif isinstance(command, Job):
+                if command.register == 0x18 and self._midstates:
+                    self.chip_rate = round(25e6 / 8 / ((command.value >> 8 & 0x1F) + 1))
+            elif isinstance(command, Job | MidstateJob):
                 self.jobs.append(command)

@@ -393,7 +393,7 @@ async def test_a_job_that_stays_keeps_its_duplicate_filter_bounded(monkeypatch: 
     await chain.send(Work(1, bytes(76)))
     for first in range(0, 3 * limit, 256):
         chip.answer(*(NonceReply(n.to_bytes(4, "big"), 0, 0x30, 0) for n in range(first, first + 256)))
-    (job,) = chain._jobs.values()
+    (job,) = chain._judge._jobs.values()
     assert len(job.seen) + len(job.before) <= 2 * limit
     assert chain.counters.verified == 3 * limit
     last = 3 * limit - 1

@@ -36,7 +36,8 @@ async def known_answers(on: ChainOnLine, count: int) -> tuple[int, list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("chip", "count"), [("BM1370", 2), ("BM1370", 4), ("BM1370", 3), ("BM1366", 6), ("BM1368", 4), ("BM1362", 12)]
+    ("chip", "count"),
+    [("BM1370", 2), ("BM1370", 4), ("BM1370", 3), ("BM1366", 6), ("BM1368", 4), ("BM1362", 12), ("BM1397", 6)],
 )
 async def test_every_known_answer_comes_from_the_chip_in_whose_share_it_lies(chip: str, count: int) -> None:
     async with chain_of(chip, count) as on:
@@ -48,7 +49,7 @@ async def test_every_known_answer_comes_from_the_chip_in_whose_share_it_lies(chi
         assert not any(each.truth.warnings for each in on.line.chips)
 
 
-@pytest.mark.parametrize(("chip", "count"), [("BM1370", 4), ("BM1366", 6), ("BM1362", 12)])
+@pytest.mark.parametrize(("chip", "count"), [("BM1370", 4), ("BM1366", 6), ("BM1362", 12), ("BM1397", 6)])
 async def test_finds_of_open_work_are_shared_evenly_and_each_chip_finds_what_it_is_credited_with(
     chip: str, count: int
 ) -> None:
@@ -56,9 +57,10 @@ async def test_finds_of_open_work_are_shared_evenly_and_each_chip_finds_what_it_
         await on.bring_up(400.0)
         await on.chain.set_ticket(16)
         source = SyntheticSource(1)
-        for number in range(40):
+        job_s = min(0.5, 0.9 * on.chain.job_lasts_s)
+        for number in range(round(20.0 / job_s)):
             await on.chain.send(Work(number, source.draw()))
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(job_s)
         truths = [each.truth.other_finds for each in on.line.chips]
         credited = [each.finds for each in on.chain.chips]
         mean = sum(credited) / count
@@ -68,6 +70,29 @@ async def test_finds_of_open_work_are_shared_evenly_and_each_chip_finds_what_it_
             abs(truth - mine) <= 3 for truth, mine in zip(truths, credited, strict=True)
         )  # some are on their way
         assert on.chain.counters.hw_errors == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_versions_that_the_host_rolled_are_those_of_the_headers_that_it_verified(count: int) -> None:
+    async with chain_of("BM1397", count, dilution=SYNTHETIC) as on:
+        await on.bring_up(400.0)
+        await on.chain.set_ticket(1)
+        source, sent = SyntheticSource(1), {}
+        for number in range(300):
+            sent[number] = source.draw()
+            await on.chain.send(Work(number, sent[number]))
+            await asyncio.sleep(0.9 * on.chain.job_lasts_s)
+        rolled = [0] * 4
+        for find in on.finds:
+            work = sent[find.work.number]
+            version = int.from_bytes(work[:4], "little") | find.version_field << 13
+            assert find.header[:76] == version.to_bytes(4, "little") + work[4:76]
+            rolled[find.version_field] += 1
+        mean = len(on.finds) / 4
+        assert mean > 100
+        assert sum((each - mean) ** 2 / mean for each in rolled) < 16.3  # p = 0.001, 3 degrees
+        assert on.chain.counters.hw_errors == 0
+        assert len(on.finds) == on.chain.counters.verified == sum(chip.truth.other_finds for chip in on.line.chips)
 
 
 async def test_the_frames_of_a_chain_are_those_of_the_nerdqaxe_boards() -> None:

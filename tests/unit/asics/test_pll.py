@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from drivers.asics import ASICS, AsicKind, pll
+from drivers.asics.bm1397 import BM1397
 from drivers.asics.pll import Rule
 from drivers.errors import UsageError
 from tests.vectors import frame, params, rows
@@ -75,12 +76,51 @@ def best_error_mhz(mhz: float) -> float:
     return min(made, default=math.inf)
 
 
+def words_of_a_bm1397() -> set[float]:
+    """Every clock: P1 > P2, feedback 60 to 200, a VCO of 2500 MHz at most."""
+    return {
+        25.0 * fb / (ref * p1 * p2)
+        for ref in (1, 2)
+        for p1 in range(1, 8)
+        for p2 in range(1, p1)
+        for fb in range(60, 201)
+        if 25.0 * fb / ref <= 2500.0
+    }
+
+
 GRID = [50.0 + 6.25 * step for step in range(153)]
 CHANCE = random.Random(1)
 TARGETS = {"every step of 6.25 MHz": GRID, "1000 at random": [CHANCE.uniform(50.0, 1000.0) for _ in range(1000)]}
 
 
-@pytest.mark.parametrize("chip", ASICS.values(), ids=list(ASICS))
+@pytest.mark.parametrize("targets", TARGETS.values(), ids=list(TARGETS))
+def test_a_bm1397_gets_the_closest_legal_word_too_with_its_dividers_as_they_are(targets: list[float]) -> None:
+    clocks = sorted(words_of_a_bm1397())
+    granted = 0
+    for mhz in targets:
+        best_mhz = min(abs(clock - mhz) for clock in clocks)
+        if best_mhz > pll.MAX_ERROR_MHZ:
+            with pytest.raises(UsageError, match="within 1 MHz"):
+                pll.solve(mhz, BM1397.pll_rule, BM1397.pll_shape)
+            if mhz <= BM1397.clock_limits_mhz[1]:  # on a ramp
+                nearest = pll.nearest(mhz, BM1397.pll_rule, BM1397.pll_shape)
+                assert abs(nearest.actual_mhz - mhz) == pytest.approx(best_mhz)
+            continue
+        granted += 1
+        found = pll.solve(mhz, BM1397.pll_rule, BM1397.pll_shape)
+        parts = pll.dividers(found.word, BM1397.pll_shape)
+        flag, fb, ref, post = found.wire
+        assert 25.0 * fb / (ref * (post >> 4) * (post & 7)) == found.actual_mhz
+        assert abs(found.actual_mhz - mhz) <= best_mhz + 1e-4, mhz
+        assert (flag, parts.p1 > parts.p2) == (0x40, True)
+        assert 750.0 <= parts.vco_mhz <= 2500.0
+    assert granted >= 0.7 * len(targets)
+
+
+OTHERS = [chip for chip in ASICS.values() if chip.pll_rule is Rule.CLOSEST]
+
+
+@pytest.mark.parametrize("chip", OTHERS, ids=[chip.name for chip in OTHERS])
 @pytest.mark.parametrize("targets", TARGETS.values(), ids=list(TARGETS))
 def test_a_chip_gets_the_closest_legal_word_and_none_when_that_is_more_than_a_megahertz_off(
     chip: AsicKind, targets: list[float]

@@ -52,6 +52,23 @@ def test_jobs_and_nonces_name_their_job() -> None:
     assert said[1] == ("rx", "nonce", "nonce 7552034c, result 35 (job 3), version bits 05a2")
 
 
+def test_jobs_and_nonces_of_a_chip_that_is_sent_midstates_are_told_once_its_id_was_seen() -> None:
+    codec = bm13xx.DeviceCodec(full_header_jobs=False)
+    nonce = codec.encode(bm13xx.NonceReply(bytes.fromhex("9b044c0a"), 0, 0x1A, None), 9)
+    job = bm13xx.MidstateJob(0x18, (bytes(32),) * 4, bytes(12))
+    records = [
+        _record(0, "tx", CHIP_ID_QUESTION),
+        _record(1, "rx", codec.encode(bm13xx.RegisterReply(0x1397_1800, 0, 0), 9)),
+        _record(2, "tx", bm13xx.encode(job)),
+        _record(3, "rx", nonce + nonce),
+    ]
+    assert _said(records)[2:] == [
+        ("tx", "job", "job byte 18, 4 midstates"),
+        ("rx", "nonce", "nonce 9b044c0a, result 1a (job byte 18, midstate 2)"),
+        ("rx", "nonce", "nonce 9b044c0a, result 1a (job byte 18, midstate 2)"),
+    ]
+
+
 def test_a_nonce_that_passes_for_a_shorter_register_reply_is_still_a_nonce() -> None:
     lookalike = bytes.fromhex("aa552e499a0b060800588 0".replace(" ", ""))
     nonce = bm13xx.DeviceCodec(full_header_jobs=True).encode(bm13xx.NonceReply(bytes(4), 0, 0, 1), 11)

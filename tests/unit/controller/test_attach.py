@@ -75,3 +75,7 @@ async def test_a_port_without_strings_is_what_a_person_says(
         await attached(",".join(ports))
     config = (await attached(",".join(ports), "bitaxe-gt")).config
     assert (config.kind, config.control, config.data) == ("bitaxe-gt", *ports)
+
+
+def test_an_emulated_chip_that_hashes_from_midstates_is_diluted_eight_times_as_much() -> None:
+    assert attach.synthetic_dilution("BM1397") == 8 * attach.synthetic_dilution("BM1370") == 2**27

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -28,6 +29,7 @@ class FakeChain:
     ticket_difficulty: int = 1
     expected_hs: float = 1.071e12
     window_s: float = WINDOW_S
+    job_lasts_s: float = math.inf
     on_finds: Callable[[list[Find]], None] | None = None
     sent: list[tuple[float, Work]] = field(default_factory=list)
     delay_s: float = 0.0
@@ -176,6 +178,16 @@ async def test_synthetic_work_sends_a_new_header_twice_a_second_and_its_rate_sta
     rate = session.snapshot().hashrate_hs
     await asyncio.sleep(100.0)
     assert session.snapshot().hashrate_hs == rate == pytest.approx(2**32 / 4.9)
+
+
+@pytest.mark.parametrize(("lasts_s", "gap_s"), [(0.0395, 0.0395 * 0.9), (0.0006, 0.005), (0.0, 0.5)])
+async def test_synthetic_work_comes_before_the_chips_have_used_up_the_last(lasts_s: float, gap_s: float) -> None:
+    chain = FakeChain(job_lasts_s=lasts_s)
+    loop = asyncio.get_running_loop()
+    session = SyntheticSession(cast(Chain, chain), SyntheticSource(1), itertools.count(1), loop.time, lambda: True)
+    await run_for(session, 2.0)
+    gaps = [after - before for (before, _), (after, _) in itertools.pairwise(chain.sent)]
+    assert gaps == pytest.approx([gap_s] * len(gaps))
 
 
 @pytest.mark.parametrize("kind", ["pattern", "synthetic"])

@@ -39,7 +39,9 @@ def test_most_shipped_nonces_lie_in_the_first_quarter_of_the_cores() -> None:
     assert sum(owner is not None and owner[1] < 32 for owner in owners) / len(owners) == pytest.approx(0.83, abs=0.01)
 
 
-@pytest.mark.parametrize(("chip", "cores", "share"), [("BM1366", 112, 0.028), ("BM1368", 80, 0.086)])
+@pytest.mark.parametrize(
+    ("chip", "cores", "share"), [("BM1366", 112, 0.028), ("BM1368", 80, 0.086), ("BM1397", 168, 0.079)]
+)
 def test_nonces_beyond_the_last_core_are_not_asked_for(chip: str, cores: int, share: float) -> None:
     source = PatternSource(shipped_headers(), Partition(ASICS[chip], 1).owner, seed=1)
     assert source.unreachable / 8000 == pytest.approx(share, abs=0.003)

@@ -1,4 +1,4 @@
-"""The smallest host of an emulated BM1370: it writes frames, keeps what comes back, and hashes what it is told."""
+"""The smallest host of an emulated chip: it writes frames, keeps what comes back, and hashes what it is told."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from emulator.hashing import SolvedHeaders
 from emulator.physics import ChipSupply
 from emulator.silicon.chip import MiningChip
 from emulator.silicon.line import ChipLine
+from emulator.silicon.model import ChipModel
 
 PLL_525: Final = 0x40A80230
 FULL_WINDOW_525: Final = 0x000C2FB7
@@ -60,9 +61,14 @@ def zero_bits_of(header: bytes, nonce: NonceReply) -> int:
 
 class ChipHost:
     def __init__(
-        self, dilution: int = 1, seed: int = 1, view: Callable[[float], ChipSupply] | None = None, start_s: float = 0.0
+        self,
+        dilution: int = 1,
+        seed: int = 1,
+        view: Callable[[float], ChipSupply] | None = None,
+        start_s: float = 0.0,
+        model: ChipModel = bm1370.MODEL,
     ) -> None:
-        self.chip = MiningChip(bm1370.MODEL, random.Random(seed), SolvedHeaders.load(), dilution, view or steady())
+        self.chip = MiningChip(model, random.Random(seed), SolvedHeaders.load(), dilution, view or steady())
         self.line = ChipLine((self.chip,))
         self.codec = HostCodec(9)
         self.baud = 115_200
