@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from emulator.chips import bm1362, bm1366, bm1368, bm1370
+from emulator.chips import bm1362, bm1366, bm1368, bm1370, bm1397
 
 GAMMA_DUO: Final = replace(
     bm1370.UNIT,
@@ -48,6 +48,7 @@ _DAC: Final = {
     "regulator_w_per_a2": 0.011,
 }
 ULTRA_DAC: Final = replace(bm1366.UNIT, **_DAC)  # type: ignore[arg-type]
+MAX: Final = replace(bm1397.UNIT, **_DAC)  # type: ignore[arg-type]
 SUPRA_DAC: Final = replace(bm1368.UNIT, **_DAC)  # type: ignore[arg-type]
 HEX: Final = replace(bm1366.UNIT, reported_offset_w=12.0, **_SIX_CHIPS)  # type: ignore[arg-type]
 SUPRA_HEX: Final = replace(bm1368.UNIT, reported_offset_w=25.0, **_SIX_CHIPS)  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """Which chips answer on a line, and nothing more: for a bare hash board on a USB-UART, whose supply nobody here cuts.
 
-What goes out: version rolling (without it a chip answers in 9 bytes), reads of the chip id, chain-inactive and the
-addresses. `SurveyCodec` encodes nothing else, so no mistake elsewhere can clock, configure or feed a chip from here.
+What goes out: version rolling (without it a chip answers in 9 bytes; not to a BM1397, which always does), reads of the
+chip id, chain-inactive and the addresses. `SurveyCodec` encodes nothing else, so no mistake elsewhere can clock,
+configure or feed a chip from here.
 The chips keep the addresses and 11-byte replies until their next reset.
 
 Two passes. Before they have addresses the chips can only be counted. Then each gets one, 256 / the next power of two of
@@ -149,9 +150,10 @@ class ChainSurvey:
         if self.nonces:
             told.append(f"the chips are hashing: {self.nonces} nonces came in; no frame sent here starts or stops that")
         told += [*self._missing(), *self._unstable(), *self._too_many(), *self._wrong_kinds()]
-        drives = any(name in ASICS for name in self.kinds)
-        if self.short_replies and drives:
-            told.append(f"version rolling was not taken: {self.short_replies} replies of {SHORT_REPLY_BYTES} bytes")
+        known = [ASICS[name].reply_bytes for name, at in self.kinds.items() if name in ASICS for _ in at]
+        short = self.short_replies - known.count(SHORT_REPLY_BYTES)  # a BM1397 has no others
+        if short > 0 and LONG_REPLY_BYTES in known:
+            told.append(f"version rolling was not taken: {short} replies of {SHORT_REPLY_BYTES} bytes")
         return tuple(told)
 
     def _missing(self) -> Iterable[str]:
@@ -335,7 +337,8 @@ class _Asking:
         await self._transport.discard_input()
         self._codec.expect(CHIP_ID)
         self.doing = "version rolling was sent"
-        for step in _ROLLING:
+        rolls = self._kind is None or self._kind.version_rolling is not None
+        for step in _ROLLING if rolls else ():
             await self.link.send(step.message)
             await asyncio.sleep(step.pause_s)
         counts = await self._count()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from drivers.boards.bitaxe_dac import BITAXE_SUPRA_401, BITAXE_ULTRA_205
+from drivers.boards.bitaxe_dac import BITAXE_MAX, BITAXE_SUPRA_401, BITAXE_ULTRA_205
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.bitaxe_gamma_duo import BITAXE_GAMMA_DUO
 from drivers.boards.bitaxe_gt import BITAXE_GT
@@ -20,6 +20,7 @@ _KINDS: Final = (
     BITAXE_GAMMA_DUO,
     BITAXE_GT,
     BITAXE_HEX,
+    BITAXE_MAX,
     BITAXE_SUPRA,
     BITAXE_SUPRA_401,
     BITAXE_SUPRA_HEX,

@@ -1,8 +1,8 @@
-"""Bitaxes whose core rail cannot be switched off: Ultra 0.11 to 205, Supra 400 and 401. Driven as `bitaxe.py` says,
-with the rail of `dac_rail.py`.
+"""Bitaxes whose core rail cannot be switched off: Max, Ultra 0.11 to 205, Supra 400 and 401. Driven as `bitaxe.py`
+says, with the rail of `dac_rail.py`.
 
 Where a protection is missing the envelope is smaller: nothing above stock without an unlock that says `hard`, the fan
-always at full, and every level of the die 5 C lower, because nothing is in it that could be read. Emulated only; that
+always at full, and every level of the die 5 C lower where nothing is in it that could be read. Emulated only; that
 bitaxe-raw wires its pins as on a Gamma is not verified, nor whether the rail of these boards is up by itself: one that
 is not is refused at power-up.
 
@@ -17,9 +17,10 @@ from typing import Final
 from drivers.boards import five_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.board import BoardKind, Channel, Envelope, Means, PlausibilityLimits, PowerLaw, Span
-from drivers.boards.cooling import of_emc2101_alone
+from drivers.boards.cooling import of_emc2101, of_emc2101_alone
 from drivers.boards.dac_rail import FROM_INPUT, RESTS_AT_V, of_ds4432u
 from drivers.boards.plausibility import TemperatureSensor
+from drivers.peripherals.emc2101 import POWER_UP_DIODE
 
 _MEANS: Final = Means(
     sensors=(Channel.CHIP_C, Channel.INPUT_V, Channel.CORE_V, Channel.INPUT_W, Channel.FAN_RPM),
@@ -65,10 +66,10 @@ def envelope(
     return replace(limits, means=_MEANS)
 
 
-def _plausibility(power_law: PowerLaw) -> PlausibilityLimits:
+def _plausibility(power_law: PowerLaw, chip: TemperatureSensor = _WHOLE_DEGREES) -> PlausibilityLimits:
     return PlausibilityLimits(
         parts=(_METER,),
-        chip=_WHOLE_DEGREES,
+        chip=chip,
         core_v_unchanged_s=None,  # a setting that is held against an ADC: it repeats itself
         input_w_unchanged_s=120.0,  # noise of one step
         core_from_input=FROM_INPUT,
@@ -76,6 +77,7 @@ def _plausibility(power_law: PowerLaw) -> PlausibilityLimits:
     )
 
 
+_MAX: Final = envelope(stock=(1.400, 425.0), lowest=(1.100, 400.0), hard=(1.500, 600.0), power_w=(20.0, 25.0))
 _ULTRA: Final = five_volt.without_die_sensor(
     envelope(stock=(1.200, 485.0), lowest=(1.100, 400.0), hard=(1.300, 575.0), power_w=(20.0, 25.0))
 )
@@ -83,6 +85,15 @@ _SUPRA: Final = five_volt.without_die_sensor(
     envelope(stock=(1.166, 490.0), lowest=(1.100, 400.0), hard=(1.300, 575.0), power_w=(25.0, 40.0))
 )
 
+BITAXE_MAX: Final[BoardKind] = row(
+    name="bitaxe-max",
+    title="Bitaxe Max 2.2, 102 (BM1397)",
+    chip="BM1397",
+    envelope=_MAX,
+    plausibility=_plausibility(PowerLaw(k_w_per_v2_mhz=0.0106, alpha_per_k=0.007), PlausibilityLimits().chip),
+    parts=Parts(rail=of_ds4432u(_MAX.core_v_hard), cooling=of_emc2101(POWER_UP_DIODE)),
+    unswitchable=_UNSWITCHABLE,
+)
 BITAXE_ULTRA_205: Final[BoardKind] = row(
     name="bitaxe-ultra-205",
     title="Bitaxe Ultra 0.11, 201 to 205 (BM1366)",

@@ -7,7 +7,7 @@ from typing import Final
 
 from emulator.benches.bench import Actuation, Bench, BenchSettings
 from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra
-from emulator.benches.bitaxe_dac import BitaxeSupraDac, BitaxeUltraDac
+from emulator.benches.bitaxe_dac import BitaxeMax, BitaxeSupraDac, BitaxeUltraDac
 from emulator.benches.bitaxe_gt import BitaxeGt
 from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
 from emulator.benches.emberone import EmberOne00
@@ -17,6 +17,7 @@ _KINDS: Final = (
     BitaxeGammaDuo,
     BitaxeGt,
     BitaxeHex,
+    BitaxeMax,
     BitaxeSupra,
     BitaxeSupraDac,
     BitaxeSupraHex,

@@ -1,10 +1,11 @@
-"""Bitaxes whose core rail is a TPS40305 with a DS4432U, and whose input goes through an INA260: Ultra 0.11 to 205,
-Supra 400 and 401.
+"""Bitaxes whose core rail is a TPS40305 with a DS4432U, and whose input goes through an INA260: Max, Ultra 0.11 to
+205, Supra 400 and 401.
 
 ESP-Miner `main/device_config.h` (parts, addresses), `main/power`; taken to be wired to bitaxe-raw as a Gamma is [inf].
 The ASIC_ENABLE pin of the regulator is driven by no bridge, and whether the board pulls it up or down is not public: up
-here, which is the worse of both [A]. The rail is there as soon as the supply is, at 1.458 V. Their EMC2101 has no
-diode; it tells its own temperature, which is 5 C below the die, the offset that ESP-Miner adds [A].
+here, which is the worse of both [A]. The rail is there as soon as the supply is, at 1.458 V. The EMC2101 of a
+Max reads the diode of the chip. The others have none; theirs tells its own temperature, which is 5 C below the die, the
+offset that ESP-Miner adds [A].
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from emulator.parts.emc2101 import Emc2101, Surroundings
 from emulator.parts.ina260 import Ina260, Line
 from emulator.parts.tps546 import RailState
 from emulator.parts.tps40305 import Tps40305
-from emulator.units import SUPRA_DAC, ULTRA_DAC
+from emulator.units import MAX, SUPRA_DAC, ULTRA_DAC
 
 BELOW_DIE_C: Final = 5.0
 
@@ -87,6 +88,16 @@ class _WithDac(Bitaxe):
         dac, meter = self._rail_targets()
         return {"ds4432u": dac.address, "ina260": meter.address, "emc2101": self.fan.address}
 
+
+class BitaxeMax(_WithDac):
+    """2.2 and 102."""
+
+    board = "bitaxe-max"
+    chip_name = "BM1397"
+    unit = MAX
+
+
+class _WithoutDiode(_WithDac):
     def _surroundings(self) -> Surroundings:
         plant = self.plant
         return Surroundings(plant.die_of_c(0), plant.die_of_c(0) - BELOW_DIE_C, plant.rpm)
@@ -103,7 +114,7 @@ class _WithDac(Bitaxe):
         )
 
 
-class BitaxeUltraDac(_WithDac):
+class BitaxeUltraDac(_WithoutDiode):
     """0.11, 201, 202, 203, 204 and 205."""
 
     board = "bitaxe-ultra-205"
@@ -111,7 +122,7 @@ class BitaxeUltraDac(_WithDac):
     unit = ULTRA_DAC
 
 
-class BitaxeSupraDac(_WithDac):
+class BitaxeSupraDac(_WithoutDiode):
     """400 and 401."""
 
     board = "bitaxe-supra-401"

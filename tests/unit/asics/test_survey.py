@@ -106,7 +106,8 @@ async def test_a_whole_line_is_whole_and_each_chip_has_its_address(kind: str, ch
     assert found.faults == found.remarks == ()
     assert found.answering == tuple(range(chips))
     assert found.kinds == {kind: tuple(range(chips))}
-    assert (found.counts, found.short_replies, found.noise_bytes, found.nonces) == ((chips,), 0, 0, 0)
+    short = 0 if ASICS[kind].version_rolling else chips
+    assert (found.counts, found.short_replies, found.noise_bytes, found.nonces) == ((chips,), short, 0, 0)
     assert [chip.address for chip in on.bench.chips] == [chip.address for chip in found.chips]
     assert len({chip.address for chip in found.chips}) == chips
     assert all(chip.reads == (1,) and chip.broadcasts == (1, 1, 1) for chip in found.chips)
@@ -291,15 +292,15 @@ async def test_mixed_kinds_are_told_with_their_positions() -> None:
 async def test_a_chip_that_is_not_driven_here_is_named_by_its_id() -> None:
     on = bench_of(("BM1370", 2))
     for chip in on.bench.chips:
-        chip._words[0x00] = 0x1397_1800
+        chip._words[0x00] = 0x1387_1800
         deaf_to_rolling(chip)
     found = await on.survey(2)
     assert found.faults == ()
-    assert found.remarks == ("BM1397 is no chip that hashbridge drives",)
+    assert found.remarks == ("BM1387 is no chip that hashbridge drives",)
     assert found.short_replies == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if ASICS[kind].version_rolling is not None])
 @pytest.mark.parametrize("deaf", [[0, 1, 2, 3, 4, 5], [4], [0, 3]])
 async def test_replies_of_nine_bytes_are_read_too_and_counted(kind: str, deaf: list[int]) -> None:
     on = bench_of((kind, 6))

@@ -145,7 +145,7 @@ async def test_silence_is_an_error_that_says_where_to_look(
         (["--port", "/dev/null"], "--board: None is not allowed; allowed: one of antminer-s19-xp, "),
         (["--port", "/dev/null", "--chips", "0"], "--chips: '0' is not allowed; allowed: a whole number from 1 to 128"),
         (["--port", "/dev/null", "--chips", "many"], "--chips: 'many' is not allowed"),
-        (["--port", "/dev/null", "--chips", "3", "--chip", "BM1397"], "--chip: 'BM1397' is not allowed; allowed: one"),
+        (["--port", "/dev/null", "--chips", "3", "--chip", "BM1387"], "--chip: 'BM1387' is not allowed; allowed: one"),
         (["--port", "/dev/null", "--chips", "3", "--baud", "0"], "--baud: '0' is not allowed; allowed: a whole number"),
         (["--port", "/dev/null", "--board", "antminer-s9"], "--board: 'antminer-s9' is not allowed; allowed: one of"),
         (
