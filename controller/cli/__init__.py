@@ -17,6 +17,7 @@ VERBS: Final[Mapping[str, str]] = {
     "emulate": "serve an emulated board on two pseudo-terminals",
     "record": "run, and keep every byte of both ports in a file",
     "replay": "print the frames of a recording with time, direction and meaning",
+    "bridge": "what the bridge of a board says of itself: firmware, pins, ADC, fan, losses",
     "doctor": "what stands between this machine and a board; writes to no device",
 }
 

@@ -76,6 +76,7 @@ class BitaxeBonanza(BitaxeRaw):
         if not self.profile.pins[number].behind:
             return super().pin(number, data, at_s)
         command = PIN_RESET if number == _ALIAS else number
+        self._board.bring(at_s)  # heartbeats that were due come first
         self._renew(at_s)
         if data and data[0]:
             self._take_lease(at_s)
@@ -88,6 +89,7 @@ class BitaxeBonanza(BitaxeRaw):
         return found == b"\x01"
 
     def proxied(self, page: int, command: int, data: bytes, at_s: float) -> bytes:
+        self._board.bring(at_s)
         self._renew(at_s)
         if page == PAGE_BRIDGE:
             try:

@@ -91,6 +91,9 @@ def test_five_volts_take_a_lease_and_reset_has_two_names(host: Host) -> None:
 
 def test_the_lease_is_renewed_whether_or_not_the_host_says_anything(host: Host) -> None:
     host.ask("06", "01", "01")
+    for _ in range(10):
+        host.now_s += 60.0  # nobody looks at the board until a request comes
+        assert host.ask("06", "01") == "04 00 2A 01"
     host.wait(600.0)
     assert host.outputs() == (True, True, 1.0)
     assert host.status().lease_left_ms > (LEASE_S - RENEW_S) * 1000
