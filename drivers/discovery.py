@@ -217,6 +217,8 @@ def _by_match(kinds: Iterable[BoardKind]) -> dict[UsbMatch, list[str]]:
     for kind in kinds:
         for match in kind.matches:
             matches.setdefault(match, []).append(kind.title)
+    for alone in BRIDGES_ALONE.values():
+        matches.setdefault(alone.match, []).append(f"{alone.title} (its bridge alone)")
     return matches
 
 
