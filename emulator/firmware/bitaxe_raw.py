@@ -48,7 +48,6 @@ REBOOT: Final = 0x01
 ID_UNKNOWN: Final = 0xFF
 """Stands in answers to requests that could not be parsed."""
 INVALID: Final = 0x11
-TOO_LONG: Final = 0x12
 TEXT_FOLLOWS: Final = 0xFF
 
 OVERHEAD_S: Final = 0.0003
@@ -269,7 +268,7 @@ class ControlPort:
 
     def _parsed(self, frame: bytes, at_s: float) -> None:
         request: _Request | _Refused
-        refusal = INVALID
+        refusal, text = INVALID, ""
         seconds: float | None = None
         known = False
         profile = self._firmware.profile
@@ -278,7 +277,7 @@ class ControlPort:
             if page == PAGE_I2C:
                 written = len(data) - {0x20: 1, 0x40: 2}.get(command, len(data))
                 if written > WRITE_MAX:
-                    refusal = TOO_LONG
+                    refusal, text = profile.too_long
                 elif command in (0x20, 0x30, 0x40, 0x10):
                     seconds = self._i2c_seconds(command, data)
             elif page == PAGE_GPIO:
@@ -297,7 +296,7 @@ class ControlPort:
             if known:
                 seconds = self._firmware.seconds(page, command)
         if seconds is None:
-            request = _Refused(at_s, OVERHEAD_S, self._codec.encode_error(ID_UNKNOWN, refusal))
+            request = _Refused(at_s, OVERHEAD_S, self._codec.encode_error(ID_UNKNOWN, refusal, text))
         else:
             request = _Request(at_s, OVERHEAD_S + seconds, frame[2], page, command, data)
         self._queue.append(request)

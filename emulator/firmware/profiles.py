@@ -37,6 +37,11 @@ def exactly(baud: int) -> int:
     return baud
 
 
+def at_2_megabaud(baud: int) -> int:
+    """A UART that does not care what was asked for."""
+    return 2_000_000
+
+
 def pl011(baud: int) -> int:
     """The rate that the RP2040 makes of the one asked for: a divisor of 16 bits and 6 behind the point."""
     divisor = 8 * RP2040_UART_HZ // baud
@@ -65,6 +70,8 @@ class Profile:
     i2c_max_hz: int
     refuses_reserved: bool
     """I2C addresses 01 to 07 and from 78 on are answered with an error, whoever is on the bus."""
+    too_long: tuple[int, str] = (0x12, "")
+    """Code and text of the error for more than 256 bytes to write."""
     usb_powered: bool = False
     """The MCU lives on the USB cable, and not on the supply of the board."""
     led: bool = False
@@ -132,6 +139,8 @@ BITAXE_BONANZA: Final = replace(
     BITAXE_RAW,
     name="bitaxe-raw-bonanza",
     dialect="B",
+    too_long=(0xFF, "Buf"),  # 12 means denied here
+    make_baud=at_2_megabaud,
     pins=MappingProxyType(
         {
             0x00: Pin("RST_N", "RP2040 GPIO11", behind=True),

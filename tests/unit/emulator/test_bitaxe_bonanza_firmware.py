@@ -161,3 +161,31 @@ def test_nobody_is_on_the_bus_and_the_chip_is_silent(host: Host) -> None:
     assert bytes.fromhex(host.ask("05", "30", "4C 02"))[3:] == b"\xffI2C Read Error"
     host.bench.data.receive(Burst(2_000_000, b"\x00" * 16), host.now_s)
     assert (host.bench.data.transmit(host.now_s + 1.0), host.bench.data.wakes_at()) == ([], None)
+
+
+def test_too_long_a_write_is_an_overflow_since_12_means_denied(host: Host) -> None:
+    frame = (7 + 257).to_bytes(2, "little") + bytes((0x2A, 0, 5, 0x20, 0x4C)) + bytes(257)
+    host.bench.control.receive(Burst(0, frame), host.now_s)
+    (answer,) = host.bench.control.transmit(host.now_s + 0.1)
+    assert answer.data.hex(" ").upper() == "07 00 FF FF 42 75 66"
+
+
+def test_the_data_port_has_one_rate() -> None:
+    heard: list[Burst] = []
+
+    class Listening:
+        def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
+            heard.append(burst)
+
+        def transmit(self, at_s: float) -> list[Burst]:
+            return []
+
+        def wakes_at(self) -> float | None:
+            return None
+
+    bench = BitaxeBonanza()
+    bench.firmware.chip = Listening()
+    for baud in (9600, 115_200, 5_000_000):
+        bench.data.line_rate_changed(baud, 1.0)
+        bench.data.receive(Burst(baud, b"x"), 1.0)
+    assert heard == [Burst(2_000_000, b"x")] * 3
