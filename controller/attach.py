@@ -135,6 +135,7 @@ def _given(where: Where, port: str, keys: str) -> BoardConfig:
             raise UsageError(f"{keys}dilution", dilution, f"{sidecar.dilution}, which {by} was started with")
         if where.board not in (None, sidecar.board):
             raise UsageError(f"{keys}board", where.board, f"{sidecar.board}, which {by} emulates")
+        known_board(sidecar.board, f"{keys}port")
         config = _config_of(sidecar)
         return config.model_copy(update={"control": control, "data": data or sidecar.data})
     if dilution is not None:
@@ -143,6 +144,8 @@ def _given(where: Where, port: str, keys: str) -> BoardConfig:
         )
     found = [each for each in discover() if control in (each.id, each.serial) or _same(each.control, control)]
     plugged = found[0] if len(found) == 1 else None
+    if plugged is not None and plugged.alone is not None:
+        known_board(plugged.alone.name, f"{keys}port")
     fitting = () if plugged is None else plugged.names
     if plugged is not None and fitting:
         control, data = plugged.control or control, data or plugged.data or ""

@@ -19,6 +19,7 @@ from serial.tools import list_ports
 
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardKind, UsbMatch
+from drivers.boards.bridge_alone import BRIDGES_ALONE, BridgeAlone
 
 CONTROL_INTERFACE: Final = 0
 DATA_INTERFACE: Final = 2
@@ -48,7 +49,7 @@ class UsbPort:
 @dataclass(frozen=True, slots=True)
 class FoundBoard:
     """A device with the strings of one or more rows of `BOARDS`; without `kinds`, one that could be a board with other
-    firmware.
+    firmware, or (`alone`) one whose bridge alone can be talked to.
 
     `id` is stable: kind (or what the strings say, where they fit several) and serial number, or the USB path where two
     devices share a serial number (or have none). `control` and `data` are None when that port was not found; `note`
@@ -62,6 +63,7 @@ class FoundBoard:
     control: str | None
     data: str | None
     note: str | None = None
+    alone: BridgeAlone | None = None
 
     @property
     def kind(self) -> BoardKind | None:
@@ -137,13 +139,17 @@ def _recognise(group: Sequence[UsbPort]) -> FoundBoard | None:
     first = group[0]
     own_id = first.serial or first.location or first.path
     kinds = tuple(kind for kind in BOARDS.values() if any(_matches(first, match) for match in kind.matches))
+    roles = {_role(port): port.path for port in group}
+    control, data = roles.get(CONTROL_INTERFACE), roles.get(DATA_INTERFACE)
     if kinds:
-        roles = {_role(port): port.path for port in group}
-        control, data = roles.get(CONTROL_INTERFACE), roles.get(DATA_INTERFACE)
         missing = [name for name, path in (("control", control), ("data", data)) if path is None]
         note = f"no {' and no '.join(missing)} port found" if missing else None
         what = kinds[0].name if len(kinds) == 1 else (first.product or "").lower().replace(" ", "-")
         return FoundBoard(f"{what}:{own_id}", kinds, first.serial, first.location, control, data, note)
+    for alone in BRIDGES_ALONE.values():
+        if _matches(first, alone.match):
+            own_id = f"{alone.name}:{own_id}"
+            return FoundBoard(own_id, (), first.serial, first.location, control, data, alone.refusal, alone)
     if (first.vid, first.pid) == STOCK_FIRMWARE:
         note = "an ESP32-S3 without bridge firmware, perhaps a Bitaxe that runs AxeOS: see `hashbridge doctor`"
         return FoundBoard(f"esp32:{own_id}", (), first.serial, first.location, None, None, note)
@@ -211,6 +217,8 @@ def _by_match(kinds: Iterable[BoardKind]) -> dict[UsbMatch, list[str]]:
     for kind in kinds:
         for match in kind.matches:
             matches.setdefault(match, []).append(kind.title)
+    for alone in BRIDGES_ALONE.values():
+        matches.setdefault(alone.match, []).append(f"{alone.title} (its bridge alone)")
     return matches
 
 

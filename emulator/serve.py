@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from emulator.benches import BENCHES, Actuation, Bench, BenchSettings
+from emulator.benches import BENCHES, BRIDGES_ALONE, Actuation, Bench, BenchSettings
 from emulator.ports.pty import PtyPort
 from emulator.script import Player, Script
 
@@ -82,9 +82,9 @@ async def main_async(
     them open for 3 s, and for 15 s at most, so that whoever guards the board can still make it safe. `on_ready` is
     called once, when everything is published.
     """
-    build = BENCHES.get(board)
+    build = BENCHES.get(board) or BRIDGES_ALONE.get(board)
     if build is None:
-        raise ValueError(f"no emulated board {board!r}; there are: {', '.join(sorted(BENCHES))}")
+        raise ValueError(f"no emulated board {board!r}; there are: {', '.join(sorted({*BENCHES, *BRIDGES_ALONE}))}")
     bench = build(settings or BenchSettings())
     loaded = None if script is None else Script.load(script, bench.faults)
     await serve(

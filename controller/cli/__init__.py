@@ -18,6 +18,7 @@ VERBS: Final[Mapping[str, str]] = {
     "record": "run, and keep every byte of both ports in a file",
     "replay": "print the frames of a recording with time, direction and meaning",
     "chain": "which chips answer on a bare hash board; starts nothing, cannot cut its power",
+    "bridge": "what the bridge of a board says of itself: firmware, pins, ADC, fan, losses",
     "doctor": "what stands between this machine and a board; writes to no device",
 }
 

@@ -225,6 +225,13 @@ def _libusb() -> Finding:
 def _boards(machine: Machine) -> Iterator[Finding]:
     known = set()
     for board in discover(machine.ports):
+        if board.alone is not None:
+            known |= {board.control, board.data}
+            text = f"{board.id}: {board.note}"
+            remedy = (
+                f"hashbridge bridge --port {board.control}; a Bitaxe Gamma needs a bitaxe-raw whose product is `Bitaxe`"
+            )
+            yield Finding("board", Level.WARN, text, remedy)
         if board.kinds:
             known |= {board.control, board.data}
             if board.note:
@@ -242,9 +249,6 @@ def _boards(machine: Machine) -> Iterator[Finding]:
         if ids == STOCK_FIRMWARE:
             text = f"{port.path}: an ESP32-S3 on its own USB port: a Bitaxe that runs AxeOS, or a bare module"
             yield Finding("board", Level.WARN, text, _FLASH)
-        elif port.product == "BitaxeBonanza":
-            text = f"{named}: speaks reply dialect B, which this version does not"
-            yield Finding("board", Level.WARN, text, "on a Bitaxe Gamma flash a bitaxe-raw whose product is `Bitaxe`")
         elif ids == _BRIDGE_EXAMPLE_ID:
             yield Finding("board", Level.NOTE, f"{named}: an id that many share; not a board known here")
         else:

@@ -14,15 +14,16 @@ from controller.cli.talk import Talk, facts
 from controller.emulators import emulator_directory
 from controller.files import new_file, readable_file
 from drivers.errors import PortBusy, UnknownPart, UsageError
-from emulator.benches import BENCHES, BenchSettings
+from emulator.benches import BENCHES, BRIDGES_ALONE, BenchSettings
 from emulator.script import ScriptError
 from emulator.serve import Served, main_async
 
+_NAMES = sorted({*BENCHES, *BRIDGES_ALONE})
 _NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("board", metavar="NAME", help=f"which board: {', '.join(sorted(BENCHES))}")
+    parser.add_argument("board", metavar="NAME", help=f"which board: {', '.join(_NAMES)}")
     parser.add_argument("--seed", metavar="N", default="1", help="the seed of all chance (1)")
     parser.add_argument("--dilution", metavar="K", default="1", help="one hash of unsolved work stands for K (1)")
     parser.add_argument("--solved", metavar="FILE", help="other solved headers, raw 80-byte records")
@@ -40,8 +41,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     board = arguments.board
-    if board not in BENCHES:
-        raise UnknownPart("emulate", board, f"one of {', '.join(sorted(BENCHES))}")
+    if board not in _NAMES:
+        raise UnknownPart("emulate", board, f"one of {', '.join(_NAMES)}")
     settings = settings_of(arguments)
     name = arguments.name or board
     if not set(name) <= _NAME_LETTERS or name.startswith("."):

@@ -1,15 +1,17 @@
 """A wire recording as frames: bytes of both directions put together again, each with its time and meaning.
 
-Pure: recordings in, frames out. The data port speaks BM13xx, the control port bitaxe-raw (reply dialect A).
+Pure: recordings in, frames out. The data port speaks BM13xx, the control port bitaxe-raw in any reply dialect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from drivers.codecs import bitaxe_raw, bm13xx
+from drivers.codecs import bitaxe_raw, bm13xx, bridge_system
+from drivers.codecs.dialects import DIALECTS, AnyDeviceCodec, AnyHostCodec, device_codec, host_codec
 from drivers.codecs.pmbus import Command as PmbusCommand
 from drivers.errors import ProtocolError, UsageError
 from drivers.transports.tap import BAUD, LOST, RX, TX, TapRecord
@@ -48,6 +50,7 @@ _REGISTERS: Final = {
     0xB9: "MISC_SETTINGS",
 }
 _PMBUS_NAMES: Final = {command.value: command.name for command in PmbusCommand}
+_BRIDGE_NAMES: Final = {each.value: each.name.lower().replace("_", " ") for each in bridge_system.SystemCommand}
 _I2C_PARTS: Final = {
     0x24: "tps546",
     0x2E: "emc2103",
@@ -193,12 +196,19 @@ def _target(address: int | None) -> str:
 
 
 class ControlDecoder:
-    """bitaxe-raw in both directions. A reply is understood by the request before it."""
+    """bitaxe-raw in both directions. A reply is understood by the request before it.
+
+    The reply dialect is A until a reply is one in another and none in A; from the first reply on it is kept.
+    """
 
     def __init__(self, port: str) -> None:
         self._port = port
-        self._device = bitaxe_raw.DeviceCodec()
-        self._host = bitaxe_raw.HostCodec()
+        self._firmware = bitaxe_raw.DeviceCodec()
+        self._device: AnyDeviceCodec = self._firmware
+        self._host: AnyHostCodec = bitaxe_raw.HostCodec()
+        self._settled = False
+        self._question: tuple[bitaxe_raw.Request, int] | None = None
+        self._since_question = bytearray()
         self._request = bytearray()
         self._asked = ""
         self._heard = bytearray()
@@ -215,7 +225,26 @@ class ControlDecoder:
             return
         self._heard_ns = record.t_ns
         self._heard += record.data
-        yield from self._replies(record.t_ns, self._host.feed(record.data))
+        self._since_question += record.data
+        events = self._host.feed(record.data)
+        if not self._settled:
+            events = self._settle(events)
+        yield from self._replies(record.t_ns, events)
+
+    def _settle(self, events: list[bitaxe_raw.HostEvent]) -> list[bitaxe_raw.HostEvent]:
+        """Look for the dialect in which what was heard is a reply. Errors look alike and say nothing."""
+        if any(isinstance(event, bitaxe_raw.Reply) for event in events):
+            self._settled = True
+        elif self._question is not None and any(isinstance(event, bitaxe_raw.Stray) for event in events):
+            for dialect in DIALECTS:
+                codec = host_codec(dialect)
+                with suppress(UsageError):
+                    codec.expect(*self._question)
+                    found = codec.feed(bytes(self._since_question))
+                    if any(isinstance(event, bitaxe_raw.Reply) for event in found):
+                        self._host, self._device, self._settled = codec, device_codec(dialect), True
+                        return found
+        return events
 
     def flush(self, t_ns: int) -> Iterator[Frame]:
         yield from self._replies(t_ns, self._host.quiet())
@@ -238,10 +267,14 @@ class ControlDecoder:
 
     def _asking(self, t_ns: int, data: bytes) -> Frame:
         try:
-            id_, page, command, payload = self._device.parse_request(data)
+            id_, page, command, payload = self._firmware.parse_request(data)
             self._asked = request_meaning(page, command, payload)
             self._heard.clear()
-            request = bitaxe_raw.Request(page, command, payload, reply_bytes=_reply_bytes(page, command, payload))
+            request = _request(page, command, payload)
+            self._question = request, id_
+            self._since_question.clear()
+            if page == bitaxe_raw.Page.BRIDGE and not self._settled:  # no firmware that answers in another has it
+                self._host, self._device = host_codec("B"), device_codec("B")
             self._host.expect(request, id_)
         except (ProtocolError, UsageError) as error:
             return Frame(t_ns, self._port, TX, data, "noise", str(error))
@@ -262,13 +295,30 @@ class ControlDecoder:
             self._heard.clear()
 
 
+_PAYLOAD_BYTES: Final[dict[tuple[int, int | None], int]] = {
+    (bitaxe_raw.Page.ADC, None): 2,
+    (bitaxe_raw.Page.LED, 0x10): 3,
+    (bitaxe_raw.Page.FAN, 0x20): 2,
+    (bitaxe_raw.Page.BRIDGE, bridge_system.SystemCommand.RX_LOSS): bridge_system.RX_LOSS_BYTES,
+    (bitaxe_raw.Page.BRIDGE, None): bridge_system.STATUS_BYTES,
+}
+"""Of answers that are not 1 byte long; None: of every other command of the page."""
+
+
+def _request(page: int, command: int, payload: bytes) -> bitaxe_raw.Request:
+    """With what its answer can be."""
+    if (page, command) == (bitaxe_raw.Page.BRIDGE, bridge_system.SystemCommand.INFO):
+        return bridge_system.info()
+    return bitaxe_raw.Request(page, command, payload, reply_bytes=_reply_bytes(page, command, payload))
+
+
 def _reply_bytes(page: int, command: int, payload: bytes) -> int:
     """How long the payload of the answer is, from the request alone."""
     if page == bitaxe_raw.Page.I2C:
         if command == bitaxe_raw.I2cCommand.SET_FREQUENCY:
             return 4
         return 1 if command == bitaxe_raw.I2cCommand.WRITE else payload[-1] if payload else 0
-    return 2 if page == bitaxe_raw.Page.ADC else 1
+    return _PAYLOAD_BYTES.get((page, command), _PAYLOAD_BYTES.get((page, None), 1))
 
 
 def request_meaning(page: int, command: int, payload: bytes) -> str:
@@ -279,6 +329,14 @@ def request_meaning(page: int, command: int, payload: bytes) -> str:
         return f"set pin {command} {'high' if payload[0] else 'low'}"
     if page == bitaxe_raw.Page.ADC:
         return f"convert channel {command:02x}"
+    if page == bitaxe_raw.Page.LED and command == 0x10:
+        return f"LED {payload.hex(' ')}"
+    if page == bitaxe_raw.Page.FAN and command in (0x10, 0x20):  # its other meaning, the system, has 01 and 02
+        return "read the tachometer" if command == 0x20 else f"fan {payload[0] if payload else '?'} %"
+    if page == bitaxe_raw.Page.SYSTEM and payload == bitaxe_raw.reboot(into_loader=command == 0x02).data:
+        return "reboot into the loader" if command == 0x02 else "reboot"
+    if page == bitaxe_raw.Page.BRIDGE and command in _BRIDGE_NAMES:
+        return f"bridge {_BRIDGE_NAMES[command]}"
     if page == bitaxe_raw.Page.I2C:
         if command == bitaxe_raw.I2cCommand.SET_FREQUENCY:
             return f"I2C clock {int.from_bytes(payload, 'little')} Hz"

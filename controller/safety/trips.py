@@ -358,9 +358,9 @@ class Trips:
         rail_s = max(c.core_v_changed_s, c.rail_changed_s)
         rail_tolerance_v = max(0.04 * c.core_v, self._envelope.core_v_within_v) if c.core_v is not None else 0.0
         # Where the core voltage is told by what it is set to, a byte that was lost is not seen by anything else.
-        until_s = rail_s + _VERIFY_WINDOW_S if self._envelope.means.rests_at_v is None else None
+        rail_until_s = rail_s + _VERIFY_WINDOW_S if self._envelope.means.rests_at_v is None else None
         for channel, wanted, changed_s, until_s, tolerance in (
-            (Channel.CORE_V, c.core_v, rail_s, until_s, rail_tolerance_v),
+            (Channel.CORE_V, c.core_v, rail_s, rail_until_s, rail_tolerance_v),
             (Channel.FREQUENCY_MHZ, c.frequency_mhz, c.frequency_changed_s, None, _FREQUENCY_TOLERANCE_MHZ),
             (Channel.RESET_RELEASED, 1.0 if c.reset_released else 0.0, c.reset_changed_s, None, 0.5),
             (Channel.FAN_RATIO, c.fan_ratio, c.fan_changed_s, None, _FAN_TOLERANCE),

@@ -12,6 +12,7 @@ from drivers.boards.bitaxe_hex import BITAXE_HEX, BITAXE_SUPRA_HEX
 from drivers.boards.bitaxe_supra import BITAXE_SUPRA
 from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
+from drivers.boards.bridge_alone import BRIDGES_ALONE
 from drivers.boards.emberone import EMBERONE00
 from drivers.errors import UnknownPart
 
@@ -33,7 +34,9 @@ BOARDS: Final[dict[str, BoardKind]] = {kind.name: kind for kind in _KINDS}
 
 
 def known_board(name: str, key: str = "board") -> str:
-    """The name itself. `UnknownPart` lists the names that there are."""
+    """The name itself. `UnknownPart` lists the names that there are, or says why a board is none of them."""
+    if name in BRIDGES_ALONE:
+        raise UnknownPart(key, name, f"a board whose chip is driven; {BRIDGES_ALONE[name].refusal}")
     if name not in BOARDS:
         raise UnknownPart(key, name, f"one of {', '.join(sorted(BOARDS))}")
     return name

@@ -12,7 +12,7 @@ from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.bridges.lease import LeaseFault, LeaseStatus
 from drivers.codecs import bridge_system
 from drivers.codecs.bitaxe_raw import Request
-from drivers.codecs.bridge_system import Fault, FirmwareInfo, SafetyStatus, Stage, State
+from drivers.codecs.bridge_system import Fault, FirmwareInfo, RxLoss, SafetyStatus, Stage, State
 from drivers.errors import NoReply, UnexpectedReply, VerifyError
 
 LEASE_S: Final = 2.0
@@ -23,26 +23,36 @@ _FAULTS: Final = {Fault.LEASE_EXPIRED: LeaseFault.EXPIRED, Fault.ASIC_TRIP: Leas
 _TRIES: Final = 2
 
 
-class BonanzaLease:
-    """A `HostLease` over a bridge in dialect B. Sends nothing by itself."""
-
-    lease_s = LEASE_S
+class BridgePage:
+    """What page 00 tells, of every firmware that has it. Changes nothing. `NotInFirmware` where it is not."""
 
     def __init__(self, bridge: BitaxeRawBridge) -> None:
         self._bridge = bridge
 
+    async def _told(self, request: Request, what: str) -> bytes:
+        what = f"{what} of {self._bridge.name}"
+        return await self._bridge.ask(request, what, changes=False, timeout_s=TIMEOUT_S)
+
     async def firmware(self) -> FirmwareInfo:
         """Who the firmware is. `UnexpectedReply` for a protocol that is not 1.x."""
-        payload = await self._bridge.read(bridge_system.info(), f"info of {self._bridge.name}", timeout_s=TIMEOUT_S)
-        info = FirmwareInfo.decode(payload)
+        info = FirmwareInfo.decode(await self._told(bridge_system.info(), "info (page 00)"))
         if info.major != PROTOCOL_MAJOR:
             raise UnexpectedReply(f"{self._bridge.name}: protocol {info.major}.{info.minor}, where 1.x is known")
         return info
 
     async def safety(self) -> SafetyStatus:
         """The whole status, as the firmware words it."""
-        what = f"safety status of {self._bridge.name}"
-        return SafetyStatus.decode(await self._bridge.read(bridge_system.status(), what, timeout_s=TIMEOUT_S))
+        return SafetyStatus.decode(await self._told(bridge_system.status(), "safety status (page 00)"))
+
+    async def rx_loss(self) -> RxLoss:
+        """How often bytes of the chips were lost since the firmware started."""
+        return RxLoss.decode(await self._told(bridge_system.rx_loss(), "loss counters (page 00)"))
+
+
+class BonanzaLease(BridgePage):
+    """A `HostLease` over a bridge in dialect B. Sends nothing by itself."""
+
+    lease_s = LEASE_S
 
     async def status(self) -> LeaseStatus:
         return _of(await self.safety())
@@ -85,8 +95,8 @@ class BonanzaLease:
         return await self._ask(request, what)
 
 
-def _of(status: SafetyStatus) -> LeaseStatus:
-    armed = status.state is State.CONTROLLED and status.stage is not Stage.BOOT_SAFE and status.lease_left_ms > 0
+def safety_text(status: SafetyStatus) -> str:
+    """The status in words."""
     words = [status.state.name.lower().replace("_", " ")]
     if status.fault is not Fault.NONE:
         words.append(status.fault.name.lower().replace("_", " "))
@@ -95,6 +105,10 @@ def _of(status: SafetyStatus) -> LeaseStatus:
     outputs = "5 V on" if status.five_volt_on else "5 V off"
     outputs += ", reset asserted" if status.reset_asserted else ", reset released"
     words += [f"{status.lease_left_ms} ms left", outputs, f"fan at {status.fan_percent} %"]
-    return LeaseStatus(
-        armed, status.lease_left_ms / 1000, _FAULTS.get(status.fault), status.outputs_safe, ", ".join(words)
-    )
+    return ", ".join(words)
+
+
+def _of(status: SafetyStatus) -> LeaseStatus:
+    armed = status.state is State.CONTROLLED and status.stage is not Stage.BOOT_SAFE and status.lease_left_ms > 0
+    left_s, fault = status.lease_left_ms / 1000, _FAULTS.get(status.fault)
+    return LeaseStatus(armed, left_s, fault, status.outputs_safe, safety_text(status))

@@ -125,6 +125,20 @@ BONANZA_BRIDGE: Final = BridgeFirmware(
 )
 
 
+FIRMWARES: Final = {each.name: each for each in (BITAXE_RAW, BITAXE_BONANZA, EMBERONE)}
+"""Those that a computer can reach over USB."""
+_BY_STRINGS: Final = {
+    ("OSMU", "Bitaxe"): BITAXE_RAW,
+    ("OSMU", "BitaxeBonanza"): BITAXE_BONANZA,
+    ("256F", "EmberOne00"): EMBERONE,
+}
+
+
+def firmware_of(manufacturer: str, product: str) -> BridgeFirmware | None:
+    """The firmware with these USB strings; None: not known."""
+    return _BY_STRINGS.get((manufacturer, product))
+
+
 def emberone(bcd_device: int) -> BridgeFirmware:
     """The firmware of an EmberOne, by its USB descriptor: from M of 1 on it answers in dialect C."""
     return replace(EMBERONE, dialect="C") if Release.of(bcd_device).minor >= 1 else EMBERONE

@@ -7,6 +7,7 @@ from typing import Final
 
 from emulator.benches.bench import Actuation, Bench, BenchSettings
 from emulator.benches.bitaxe import BitaxeGamma, BitaxeGammaDuo, BitaxeSupra, BitaxeUltra
+from emulator.benches.bitaxe_bonanza import BitaxeBonanza
 from emulator.benches.bitaxe_dac import BitaxeMax, BitaxeSupraDac, BitaxeUltraDac
 from emulator.benches.bitaxe_gt import BitaxeGt
 from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
@@ -28,4 +29,7 @@ _KINDS: Final = (
 
 BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {bench.board: bench for bench in _KINDS}
 
-__all__ = ["BENCHES", "Actuation", "Bench", "BenchSettings"]
+BRIDGES_ALONE: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {BitaxeBonanza.board: BitaxeBonanza}
+"""Boards of which the bridge alone is emulated: no driver powers them up."""
+
+__all__ = ["BENCHES", "BRIDGES_ALONE", "Actuation", "Bench", "BenchSettings"]

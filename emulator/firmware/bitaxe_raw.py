@@ -31,11 +31,15 @@ WRITE_MAX: Final = 256
 BACKLOG_PACKETS: Final = 256
 """Packets that wait in the host while the queue is full. The host would block; here the excess is dropped."""
 
+PAGE_BRIDGE: Final = 0x00
 PAGE_I2C: Final = 0x05
 PAGE_GPIO: Final = 0x06
 PAGE_ADC: Final = 0x07
 PAGE_LED: Final = 0x08
 PAGE_SYSTEM: Final = 0x09
+PAGE_FAN: Final = 0x09
+FAN_SET, FAN_TACH = 0x10, 0x20
+BRIDGE_COMMANDS: Final = frozenset({0x01, 0x02, 0x10})
 LED_SET: Final = 0x10
 MAGIC: Final = {0x01: bytes.fromhex("DE AD BE EF"), 0x02: bytes.fromhex("B0 07 10 AD")}
 """Of page 09: reboot, and reboot into the UF2 loader."""
@@ -44,7 +48,6 @@ REBOOT: Final = 0x01
 ID_UNKNOWN: Final = 0xFF
 """Stands in answers to requests that could not be parsed."""
 INVALID: Final = 0x11
-TOO_LONG: Final = 0x12
 TEXT_FOLLOWS: Final = 0xFF
 
 OVERHEAD_S: Final = 0.0003
@@ -74,6 +77,14 @@ class _Refused(NamedTuple):
     at_s: float
     seconds: float
     answer: bytes
+
+
+class Refused(Exception):
+    """A request that the firmware answers with an error code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"{code:#04x}")
+        self.code = code
 
 
 class BitaxeRaw:
@@ -118,7 +129,7 @@ class BitaxeRaw:
         self.running = True
         self.led_rgb = (0, 0, 0)
         for pin in self.profile.pins.values():
-            if pin.output:
+            if pin.output and not pin.behind:
                 self.levels[pin.name] = pin.high_at_power_up
                 self._drive(pin.name, pin.high_at_power_up, at_s)
         self.control.restart()
@@ -158,6 +169,14 @@ class BitaxeRaw:
 
     def adc(self, command: int, at_s: float) -> int:
         return self.profile.convert(self._pin_v(self.profile.adc[command], at_s))
+
+    def proxied(self, page: int, command: int, data: bytes, at_s: float) -> bytes:
+        """The payload of a fan or bridge request, which another MCU carries out; or `Refused`."""
+        raise Refused(INVALID)
+
+    def seconds(self, page: int, command: int) -> float:
+        """How long another MCU takes for it."""
+        return 0.0
 
     def reboot(self, at_s: float, *, into_loader: bool) -> None:
         """Both ports vanish. The firmware starts anew and they come back; the loader is no serial port."""
@@ -249,7 +268,7 @@ class ControlPort:
 
     def _parsed(self, frame: bytes, at_s: float) -> None:
         request: _Request | _Refused
-        refusal = INVALID
+        refusal, text = INVALID, ""
         seconds: float | None = None
         known = False
         profile = self._firmware.profile
@@ -258,7 +277,7 @@ class ControlPort:
             if page == PAGE_I2C:
                 written = len(data) - {0x20: 1, 0x40: 2}.get(command, len(data))
                 if written > WRITE_MAX:
-                    refusal = TOO_LONG
+                    refusal, text = profile.too_long
                 elif command in (0x20, 0x30, 0x40, 0x10):
                     seconds = self._i2c_seconds(command, data)
             elif page == PAGE_GPIO:
@@ -268,12 +287,16 @@ class ControlPort:
                 known = command in profile.adc and not data
             elif page == PAGE_LED:
                 known = profile.led and command == LED_SET and len(data) == 3
+            elif page == PAGE_FAN and profile.fan:
+                known = (command == FAN_SET and len(data) == 1 and data[0] <= 100) or (command == FAN_TACH and not data)
             elif page == PAGE_SYSTEM:
                 known = profile.system and data == MAGIC.get(command)
+            elif page == PAGE_BRIDGE:
+                known = profile.bridge_page and command in BRIDGE_COMMANDS and not data
             if known:
-                seconds = 0.0
+                seconds = self._firmware.seconds(page, command)
         if seconds is None:
-            request = _Refused(at_s, OVERHEAD_S, self._codec.encode_error(ID_UNKNOWN, refusal))
+            request = _Refused(at_s, OVERHEAD_S, self._codec.encode_error(ID_UNKNOWN, refusal, text))
         else:
             request = _Request(at_s, OVERHEAD_S + seconds, frame[2], page, command, data)
         self._queue.append(request)
@@ -303,7 +326,7 @@ class ControlPort:
             done = max(done, faults.stalled_until_s)
             request = self._queue.popleft()
             self._done_at_s = None  # before it is carried out: that may start the firmware anew
-            answer = request.answer if isinstance(request, _Refused) else self._carry_out(request, done)
+            answer = request.answer if isinstance(request, _Refused) else self._answer_to(request, done)
             if answer is not None:
                 self._reply(answer)
             if self._queue:
@@ -312,16 +335,24 @@ class ControlPort:
             while self._backlog and len(self._queue) < QUEUE_MAX:
                 self._packet(self._backlog.popleft(), done)
 
+    def _answer_to(self, request: _Request, at_s: float) -> bytes | None:
+        """As bytes; None when there will be none."""
+        try:
+            return self._carry_out(request, at_s)
+        except Refused as refused:
+            return self._codec.encode_error(request.ident, refused.code)
+
     def _carry_out(self, request: _Request, at_s: float) -> bytes | None:
-        """The answer as bytes; None when there will be none."""
         _, _, ident, page, command, data = request
         firmware = self._firmware
         if page == PAGE_I2C:
             return self._i2c(ident, command, data, at_s)
-        if page == PAGE_SYSTEM:
+        if page == PAGE_SYSTEM and firmware.profile.system:
             firmware.reboot(at_s, into_loader=command != REBOOT)
             return None
-        if page == PAGE_GPIO:
+        if page in (PAGE_FAN, PAGE_BRIDGE):
+            payload = firmware.proxied(page, command, data, at_s)
+        elif page == PAGE_GPIO:
             payload = bytes((firmware.pin(command, data, at_s),))
         elif page == PAGE_ADC:
             payload = firmware.adc(command, at_s).to_bytes(2, "little")

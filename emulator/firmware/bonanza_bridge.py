@@ -30,7 +30,7 @@ from drivers.codecs.dialect_b import DeviceCodec, ErrorCode
 from emulator.device import Burst
 from emulator.faults import Faults
 from emulator.faults.topic import UartChip
-from emulator.firmware.bitaxe_raw import DataPort, spoil_reply
+from emulator.firmware.bitaxe_raw import DataPort, Refused, spoil_reply
 from emulator.parts import I2cBus
 
 LEASE_S: Final = 2.0
@@ -85,14 +85,6 @@ class Outputs(NamedTuple):
 
 
 SAFE: Final = Outputs(five_volt_on=False, reset_asserted=True, fan_percent=100)
-
-
-class Refused(Exception):
-    """A request that the firmware answers with an error code."""
-
-    def __init__(self, code: ErrorCode) -> None:
-        super().__init__(code.name)
-        self.code = code
 
 
 class SafetyPolicy:

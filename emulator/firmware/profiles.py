@@ -2,8 +2,8 @@
 
 Facts: korbin/bitaxe-raw `src/control/*.rs` (ESP32-S3); 256foundation/emberone-usbserial-fw main fba2624, `src/main.rs`,
 `src/control/*.rs`, `src/uart.rs` (RP2040), its unmerged c81e9b7 with 128a9dc (dialect C), d806574 (inputs) and c18de74
-(reboot); embassy-rp c775604 `i2c.rs`, `uart/mod.rs`. [D] = follows from that source, not seen on hardware; [A] =
-assumption; [U] = unverified.
+(reboot); bitaxeorg/bitaxe-raw 140cd33 (Bonanza); embassy-rp c775604 `i2c.rs`, `uart/mod.rs`. [D] = follows from that
+source, not seen on hardware; [A] = assumption; [U] = unverified.
 """
 
 from __future__ import annotations
@@ -28,11 +28,18 @@ class Pin:
     output: bool = True
     """False: read only; a set is refused."""
     high_at_power_up: bool = False
+    behind: bool = False
+    """Another MCU has it, and drives it."""
 
 
 def exactly(baud: int) -> int:
     """A UART that makes every rate."""
     return baud
+
+
+def at_2_megabaud(baud: int) -> int:
+    """A UART that does not care what was asked for."""
+    return 2_000_000
 
 
 def pl011(baud: int) -> int:
@@ -63,12 +70,17 @@ class Profile:
     i2c_max_hz: int
     refuses_reserved: bool
     """I2C addresses 01 to 07 and from 78 on are answered with an error, whoever is on the bus."""
+    too_long: tuple[int, str] = (0x12, "")
+    """Code and text of the error for more than 256 bytes to write."""
     usb_powered: bool = False
     """The MCU lives on the USB cable, and not on the supply of the board."""
     led: bool = False
     """Page 08."""
     system: bool = False
     """Page 09: reboot, and reboot into the UF2 loader. In other firmwares page 09 is the fan."""
+    fan: bool = False
+    bridge_page: bool = False
+    """Page 00: info, loss counters, safety status."""
     make_baud: Callable[[int], int] = exactly
     rx_ring_bytes: int | None = None
     """What the chip UART keeps while nobody reads it; the rest is lost without a word. None: all [U]."""
@@ -121,3 +133,25 @@ def emberone(*, dialect: str = "A", inputs: bool = False, reboot: bool = False) 
     """The firmware of main, with what has not been merged yet: dialect C, read-only pins 03 to 05, page 09."""
     pins = _EMBERONE_OUTPUTS | (_EMBERONE_INPUTS if inputs else {})
     return replace(EMBERONE, dialect=dialect, pins=MappingProxyType(pins), system=reboot)
+
+
+BITAXE_BONANZA: Final = replace(
+    BITAXE_RAW,
+    name="bitaxe-raw-bonanza",
+    dialect="B",
+    too_long=(0xFF, "Buf"),  # 12 means denied here
+    make_baud=at_2_megabaud,
+    pins=MappingProxyType(
+        {
+            0x00: Pin("RST_N", "RP2040 GPIO11", behind=True),
+            0x01: Pin("5V_EN", "RP2040 GPIO18", behind=True),
+            0x02: Pin("ASIC_RST", "RP2040 GPIO11", behind=True),
+            0x03: Pin("TRIP", "RP2040 GPIO10", output=False, behind=True),
+            0x04: Pin("VR_EN", "GPIO10"),
+            0x05: Pin("VR_PGOOD", "GPIO11", output=False),
+        }
+    ),
+    fan=True,
+    bridge_page=True,
+)
+"""`bitaxe_bonanza.py` has what stands behind these pages."""

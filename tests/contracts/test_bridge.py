@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from drivers.bridges.bitaxe_raw import READ_TRIES, TIMEOUT_S, BitaxeRawBridge
-from drivers.bridges.firmware import BITAXE_RAW, BONANZA_BRIDGE, EMBERONE, BridgeFirmware
+from drivers.bridges.firmware import BITAXE_BONANZA, BITAXE_RAW, BONANZA_BRIDGE, EMBERONE, BridgeFirmware
 from drivers.codecs.dialects import DIALECTS
 from drivers.codecs.pmbus import Command
 from drivers.errors import Nack, NoReply, NotInFirmware, Unplugged, UsageError
@@ -18,6 +18,7 @@ from drivers.peripherals import emc2101, tps546
 from drivers.transports.memory import memory_pair
 from emulator.benches.bitaxe import Bitaxe as Bench
 from emulator.benches.bitaxe import BitaxeGamma, Firmware
+from emulator.benches.bitaxe_bonanza import BitaxeBonanza
 from emulator.benches.leased_gamma import LeasedGamma
 from emulator.firmware import profiles
 from emulator.firmware.bitaxe_raw import BitaxeRaw
@@ -57,6 +58,13 @@ class BehindEmberOneC(BehindEmberOne):
     profile = profiles.emberone(dialect="C", inputs=True, reboot=True)
 
 
+class BehindBonanza(BitaxeBonanza):
+    """The parts of a Gamma on the bus of a Bonanza."""
+
+    def _bus(self) -> I2cBus:
+        return I2cBus(self.targets, self.faults.bus)
+
+
 @dataclass(frozen=True)
 class Case:
     firmware: BridgeFirmware
@@ -73,6 +81,7 @@ CASES = {
     "bitaxe-raw, A": Case(BITAXE_RAW, BitaxeGamma, (0,)),
     "emberone-usbserial-fw, A": Case(EMBERONE, BehindEmberOne, (0, 1, 2)),
     "emberone-usbserial-fw, C": Case(EMBERONE_C, BehindEmberOneC, (0, 1, 2)),
+    "bitaxe-raw-bonanza, B": Case(BITAXE_BONANZA, BehindBonanza, (0, 1, 2, 4)),
     "bonanza-bridge, B": Case(BONANZA_BRIDGE, LeasedGamma, (1, 2)),
 }
 every_bridge = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -244,8 +253,11 @@ async def test_an_led_takes_its_colour_even_one_that_begins_like_an_error(case: 
             assert firmware.led_rgb == rgb
 
 
-async def test_the_fan_of_a_bridge_is_set_and_its_speed_read_in_half_a_second() -> None:
-    async with on(CASES["bonanza-bridge, B"]) as here:
+@pytest.mark.parametrize(
+    "case", [CASES[name] for name in CASES if CASES[name].firmware.fan], ids=lambda c: c.firmware.name
+)
+async def test_the_fan_of_a_bridge_is_set_and_its_speed_read_in_half_a_second(case: Case) -> None:
+    async with on(case) as here:
         await here.bridge.set_fan(100)
         await asyncio.sleep(20.0)
         true_rpm = here.bench.truth(here.bench.clock())["fan_rpm"]

@@ -11,6 +11,7 @@ from serial.tools import list_ports
 
 from drivers import discovery
 from drivers.boards import BOARDS
+from drivers.boards.bridge_alone import BRIDGES_ALONE
 from drivers.discovery import FoundBoard, UsbPort, discover, usb_ports
 
 ALIKE = tuple(kind for kind in BOARDS.values() if any(match.product == "Bitaxe" for match in kind.matches))
@@ -47,6 +48,16 @@ def test_the_order_of_the_names_proves_nothing() -> None:
 )
 def test_the_unassigned_id_alone_is_not_a_board(changes: dict[str, Any]) -> None:
     assert discover([port("/dev/ttyACM0", 0, **changes)]) == []
+
+
+def test_a_board_whose_bridge_alone_can_be_talked_to_says_so() -> None:
+    (board,) = discover(
+        [port("/dev/ttyACM0", 0, product="BitaxeBonanza"), port("/dev/ttyACM1", 2, product="BitaxeBonanza")]
+    )
+    assert (board.id, board.kinds, board.names) == ("bitaxe-bonanza:984a7d04", (), ())
+    assert (board.control, board.data) == ("/dev/ttyACM0", "/dev/ttyACM1")
+    assert board.alone is BRIDGES_ALONE["bitaxe-bonanza"]
+    assert board.note == "the BZM2 of a Bitaxe Bonanza is not driven, its bridge alone is: hashbridge bridge"
 
 
 def test_a_missing_port_is_named() -> None:

@@ -65,10 +65,12 @@ def test_a_board_that_runs_axeos_is_named_and_told_what_to_flash(tmp_path: Path)
     assert "BOOT" in found.remedy
 
 
-def test_the_firmware_of_another_board_is_not_taken_for_ours(tmp_path: Path) -> None:
-    found = _about(_machine(tmp_path, _port(product="BitaxeBonanza")), "board")[0]
+def test_a_board_whose_chip_is_not_driven_is_named_and_its_bridge_pointed_out(tmp_path: Path) -> None:
+    (found,) = _about(_machine(tmp_path, _port(product="BitaxeBonanza")), "board")
     assert found.level is Level.WARN
-    assert "dialect B" in found.text
+    assert "the BZM2 of a Bitaxe Bonanza is not driven" in found.text
+    assert found.remedy is not None
+    assert found.remedy.startswith("hashbridge bridge --port /dev/ttyACM0; a Bitaxe Gamma needs")
 
 
 def test_a_stranger_with_the_same_unassigned_id_is_a_note(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from controller.__main__ import main
 from controller.cli.frames import Frame, frames
-from drivers.codecs import bitaxe_raw, bm13xx
+from drivers.codecs import bitaxe_raw, bm13xx, bridge_system
+from drivers.codecs.dialects import DIALECTS, device_codec, host_codec
 from drivers.transports.tap import TapRecord
 
 CHIP_ID_QUESTION = bytes.fromhex("55aa520500000a")
@@ -149,3 +150,54 @@ def test_a_file_that_is_no_recording_is_a_usage_error_that_names_the_line(
 def test_a_recording_that_is_not_there_is_not_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(tmp_path / "none")]) == 3
     assert "none" in capsys.readouterr().err
+
+
+QUESTIONS = (
+    (bitaxe_raw.i2c_frequency(400_000), "I2C clock 400000 Hz", bytes.fromhex("80 1a 06 00")),
+    (bitaxe_raw.gpio_set(1, True), "set pin 1 high", b"\x01"),
+    (bitaxe_raw.i2c_write_read(0x24, b"\x79", 2), "tps546@24 read STATUS_WORD (79), 2 bytes", b"\x00\x00"),
+    (bitaxe_raw.adc_read(0x50), "convert channel 50", b"\x34\x02"),
+    (bitaxe_raw.led_set(0xFF, 0, 0xFF), "LED ff 00 ff", b"\xff\x00\xff"),
+    (bitaxe_raw.fan_set(50), "fan 50 %", b"\x00"),
+    (bitaxe_raw.fan_tach(), "read the tachometer", b"\x10\x0e"),
+)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("first", range(len(QUESTIONS)))
+def test_replies_are_told_in_whatever_dialect_they_are(dialect: str, first: int) -> None:
+    records, wanted = [], []
+    for id, (request, meaning, payload) in enumerate(QUESTIONS[first:] + QUESTIONS[:first]):
+        records.append(_record(2 * id, "tx", host_codec(dialect).encode(request, id), "control"))
+        records.append(_record(2 * id + 1, "rx", device_codec(dialect).encode_reply(id, payload), "control"))
+        wanted += [("tx", "request", f"#{id:02x} {meaning}")]
+        wanted += [("rx", "reply", f"#{id:02x} {meaning}: {payload.hex(' ')}")]
+    assert _said(records) == wanted
+    assert [frame.data for frame in frames(records)] == [record.data for record in records]
+
+
+def test_page_00_is_told_from_the_first_request_on() -> None:
+    info = bridge_system.FirmwareInfo(1, 0, "1.2.3").encode()
+    ask, tell = host_codec("B").encode, device_codec("B").encode_reply
+    records = [
+        _record(0, "tx", ask(bridge_system.info(), 1), "control"),
+        _record(1, "rx", tell(1, info), "control"),
+        _record(2, "tx", ask(bridge_system.rx_loss(), 2), "control"),
+        _record(3, "rx", tell(2, b"\x01" + bytes(8)), "control"),
+        _record(4, "tx", ask(bridge_system.status(), 3), "control"),
+        _record(5, "rx", bytes.fromhex("04 00 03 13"), "control"),
+    ]
+    assert _said(records) == [
+        ("tx", "request", "#01 bridge info"),
+        ("rx", "reply", f"#01 bridge info: {info.hex(' ')}"),
+        ("tx", "request", "#02 bridge rx loss"),
+        ("rx", "reply", "#02 bridge rx loss: 01 00 00 00 00 00 00 00 00"),
+        ("tx", "request", "#03 bridge status"),
+        ("rx", "refusal", "#03 bridge status: refused, error 13"),
+    ]
+
+
+@pytest.mark.parametrize(("into_loader", "word"), [(False, "reboot"), (True, "reboot into the loader")])
+def test_a_reboot_is_told_and_waits_for_nothing(into_loader: bool, word: str) -> None:
+    frame = host_codec("C").encode(bitaxe_raw.reboot(into_loader=into_loader), 9)
+    assert _said([_record(0, "tx", frame, "control")]) == [("tx", "request", f"#09 {word}")]

@@ -148,7 +148,7 @@ def test_files_are_never_overwritten(tmp_path: Path) -> None:
         (["run", "--port", "/dev/null,/dev/null", "--board", "toaster"], "one of bitaxe-gamma"),
         (["record", "wire.jsonl", "list"], "FILE run OPTIONS"),
         (["record", "wire.jsonl", "run", "--emulate", "bitaxe-gamma", "--record", "x"], "only one recording"),
-        (["emulate", "toaster"], "one of bitaxe-gamma"),
+        (["emulate", "toaster"], "one of bitaxe-bonanza, bitaxe-gamma, "),
         (["emulate", "bitaxe-gamma", "--name", "../x"], "letters, digits"),
         (["emulate", "bitaxe-gamma", "--ambient", "90"], "-20 to 60 C"),
         (["set"], "--frequency, --voltage or both, --fan, or --unlock"),

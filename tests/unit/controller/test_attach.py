@@ -10,8 +10,9 @@ import pytest
 from controller import attach
 from controller.attach import Target, Where
 from drivers.boards import BOARDS, BoardKind
+from drivers.boards.bridge_alone import BRIDGES_ALONE
 from drivers.discovery import FoundBoard
-from drivers.errors import UsageError
+from drivers.errors import UnknownPart, UsageError
 
 ALIKE = (BOARDS["bitaxe-gamma"], BOARDS["bitaxe-hex"])
 
@@ -79,3 +80,21 @@ async def test_a_port_without_strings_is_what_a_person_says(
 
 def test_an_emulated_chip_that_hashes_from_midstates_is_diluted_eight_times_as_much() -> None:
     assert attach.synthetic_dilution("BM1397") == 8 * attach.synthetic_dilution("BM1370") == 2**27
+
+
+@pytest.mark.parametrize("said", [None, "bitaxe-gamma"])
+async def test_a_board_whose_chip_is_not_driven_is_refused_whatever_is_said(
+    said: str | None, ports: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = BRIDGES_ALONE["bitaxe-bonanza"]
+    board = FoundBoard("bitaxe-bonanza:984a7d04", (), "984a7d04", "1-1.2", *ports, alone.refusal, alone)
+    monkeypatch.setattr(attach, "discover", lambda: [board])
+    for port in (ports[0], "984a7d04", board.id):
+        with pytest.raises(UnknownPart, match=r"port: 'bitaxe-bonanza' .* the BZM2 of a Bitaxe Bonanza is not driven"):
+            await attached(port, said)
+
+
+async def test_an_emulated_one_is_refused_as_well() -> None:
+    async with AsyncExitStack() as stack:
+        with pytest.raises(UnknownPart, match="a board whose chip is driven; the BZM2"):
+            await attach.attach(Where(emulate="bitaxe-bonanza"), "pattern", stack)
