@@ -146,6 +146,8 @@ def _given(where: Where, port: str, keys: str) -> BoardConfig:
     plugged = found[0] if len(found) == 1 else None
     if plugged is not None and plugged.alone is not None:
         known_board(plugged.alone.name, f"{keys}port")
+    if plugged is not None and plugged.refused is not None:
+        raise UsageError(f"{keys}port", control, f"no such board: {plugged.refused}")
     fitting = () if plugged is None else plugged.names
     if plugged is not None and fitting:
         control, data = plugged.control or control, data or plugged.data or ""

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import usb.core
 from serial.tools import list_ports
 
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardKind, UsbMatch
 from drivers.boards.bridge_alone import BRIDGES_ALONE, BridgeAlone
+from drivers.bridges.firmware import Release, emberone
 
 CONTROL_INTERFACE: Final = 0
 DATA_INTERFACE: Final = 2
@@ -44,6 +46,8 @@ class UsbPort:
     serial: str | None
     location: str | None
     interface: int | None
+    bcd_device: int | None = None
+    """Revisions of board and firmware, 0xJJMN; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class FoundBoard:
     data: str | None
     note: str | None = None
     alone: BridgeAlone | None = None
+    refused: str | None = None
+    """Why a device with the strings of a board is none that is driven, whoever names it."""
 
     @property
     def kind(self) -> BoardKind | None:
@@ -78,7 +84,8 @@ class FoundBoard:
 
 def usb_ports(sysfs: Path = Path("/sys")) -> list[UsbPort]:
     """Every serial port that hangs on USB, sorted by path."""
-    found = []
+    found: list[UsbPort] = []
+    releases = _releases()
     for port in list_ports.comports():
         if port.vid is None or port.pid is None:
             continue
@@ -94,6 +101,7 @@ def usb_ports(sysfs: Path = Path("/sys")) -> list[UsbPort]:
                 serial=port.serial_number,
                 location=device,
                 interface=interface if known is None else known,
+                bcd_device=releases.get(device) if device in releases else _release_in_sysfs(device, sysfs),
             )
         )
     return sorted(found, key=lambda port: port.path)
@@ -103,6 +111,29 @@ def _split(location: str | None) -> tuple[str | None, int | None]:
     """`1-1.2:1.0` is interface 0 of the device at 1-1.2."""
     found = _LOCATION.match(location or "")
     return (location, None) if found is None else (found["device"], int(found["interface"]))
+
+
+def _releases() -> dict[str | None, int]:
+    """`bcdDevice` of every USB device, by topology path, from the descriptors that libusb has at hand; empty without
+    libusb. No device is opened."""
+    try:
+        devices = list(usb.core.find(find_all=True))
+    except (usb.core.NoBackendError, usb.core.USBError):  # there is no libusb, or it is not allowed to look
+        return {}
+    return {
+        f"{device.bus}-{'.'.join(map(str, device.port_numbers))}": int(device.bcdDevice)
+        for device in devices
+        if device.port_numbers
+    }
+
+
+def _release_in_sysfs(location: str | None, sysfs: Path) -> int | None:
+    """The same as Linux has it."""
+    try:
+        text = (sysfs / "bus/usb/devices" / (location or "none") / "bcdDevice").read_text(encoding="ascii")
+        return int(text, 16)
+    except (OSError, ValueError):
+        return None
 
 
 def _interface_in_sysfs(path: str, sysfs: Path) -> int | None:
@@ -138,9 +169,13 @@ def _told_apart(board: FoundBoard) -> FoundBoard:
 def _recognise(group: Sequence[UsbPort]) -> FoundBoard | None:
     first = group[0]
     own_id = first.serial or first.location or first.path
-    kinds = tuple(kind for kind in BOARDS.values() if any(_matches(first, match) for match in kind.matches))
+    alike = [kind for kind in BOARDS.values() if any(_matches(first, match) for match in kind.matches)]
+    kinds = tuple(kind for kind in alike if any(_is_revision(first, match) for match in kind.matches))
     roles = {_role(port): port.path for port in group}
     control, data = roles.get(CONTROL_INTERFACE), roles.get(DATA_INTERFACE)
+    if alike and (other := _not_driven(first, kinds)) is not None:
+        what = (first.product or "").lower().replace(" ", "-")
+        return FoundBoard(f"{what}:{own_id}", (), first.serial, first.location, control, data, other, refused=other)
     if kinds:
         missing = [name for name, path in (("control", control), ("data", data)) if path is None]
         note = f"no {' and no '.join(missing)} port found" if missing else None
@@ -164,6 +199,26 @@ def _matches(port: UsbPort, match: UsbMatch) -> bool:
         match.manufacturer,
         match.product,
     )
+
+
+def _is_revision(port: UsbPort, match: UsbMatch) -> bool:
+    """The strings fit, and the revision of the board as far as it is known."""
+    if not _matches(port, match):
+        return False
+    return not match.revisions or port.bcd_device is None or Release.of(port.bcd_device).hardware in match.revisions
+
+
+def _not_driven(port: UsbPort, kinds: tuple[BoardKind, ...]) -> str | None:
+    """Why a device with the strings of a board is none that is driven."""
+    if port.bcd_device is None:
+        return None
+    release = Release.of(port.bcd_device)
+    if not kinds:
+        return f"revision {release.hardware} of this board is not driven; its bridge is: hashbridge bridge"
+    dialect = emberone(port.bcd_device).dialect
+    if (port.manufacturer, port.product) == ("256F", "EmberOne00") and dialect != "A":
+        return f"its firmware answers in dialect {dialect}, in which no board is driven; hashbridge bridge talks to it"
+    return None
 
 
 def _role(port: UsbPort) -> int | None:

@@ -219,7 +219,12 @@ def _modem_manager(machine: Machine) -> Finding:
 def _libusb() -> Finding:
     if ctypes.util.find_library("usb-1.0"):
         return Finding("libusb", Level.GOOD, "present")
-    return Finding("libusb", Level.NOTE, "not found; the boards of this version do without it", None)
+    return Finding(
+        "libusb",
+        Level.NOTE,
+        "not found; revisions of boards are read from sysfs, and elsewhere than on Linux not at all",
+        None,
+    )
 
 
 def _boards(machine: Machine) -> Iterator[Finding]:
@@ -232,6 +237,9 @@ def _boards(machine: Machine) -> Iterator[Finding]:
                 f"hashbridge bridge --port {board.control}; a Bitaxe Gamma needs a bitaxe-raw whose product is `Bitaxe`"
             )
             yield Finding("board", Level.WARN, text, remedy)
+        if board.refused is not None:
+            known |= {board.control, board.data}
+            yield Finding("board", Level.WARN, f"{board.id}: {board.refused}")
         if board.kinds:
             known |= {board.control, board.data}
             if board.note:

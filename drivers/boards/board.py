@@ -59,6 +59,8 @@ class UsbMatch:
     pid: int
     manufacturer: str
     product: str
+    revisions: tuple[int, ...] = ()
+    """Of the board, where its `bcdDevice` tells one (0xJJMN: JJ); empty: any. A device that cannot be asked fits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,5 +118,5 @@ EMBERONE00: Final[BoardKind] = row(
         "a fan: none can be reached, and one has to run",
         "not measured: the heat of eleven chips of twelve",
     ),
-    matches=(UsbMatch(vid=0x1209, pid=0x256F, manufacturer="256F", product="EmberOne00"),),
+    matches=(UsbMatch(vid=0x1209, pid=0x256F, manufacturer="256F", product="EmberOne00", revisions=(5, 6)),),
 )

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import usb.core
 from serial.tools import list_ports
 
 from drivers import discovery
@@ -131,3 +132,70 @@ def test_the_system_s_list_is_read_with_the_interface_from_sysfs(
 def test_nothing_plugged_in_is_an_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_ports, "comports", list)
     assert discover() == []
+
+
+# --- revisions, from bcdDevice
+
+
+def ember(bcd_device: int | None) -> list[UsbPort]:
+    strings = {"vid": 0x1209, "pid": 0x256F, "manufacturer": "256F", "product": "EmberOne00"}
+    return [port(f"/dev/ttyACM{at}", interface, **strings, bcd_device=bcd_device) for at, interface in ((0, 0), (1, 2))]
+
+
+@pytest.mark.parametrize("bcd_device", [0x0500, 0x0600, 0x0501, None])
+def test_an_emberone_of_a_revision_that_is_driven_is_that_board(bcd_device: int | None) -> None:
+    (board,) = discover(ember(bcd_device))
+    assert board.kind is BOARDS["emberone00"]
+    assert board.note is None
+
+
+@pytest.mark.parametrize(
+    ("bcd_device", "why"),
+    [
+        (0x0400, "revision 4 of this board is not driven"),
+        (0x0001, "revision 0 of this board is not driven"),
+        (0x0510, "its firmware answers in dialect C"),
+    ],
+)
+def test_one_of_another_is_named_with_the_reason_and_never_driven(bcd_device: int, why: str) -> None:
+    (board,) = discover(ember(bcd_device))
+    assert board.kinds == ()
+    assert board.note is not None
+    assert board.note.startswith(why)
+    assert "hashbridge bridge" in board.note
+
+
+def fake_usb(monkeypatch: pytest.MonkeyPatch, *devices: Any) -> None:
+    monkeypatch.setattr(usb.core, "find", lambda find_all: iter(devices))
+
+
+def test_bcd_device_comes_from_libusb_by_topology_path_and_from_sysfs_without_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ports = [
+        SimpleNamespace(
+            device=f"/dev/ttyACM{at}",
+            vid=0x1209,
+            pid=0x256F,
+            manufacturer="256F",
+            product="EmberOne00",
+            serial_number="00",
+            location=location,
+        )
+        for at, location in enumerate(("1-1.2:1.0", "1-1.3:1.0"))
+    ]
+    monkeypatch.setattr(list_ports, "comports", lambda: ports)
+    (tmp_path / "bus/usb/devices/1-1.3").mkdir(parents=True)
+    (tmp_path / "bus/usb/devices/1-1.3/bcdDevice").write_text("0510\n", encoding="ascii")
+    fake_usb(
+        monkeypatch,
+        SimpleNamespace(bus=1, port_numbers=(1, 2), bcdDevice=0x0500),
+        SimpleNamespace(bus=1, port_numbers=None, bcdDevice=0x0409),  # a root hub
+    )
+    assert [each.bcd_device for each in usb_ports(tmp_path)] == [0x0500, 0x0510]
+
+    def without_libusb(find_all: bool) -> None:
+        raise usb.core.NoBackendError("No backend available")
+
+    monkeypatch.setattr(usb.core, "find", without_libusb)
+    assert [each.bcd_device for each in usb_ports(tmp_path)] == [None, 0x0510]

@@ -94,6 +94,17 @@ async def test_a_board_whose_chip_is_not_driven_is_refused_whatever_is_said(
             await attached(port, said)
 
 
+@pytest.mark.parametrize("said", [None, "emberone00"])
+async def test_a_revision_that_is_not_driven_is_refused_whatever_is_said(
+    said: str | None, ports: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "revision 4 of this board is not driven"
+    board = FoundBoard("emberone00:03666228", (), "03666228", "1-1.2", *ports, why, refused=why)
+    monkeypatch.setattr(attach, "discover", lambda: [board])
+    with pytest.raises(UsageError, match="revision 4 of this board is not driven"):
+        await attached(ports[0], said)
+
+
 async def test_an_emulated_one_is_refused_as_well() -> None:
     async with AsyncExitStack() as stack:
         with pytest.raises(UnknownPart, match="a board whose chip is driven; the BZM2"):
