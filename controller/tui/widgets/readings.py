@@ -66,7 +66,7 @@ class Readings(Panel):
         if board is None or info is None:
             return [[("nothing read yet", "label")]]
         known = [channel for channel in _FIRST if channel in board.channels]
-        known = [channel for channel in known if not _never(channel, board)]
+        known = [channel for channel in known if not _never(channel, board, info)]
         return [self._row(channel, board, info, width) for channel in known[:height]]
 
     def _row(self, channel: Channel, board: BoardSnapshot, info: BoardInfo, width: int) -> Line:
@@ -109,10 +109,15 @@ class Readings(Panel):
         return line
 
 
-def _never(channel: Channel, board: BoardSnapshot) -> bool:
-    """A channel that this board has no sensor for."""
-    reading = board.channels[channel]
-    return channel is Channel.INPUT_W and reading.value is None
+_COMES_WITH: Final = {Channel.FAN_RATIO: Channel.FAN_RPM, Channel.STATUS_WORD: Channel.CORE_A}
+"""What a part tells along with what it measures."""
+
+
+def _never(channel: Channel, board: BoardSnapshot, info: BoardInfo) -> bool:
+    """A channel that this board has no sensor for. What it cannot measure stands among its protections."""
+    measured = _COMES_WITH.get(channel, channel)
+    optional = measured in (Channel.INPUT_W, Channel.VR_C, Channel.CORE_A, Channel.FAN_RPM)
+    return optional and board.channels[channel].value is None and not info.envelope.means.sees(measured)
 
 
 def _input(value: float, e: Envelope) -> tuple[str, str]:
