@@ -206,7 +206,8 @@ class Emc2101:
         self._note_events()
         registers = self._registers
         release_c = registers[TCRIT] - (registers[TCRIT_HYSTERESIS] if self._critical else 0)
-        critical = self._code / 8 > release_c
+        # Boards without a diode have fans that follow under AxeOS: what is not there is not critical [A].
+        critical = self._below_die_c is None and self._code / 8 > release_c
         if critical != self._critical:
             self._critical = critical
             self._apply(self._setting, at_s)

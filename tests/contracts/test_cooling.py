@@ -15,7 +15,13 @@ from tests.unit.boards.on_a_bench import OnBench, bitaxe
 
 every_cooling = pytest.mark.parametrize(
     ("board", "part"),
-    [("bitaxe-gamma", "emc2101"), ("bitaxe-supra-402", "emc2101"), ("bitaxe-hex", "emc2302"), ("bitaxe-gt", "emc2103")],
+    [
+        ("bitaxe-gamma", "emc2101"),
+        ("bitaxe-supra-402", "emc2101"),
+        ("bitaxe-ultra-205", "emc2101"),  # without a diode
+        ("bitaxe-hex", "emc2302"),
+        ("bitaxe-gt", "emc2103"),
+    ],
 )
 
 
