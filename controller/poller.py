@@ -117,7 +117,11 @@ class Poller:
             protections=_NONE,
             channels=self.channels,
             point=_NO_POINT,
-            chains=tuple(_chain(chain) for chain in self._board.chains if chain.expected_chips > 1),
+            chains=tuple(
+                _chain(chain)
+                for chain in self._board.chains
+                if chain.expected_chips > 1 or chain.kind.thermometer is not None
+            ),
             work=work,
             latched=self._guard.fault,
             emulated=attached.emulated,
@@ -152,6 +156,8 @@ def _chain(chain: Chain) -> ChainSnapshot:
                 chip_id=chip.chip_id,
                 finds=chip.finds,
                 hw_errors=chip.hw_errors,
+                die_c=chip.die_c,
+                die_at_s=chip.die_at_s if chip.die_c is not None else None,
             )
             for chip in chain.chips
         ),

@@ -30,6 +30,9 @@ class ChipSnapshot(Model):
     chip_id: int
     finds: int
     hw_errors: int
+    die_c: float | None = None
+    """By its own thermometer, where it has one (BM1368): measured every 15 s, and never calibrated."""
+    die_at_s: float | None = None
 
 
 class ChainSnapshot(Model):

@@ -1,5 +1,5 @@
 """Faults that no single reading shows: a die that runs away, a chip that computes wrong at an easy point, a chip that
-is silent while it works. Pure.
+is silent while it works, a chip that says itself that it is too hot. Pure.
 
 Runaway: the die rises by more than 3 C/s for 2 s while the current rises by more than 5 %, with nothing changed that
 would explain it. Leakage feeds heat and heat feeds leakage; a regulator that looks cool says nothing of it.
@@ -9,6 +9,9 @@ that is what tuning looks for, and no danger; a change on trial goes back for it
 
 Silence: no nonce for ten seconds and 60 expected gaps; of one chip in a chain, for 25 of its own gaps, which chance
 explains once in 7e10. A chip that returns nothing may draw full power all the same.
+
+A chip's own thermometer (BM1368) is measured every 15 s and nobody has published how true it is: it is no sensor that
+a board needs, but twice in a row above the emergency level is believed.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Final
 
 from controller.model import BoardSnapshot, Channel, Envelope, Quality
 from controller.safety.commanded import Commanded
+from controller.safety.levels import Held
 
 RUNAWAY_C_PER_S: Final = 3.0
 RUNAWAY_S: Final = 2.0
@@ -31,6 +35,7 @@ ERROR_AT_LEAST: Final = 200
 SILENT_AT_LEAST_S: Final = 10.0
 SILENT_GAPS: Final = 60.0
 SILENT_CHIP_GAPS: Final = 25.0
+OWN_HEAT_SAMPLES: Final = 2
 _HASHES_PER_DIFFICULTY: Final = 2.0**32
 _JITTER_S: Final = 0.01
 
@@ -164,3 +169,27 @@ class Silence:
 
     def forget(self) -> None:
         self._last.clear()
+
+
+class OwnHeat:
+    """Fed with every sweep of a powered board."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._limit_c = float(envelope.chip_c_emergency)
+        self._held: dict[int, Held] = {}
+
+    def look(self, now: BoardSnapshot) -> str | None:
+        """Which chips are too hot by their own word, in numbers; None while none is."""
+        told = []
+        for chain in now.chains:
+            for chip in chain.chips:
+                if chip.die_c is None or chip.die_at_s is None:
+                    continue
+                held = self._held.setdefault(chip.index, Held())
+                bad = held.feed(chip.die_at_s, chip.die_c > self._limit_c) >= 0.0
+                if bad and held.count >= OWN_HEAT_SAMPLES:
+                    told.append(f"chip {chip.index} reads {chip.die_c:.1f} C itself, {held.count} times in a row")
+        return f"{'; '.join(told)}: above {self._limit_c:g} C" if told else None
+
+    def forget(self) -> None:
+        self._held.clear()

@@ -11,7 +11,7 @@ from typing import Final
 
 from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
 from controller.safety.commanded import Commanded
-from controller.safety.dynamics import ErrorRate, Runaway, Silence
+from controller.safety.dynamics import ErrorRate, OwnHeat, Runaway, Silence
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
 from drivers.boards.board import Channel, Envelope
 
@@ -108,6 +108,7 @@ class Trips:
         self._dip, self._dips = input_warning(e), list[float]()
         self._loaded_input_v: float | None = None
         self._runaway, self._error_rate, self._silence = Runaway(e), ErrorRate(e), Silence()
+        self._own_heat = OwnHeat(e)
         self._core_in_band_since_s: float | None = None
         self._last_core_s = float("-inf")
 
@@ -132,6 +133,8 @@ class Trips:
         self._levels(self._thermal, now, found)
         if commanded.rail_on and (running := self._runaway.look(now, commanded)) is not None:
             found.append((Cause.RUNAWAY, Channel.CHIP_C.value, running))
+        if commanded.rail_on and (hot := self._own_heat.look(now)) is not None:
+            found.append((Cause.CHIP_TEMPERATURE, None, hot))
         self._sensors(now, found)
         if commanded.rail_on:
             self._fan_speed(now, commanded, found)
@@ -182,6 +185,7 @@ class Trips:
         self._runaway.forget()
         self._error_rate.forget()
         self._silence.forget()
+        self._own_heat.forget()
         self._core_in_band_since_s = None
 
     # --- one rule each ------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ clock ramp, the sweep window, a last version-rolling write and the fast line rat
 (docs/wire/bm13xx.md).
 
 Unverified: no register dump and no capture of a chain is public. The address in its nonces is taken to stand where the
-BM1366 has it, and the limits of its VCO are not known. Its own thermometer (registers B0, B4) is not read.
+BM1366 has it, and the limits of its VCO are not known. Its own thermometer (registers B0, B4) is read as
+ESP-Miner-NerdQAxePlus and emberone-miner do; nobody has published how true it is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from drivers.asics import pll
 from drivers.asics.kind import (
     INIT_TICKET_DIFFICULTY,
     AsicKind,
+    DieThermometer,
     core_word,
     rolling_on,
     ticket_mask_word,
@@ -38,6 +40,17 @@ BM1368: Final = AsicKind(
     clock_limits_mhz=(50.0, 800.0),
     pll_shape=pll.BM1366,
     window_guard_ticks=0,
+    thermometer=DieThermometer(
+        start=(
+            to_all(0xB0, 0x8000_0000, "thermometer: stop"),
+            to_all(0xB0, 0x0002_0000, "thermometer"),
+            to_all(0xB0, 0x0102_0000, "thermometer"),
+            to_all(0xB0, 0x1002_0000, "thermometer: measure"),
+        ),
+        result=0xB4,
+        c_per_step=0.171342,
+        zero_c=-299.5144,
+    ),
     before_enumeration=rolling_on(4),
     after_enumeration=(
         to_all(0xA8, 0x0007_0000, "soft reset control: default"),

@@ -45,6 +45,8 @@ ROLLED_VERSION_BITS: Final = 0x1FFF_E000
 READ_TIMEOUT_S: Final = 0.1
 """A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 READ_TRIES: Final = 3
+DIE_EVERY_S: Final = 15.0
+"""As ESP-Miner-NerdQAxePlus does; nobody was seen to measure more often."""
 
 _CLOCK, _NONCE_OFFSET, _TICKET, _ERROR_COUNT = 0x08, 0x0C, 0x14, 0x4C
 _CRYSTAL_HZ: Final = 25e6
@@ -82,6 +84,8 @@ class Chain:
         self._fast = self._separated = False
         self._looks_at, self._counted = 0, -1
         """The chip whose clock is read next, and the one whose count was read last."""
+        self._measures, self._measured_s = 0, -math.inf
+        """The chip whose own thermometer is read next, and when a measurement was begun last."""
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -183,6 +187,9 @@ class Chain:
         self._judge.forget_jobs()
         self._clock = self._asked_mhz = self.hash_count = None
         self._running, self._fast, self._separated = 0, False, False
+        self._measures, self._measured_s = 0, -math.inf
+        for chip in self.chips:
+            chip.die_c = None
 
     # --- bring-up -----------------------------------------------------------------------------------------------------
 
@@ -465,6 +472,26 @@ class Chain:
         counts = [each.hash_count for each in self.chips if each.hash_count is not None]
         self.hash_count = sum(counts) if len(counts) == len(self.chips) else None
         return self.hash_count
+
+    async def read_die(self) -> None:
+        """The next chip's own thermometer, into `chips`; behind the last of them the next measurement is begun, which
+        is all that a call does until it is due. Nothing where the kind has none."""
+        thermometer, now_s = self.kind.thermometer, asyncio.get_running_loop().time()
+        if thermometer is None or not self.chips:
+            return
+        if not self._measures and now_s - self._measured_s < DIE_EVERY_S:
+            return
+        chip = self.chips[self._measures]
+        try:
+            word = await self.read_register(thermometer.result, chip.address, tries=1)
+            chip.die_c, chip.die_at_s = thermometer.celsius(word), now_s
+        except NoReply:
+            chip.die_c = None
+        self._measures = (self._measures + 1) % len(self.chips)
+        if not self._measures:
+            self._measured_s = now_s
+            for step in thermometer.start:
+                await self._play(step)
 
     async def _sum(self, register: int | None) -> int | None:
         if register is None:

@@ -7,13 +7,14 @@ from typing import Final
 
 from drivers.asics import pll
 from drivers.codecs.bm13xx import LONG_REPLY_BYTES, SHORT_REPLY_BYTES, HostMessage, WriteRegister
-from drivers.units import Megahertz
+from drivers.units import Celsius, Megahertz
 
 SETTLE_S: Final = 0.010
 """Stock firmware leaves about 10 ms between configuration writes."""
 VERSION_ROLLING: Final = WriteRegister(0xA4, 0x9000_FFFF, None)
 """Bit 31 switches on-chip rolling and 11-byte replies on; the low half lets header version bits 28..13 roll."""
 INIT_TICKET_DIFFICULTY: Final = 256
+_DIE_LOW_C, _DIE_HIGH_C = -40.0, 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,23 @@ class InitStep:
         if self.per_chip and isinstance(self.message, WriteRegister):
             return WriteRegister(self.message.register, self.message.value, address)
         return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class DieThermometer:
+    """A thermometer in the die that answers on the line. What it measured stands in `result` until the next one."""
+
+    start: tuple[InitStep, ...]
+    """Begins a measurement, in all chips."""
+    result: int
+    """Bit 31: it holds one; bits 15 to 0: steps."""
+    c_per_step: float
+    zero_c: float
+
+    def celsius(self, word: int) -> Celsius | None:
+        """None: nothing was measured, or what no die can be."""
+        celsius = (word & 0xFFFF) * self.c_per_step + self.zero_c
+        return Celsius(celsius) if word >> 31 and _DIE_LOW_C <= celsius <= _DIE_HIGH_C else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +103,7 @@ class AsicKind:
     """What it holds otherwise; None: the sweep window."""
     hash_count_register: int | None = 0x8C
     """The chip's own count of 2**32 hashes; None: it has none."""
+    thermometer: DieThermometer | None = None
     init_ticket_difficulty: int = INIT_TICKET_DIFFICULTY
     version_rolling: WriteRegister | None = VERSION_ROLLING
     before_enumeration: tuple[InitStep, ...] = ()

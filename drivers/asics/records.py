@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from drivers.codecs import header as block_header
 from drivers.codecs.bm13xx import HostEvent, RegisterReply
+from drivers.units import Celsius
 
 CHIP_ID: Final = 0x00
 """The register in which a chip says what it is: its id in the upper half."""
@@ -48,6 +50,9 @@ class Chip:
     hw_errors: int = 0
     hash_count: int | None = None
     """Its own count, in units of 2**32 hashes, as last read since the reset."""
+    die_c: Celsius | None = None
+    """By its own thermometer, as last read since the reset, and when that was; None: it has none, or nothing yet."""
+    die_at_s: float = -math.inf
 
 
 @dataclass(slots=True)

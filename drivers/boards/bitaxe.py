@@ -376,6 +376,11 @@ class Bitaxe:
                 sweep.put(Channel.FREQUENCY_MHZ, await self.chain.read_clock())
             except (NoReply, Unplugged) as error:
                 sweep.put(Channel.FREQUENCY_MHZ, None, str(error))
+        if turn == 2 and self.chain.fast and not sweep.over:
+            try:
+                await self.chain.read_die()
+            except Unplugged as error:
+                _log.debug("%s: thermometers of the chips: %s", self.kind.name, error)  # as below
         if turn == 0 and self.chain.fast and not sweep.over:
             try:
                 await self.chain.read_hash_count()

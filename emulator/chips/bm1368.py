@@ -26,6 +26,7 @@ MODEL: Final = ChipModel(
     job_shift=1,
     starts_at_address=True,  # [inf]: no capture shows it
     vco_mhz=None,
+    thermometer=(0.171342, -299.5144),  # ESP-Miner-NerdQAxePlus
 )
 UNIT: Final = PlantSettings(
     power_w_per_v2_mhz=0.0145,  # [F] of the die; S21 nameplate 0.0150

@@ -42,6 +42,7 @@ TURNAROUND_S: Final = 20e-6
 """From the end of a question to the start of its answer [inf]."""
 QUEUED_NONCES: Final = 256
 """Frames that wait for the line; a further nonce is lost and counted in register 50 [inf]."""
+_MEASURES_S: Final = 0.010
 _COUNTERS_OF_ROLLING_CHIPS: Final = frozenset((*reg.HASH_COUNT_DOMAIN, reg.HASH_COUNT_TOTAL, reg.TICKET_NONCE_COUNTER))
 _OF_ROLLING_CHIPS: Final = frozenset(
     (
@@ -111,6 +112,11 @@ class MiningChip:
         self._job_byte: int | None = None
         self._job_midstates = 0
         self._cleared_at = 0
+        self._measuring = 0
+        """How many of the words that begin a measurement have come."""
+        self._measured_at_s: float | None = None
+        self._noise = random.Random(model.name)
+        """Its own, so that who asks for a temperature changes nothing that the chip finds."""
         self._encode = DeviceCodec(full_header_jobs=True).encode
         self._wipe(0.0)
 
@@ -252,6 +258,7 @@ class MiningChip:
         self.hush(at_s)
         self._job_byte = None
         self._cleared_at = 0
+        self._measuring, self._measured_at_s = 0, None
         self._cores.reset(at_s)
         self._retime(at_s)
 
@@ -379,6 +386,8 @@ class MiningChip:
                 self._use_reply_bytes(self._reply_bytes)
             case reg.CORE_MAILBOX:
                 self._use_mailbox(value, at_s)
+            case reg.TEMPERATURE_CONTROL:
+                self._control_thermometer(value, at_s)
             case reg.TICKET_NONCE_COUNTER if value == 0:
                 self._cleared_at = sum(self._cores.counts(at_s))
             case reg.MIDSTATE_CONFIG:
@@ -391,6 +400,24 @@ class MiningChip:
                 self._job_byte = None
                 self._cores.drop(at_s)
                 self._retime(at_s)
+
+    def _control_thermometer(self, word: int, at_s: float) -> None:
+        """The result is there 10 ms after the last word [A]; a word out of order begins nothing."""
+        expected = reg.MEASURES[self._measuring]
+        self._measuring = self._measuring + 1 if word == expected else int(word == reg.MEASURES[0])
+        if self._measuring == len(reg.MEASURES):
+            self._measuring, self._measured_at_s = 0, at_s + _MEASURES_S
+
+    def _temperature(self, at_s: float) -> int:
+        """Of the measurement begun last, with the noise of one step [A]; 0 before there is one."""
+        if self.model.thermometer is None or self._supply is None:
+            return 0
+        if self._measured_at_s is not None and at_s >= self._measured_at_s:
+            a_step, zero_c = self.model.thermometer
+            steps = round((self._supply.die_c - zero_c) / a_step + self._noise.gauss(0.0, 1.0))
+            self._words[reg.TEMPERATURE_RESULT] = reg.MEASURED | steps
+            self._measured_at_s = None
+        return self._words.get(reg.TEMPERATURE_RESULT, 0)
 
     def _write_as_before(self, register: int, at_s: float) -> None:
         """What a write does that means something else on a chip that is sent midstates, or nothing."""
@@ -433,6 +460,8 @@ class MiningChip:
                 return self._words[register] & ~reg.LOCKED | (reg.LOCKED if self._load[0] else 0)
             case reg.HASH_RATE if self.model.midstates and self._load[1]:
                 return round(self._cores.rate_hs / 2**20) & 0x7FFF_FFFF  # ESP-Miner reads it so
+            case reg.TEMPERATURE_RESULT:
+                return self._temperature(at_s)
             case reg.HASH_COUNT_TOTAL:
                 return sum(self._cores.counts(at_s)) & 0xFFFF_FFFF
             case reg.TICKET_NONCE_COUNTER:

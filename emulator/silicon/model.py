@@ -33,6 +33,8 @@ class ChipModel:
     """None: the limits of its VCO are not known."""
     enable_bits: tuple[int, ...] = (28, 29, 30, 31)
     """Of register 18: each lets an equal share of the cores return nonces, the lowest cores first. None: all do."""
+    thermometer: tuple[float, float] | None = None
+    """Degrees a step and at step 0, of the thermometer behind B0 and B4; None: it gives nothing."""
     midstates: int = 0
     """The most that a job may carry; 0: jobs are whole headers. A chip of midstates always answers in 9 bytes, has no
     sweep window, and lays out clock and line rate in its own way (`registers.py`)."""

@@ -32,6 +32,12 @@ TICKET_NONCE_COUNTER: Final = 0x90
 MIDSTATE_CONFIG: Final = 0xA4
 SOFT_RESET_CONTROL: Final = 0xA8
 
+TEMPERATURE_CONTROL: Final = 0xB0
+TEMPERATURE_RESULT: Final = 0xB4
+MEASURES: Final = (0x8000_0000, 0x0002_0000, 0x0102_0000, 0x1002_0000)
+"""Written to B0 in this order they begin a measurement; what each of them does is not known."""
+MEASURED: Final = 1 << 31
+
 CRYSTAL_HZ: Final = 25_000_000
 
 CLOCK_DELAY: Final = 0x00
@@ -50,6 +56,7 @@ READ_ONLY: Final = frozenset(
         NONCE_OVERFLOW_COUNTER,
         *HASH_COUNT_DOMAIN,
         HASH_COUNT_TOTAL,
+        TEMPERATURE_RESULT,
     )
 )
 """Writes to these are ignored; for 00 and the counters that is inferred from their names."""
