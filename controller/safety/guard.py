@@ -55,6 +55,7 @@ from controller.safety.supply import Supply
 from controller.safety.throttle import Give, Throttle
 from controller.safety.trips import Trips
 from drivers.boards.board import (
+    AssertReset,
     BringUp,
     Channel,
     CoreVoltage,
@@ -96,6 +97,9 @@ class Guard:
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
+        self.silence = self._trips.silence
+        self._again = False
+        """The board is being started because its chips are initialised again, in the midst of its life."""
         self._throttle = Throttle(envelope)
         self.fan, self.supply = FanLoop(envelope), Supply(envelope)
         self._interlocks = Interlocks(
@@ -151,6 +155,8 @@ class Guard:
 
     def give_way(self, now: BoardSnapshot) -> Give | None:
         """After each sweep: a move that heat or a weak supply ask for, or one back. Only of a live board."""
+        if self._again:
+            return None  # it goes back to where it is now, however far that is below its wish
         if self.state is not GuardState.LIVE or self.fault is not None:
             self._throttle.forget()
             return None
@@ -163,6 +169,19 @@ class Guard:
             return None
         ratio = self.fan.look(now, self.commanded, self.requested, gives_way=self.limited is not None)
         return None if ratio is None else FanDuty(Ratio(ratio))
+
+    def chips_again(self, now: BoardSnapshot) -> tuple[Step, ...]:
+        """The steps that take the chips of a live board through reset and back to the point where it is. Raises
+        `Refused` or `Latched`. The board is being started from now on, until `reached`."""
+        self._no_latch()
+        core_v, clock = self.commanded.core_v, self.commanded.frequency_mhz
+        if self.state is not GuardState.LIVE or core_v is None or clock is None:
+            raise Refused("state", f"only chips of a live board are initialised again, this one is {self.state.value}")
+        ticket = None if now.work is None else now.work.ticket_difficulty
+        steps = self._passable(ordering.chips_again(self.envelope, Volts(core_v), Megahertz(clock), ticket))
+        self.silence.begun(now.at_s)
+        self.state, self._again = GuardState.STARTING, True
+        return steps
 
     def steps_of(self, give: Give) -> tuple[Step, ...]:
         """One move of the clock or of the voltage, in the order that every move has. Never above what was requested."""
@@ -286,6 +305,8 @@ class Guard:
             self._no_latch()
             if self.state not in (GuardState.STARTING, GuardState.LIVE):
                 raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
+            if isinstance(step, AssertReset) and self.state is GuardState.LIVE:
+                raise Refused("state", "reset is asserted at the beginning of a start, or by a safe-off")
             self._interlocks.permit(step, now)
         if isinstance(step, FanDuty):
             self.commanded.fan_moving = True
@@ -337,6 +358,10 @@ class Guard:
                 c.rail_on, c.rail_changed_s = True, at_s
             case VerifyRail(core_v=target):
                 c.verified_v = float(target)
+            case AssertReset():
+                c.reset_released, c.reset_changed_s = False, at_s
+                c.brought_up, c.window_mhz = False, None
+                c.frequency_mhz, c.frequency_changed_s = None, at_s
             case ReleaseReset():
                 c.reset_released, c.reset_changed_s = True, at_s
             case BringUp():
@@ -354,13 +379,13 @@ class Guard:
         self._trips.forget()
         self.fan.started()
         self.supply.forget()
-        self._off = False
+        self._off = self._again = False
         self.state = GuardState.STARTING
 
     def reached(self) -> None:
         """The power-up is complete."""
         if self.state is GuardState.STARTING:
-            self.state = GuardState.LIVE
+            self.state, self._again = GuardState.LIVE, False
 
     def stopped_short(self) -> None:
         """A command ended between two of its steps: what holds now is what was commanded last."""
@@ -382,7 +407,7 @@ class Guard:
             self.state = GuardState.LATCHED
 
     def _powered_off(self, at_s: float) -> None:
-        self._off = True
+        self._off, self._again = True, False
         self.commanded = Commanded(rail_changed_s=at_s, reset_changed_s=at_s, fan_ratio=1.0, fan_changed_s=at_s)
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()

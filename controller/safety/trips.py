@@ -11,8 +11,9 @@ from typing import Final
 
 from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
 from controller.safety.commanded import Commanded
-from controller.safety.dynamics import ErrorRate, Runaway, Silence
+from controller.safety.dynamics import ErrorRate, Runaway
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
+from controller.safety.silence import Silence
 from drivers.boards.board import Channel, Envelope
 
 SETTLED_S: Final = 0.1
@@ -107,7 +108,7 @@ class Trips:
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
         self._loaded_input_v: float | None = None
-        self._runaway, self._error_rate, self._silence = Runaway(e), ErrorRate(e), Silence()
+        self._runaway, self._error_rate, self.silence = Runaway(e), ErrorRate(e), Silence()
         self._core_in_band_since_s: float | None = None
         self._last_core_s = float("-inf")
 
@@ -136,7 +137,7 @@ class Trips:
         if commanded.rail_on:
             self._fan_speed(now, commanded, found)
             self._read_backs(now, commanded, found)
-            if (silent := self._silence.look(now)) is not None:
+            if (silent := self.silence.look(now, commanded)) is not None:
                 found.append((Cause.CHIP_SILENT, None, silent))
             if (wrong := self._error_rate.look(now, commanded)) is not None:
                 found.append((Cause.ERROR_RATE, None, wrong))
@@ -181,7 +182,7 @@ class Trips:
         self._loaded_input_v = None
         self._runaway.forget()
         self._error_rate.forget()
-        self._silence.forget()
+        self.silence.forget()
         self._core_in_band_since_s = None
 
     # --- one rule each ------------------------------------------------------------------------------------------------

@@ -47,7 +47,18 @@ _DEMANDS: Final = frozenset(
 _FINDS: Final = frozenset({"append"})
 _ROWS: Final = frozenset({"Level", "over"})
 _STEPS: Final = frozenset(
-    {"FanDuty", "LockDown", "CoreVoltage", "RailOn", "VerifyRail", "ReleaseReset", "BringUp", "SweepWindow", "FastLink"}
+    {
+        "FanDuty",
+        "LockDown",
+        "CoreVoltage",
+        "RailOn",
+        "VerifyRail",
+        "AssertReset",
+        "ReleaseReset",
+        "BringUp",
+        "SweepWindow",
+        "FastLink",
+    }
 )
 
 

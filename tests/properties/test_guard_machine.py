@@ -26,6 +26,7 @@ from controller.model import (
     SetOperatingPoint,
 )
 from drivers.boards.board import (
+    AssertReset,
     BringUp,
     Channel,
     CoreVoltage,
@@ -63,6 +64,7 @@ steps = st.one_of(
     volts.map(lambda value: CoreVoltage(Volts(value))),
     st.just(RailOn()),
     volts.map(lambda value: VerifyRail(Volts(value))),
+    st.just(AssertReset()),
     st.just(ReleaseReset()),
     st.just(BringUp()),
     clocks.map(lambda value: Frequency(Megahertz(value))),
@@ -233,6 +235,22 @@ class GuardMachine(RuleBasedStateMachine):
     def power_down(self) -> None:
         self.wish(PowerDown())
 
+    @rule(stop_at=stops)
+    def the_chips_are_initialised_again(self, stop_at: int) -> None:
+        """What the rig does when they are silent."""
+        if self.plan:
+            return
+        guard = self.scene.guard
+        before = guard.state
+        try:
+            self.plan = list(guard.chips_again(self.scene.now()))
+        except (SafetyError, UsageError):
+            assert guard.state is before
+            return
+        assert before is GuardState.LIVE
+        self.starting = True
+        self.carry_on(stop_at)
+
     def wish(self, command: PowerUp | SetOperatingPoint | PowerDown) -> None:
         if self.plan:
             return
@@ -397,6 +415,10 @@ class GuardMachine(RuleBasedStateMachine):
                 assert supply in e.input_v_enable
                 assert chip_c is not None
                 assert chip_c < e.warm_start_max_c
+            case AssertReset():
+                assert not latched
+                assert told.rail
+                assert guard.state is GuardState.STARTING, "a live board was put into reset"
             case ReleaseReset() | BringUp():
                 assert not latched
                 assert told.rail
@@ -453,6 +475,9 @@ class GuardMachine(RuleBasedStateMachine):
                 told.rail, told.risen = True, True
             case VerifyRail(core_v=core_v):
                 told.risen = told.risen and core_v != told.core_v
+            case AssertReset():
+                told.reset_released = told.up = False
+                told.clock = told.window = None
             case ReleaseReset():
                 told.reset_released = True
             case BringUp():
