@@ -41,7 +41,7 @@ from controller.model import (
 from controller.safety import ordering
 from controller.safety.commanded import Commanded
 from controller.safety.envelope import Envelopes, fits
-from controller.safety.fan import FanLoop
+from controller.safety.fan import OFF_RATIO, FanLoop
 from controller.safety.interlocks import (
     NEAR,
     PATIENCE_ELSE_S,
@@ -163,7 +163,11 @@ class Guard:
         return self._throttle.look(now, self.commanded, self.requested)
 
     def fan_step(self, now: BoardSnapshot) -> FanDuty | None:
-        """After each sweep: what the fan has to be told; None when it has that already. Only of a live board."""
+        """After each sweep: what the fan has to be told; None when it has that already. Of a board that is live, or off
+        and cool."""
+        if self.state is GuardState.SAFE_OFF and self._off and self.fault is None:
+            at_rest = self.fan.look_off(now, self.commanded)
+            return None if at_rest is None else FanDuty(Ratio(at_rest))
         if self.state is not GuardState.LIVE or self.fault is not None:
             self.fan.forget()
             return None
@@ -301,7 +305,10 @@ class Guard:
 
     def permit(self, step: Step, now: BoardSnapshot) -> None:
         """May this step be taken right now? Raises `Refused` or `Latched`. Marks the board as moving."""
-        if not self._toward_safety(step):
+        if isinstance(step, FanDuty) and self.state is GuardState.SAFE_OFF and not self._toward_safety(step):
+            self._no_latch()
+            self._permit_less_fan_while_off(step, now)
+        elif not self._toward_safety(step):
             self._no_latch()
             if self.state not in (GuardState.STARTING, GuardState.LIVE):
                 raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
@@ -312,6 +319,13 @@ class Guard:
             self.commanded.fan_moving = True
         else:
             self.commanded.moving = True
+
+    def _permit_less_fan_while_off(self, step: FanDuty, now: BoardSnapshot) -> None:
+        need(self._off, "no safe-off was confirmed: the fan stays full")
+        if not OFF_RATIO - NEAR <= step.ratio <= 1.0:
+            raise Refused("envelope", f"fan duty {step.ratio} is outside {OFF_RATIO:g} to 1")
+        why = self.fan.full_while_off(now, self.commanded)
+        need(why is None, f"the fan stays full: {why}")
 
     def _toward_safety(self, step: Step) -> bool:
         c = self.commanded

@@ -182,7 +182,7 @@ class GuardMachine(RuleBasedStateMachine):
         guard = self.scene.guard
         step = guard.fan_step(self.scene.now())
         if step is not None:
-            assert guard.state is GuardState.LIVE
+            assert guard.state in (GuardState.LIVE, GuardState.SAFE_OFF)
             moving = guard.commanded.moving
             taken = self.attempt(step)
             assert taken or step.ratio < 1.0, "full was refused"
@@ -385,7 +385,15 @@ class GuardMachine(RuleBasedStateMachine):
         match step:
             case FanDuty(ratio=ratio):
                 assert 0.0 <= ratio <= 1.0
-                if ratio < (1.0 if told.fan is None else told.fan):
+                if guard.state is GuardState.SAFE_OFF and ratio < 1.0:
+                    assert ratio >= 0.3
+                    assert not latched
+                    assert not told.rail
+                    assert guard.fan.wish.mode is FanMode.AUTO
+                    assert (self.good(Channel.CHIP_C) or 99.0) < 53.0
+                    assert (self.good(Channel.VR_C) or 99.0) < 53.0
+                    assert self.good(Channel.CORE_V) is not None
+                elif ratio < (1.0 if told.fan is None else told.fan):
                     assert (told.clock or 0.0) <= e.stock_frequency_mhz + 1e-5
                     assert told.core_v is None or told.core_v <= e.stock_core_v + 1e-5
                     chip_c, vr_c = self.good(Channel.CHIP_C), self.good(Channel.VR_C)
