@@ -128,8 +128,9 @@ class BoardRunner(Stepper):
         if (quiet := self.guard.silence.news()) is not None:
             self._note("warn", quiet)
         self._fan.after_sweep(snapshot)
-        if (news := self.guard.supply.news()) is not None:
-            self._note("warn", news)
+        for news in (self.guard.supply.news(), self.guard.derate.news()):
+            if news is not None:
+                self._note("warn", news)
 
     async def _end_command(self) -> None:
         self._keeper.forget()

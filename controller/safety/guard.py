@@ -40,6 +40,7 @@ from controller.model import (
 )
 from controller.safety import ordering
 from controller.safety.commanded import Commanded
+from controller.safety.derate import Derate
 from controller.safety.envelope import Envelopes, fits
 from controller.safety.fan import OFF_RATIO, FanLoop
 from controller.safety.interlocks import (
@@ -100,7 +101,7 @@ class Guard:
         self.silence = self._trips.silence
         self._again = False
         """The board is being started because its chips are initialised again, in the midst of its life."""
-        self._throttle = Throttle(envelope)
+        self._throttle, self.derate = Throttle(envelope), Derate(envelope)
         self.fan, self.supply = FanLoop(envelope), Supply(envelope)
         self._interlocks = Interlocks(
             envelopes,
@@ -159,8 +160,11 @@ class Guard:
             return None  # it goes back to where it is now, however far that is below its wish
         if self.state is not GuardState.LIVE or self.fault is not None:
             self._throttle.forget()
+            self.derate.forget()
             return None
-        return self._throttle.look(now, self.commanded, self.requested)
+        why = self.derate.active
+        derated = None if why is None else (self.derate.clock_mhz, why)
+        return self._throttle.look(now, self.commanded, self.requested, derated=derated)
 
     def fan_step(self, now: BoardSnapshot) -> FanDuty | None:
         """After each sweep: what the fan has to be told; None when it has that already. Of a board that is live, or off
@@ -435,11 +439,15 @@ class Guard:
 
     # --- trips --------------------------------------------------------------------------------------------------------
 
-    def watch(self, now: BoardSnapshot) -> FaultRecord | None:
-        """Holds one sweep against every trip. A fault is returned, not latched: the caller latches and acts."""
+    def watch(self, now: BoardSnapshot, *, vr_most_c: float | None = None) -> FaultRecord | None:
+        """Holds one sweep against every trip. A fault is returned, not latched: the caller latches and acts.
+
+        `vr_most_c`: how warm the regulator can be, by everything but its own thermometer; None: nothing bounds it."""
         if self.state in (GuardState.STARTING, GuardState.LIVE):
             self.supply.look(now, self.commanded)
-            return self._trips.watch(now, self.commanded)
+            live = self.state is GuardState.LIVE and self.fault is None
+            without = Channel.VR_C if live and self.derate.look(now, self.commanded, vr_most_c) else None
+            return self._trips.watch(now, self.commanded, without)
         if self.state in (GuardState.SAFE_OFF, GuardState.LATCHED) and not self.commanded.rail_on:
             return self._trips.watch_off(now, self.commanded)
         return None

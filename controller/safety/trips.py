@@ -121,8 +121,9 @@ class Trips:
         """For how long, by samples, the core rail has been within 5 % of its command. 0 when it is not."""
         return 0.0 if self._core_in_band_since_s is None else self._last_core_s - self._core_in_band_since_s
 
-    def watch(self, now: BoardSnapshot, commanded: Commanded) -> FaultRecord | None:
-        """The most specific fault of this sweep, or None. For a board that is being started or is live."""
+    def watch(self, now: BoardSnapshot, commanded: Commanded, without: Channel | None = None) -> FaultRecord | None:
+        """The most specific fault of this sweep, or None. For a board that is being started or is live. `without`: what
+        it may do without for now (controller/safety/derate.py)."""
         channels = now.channels
         found: list[tuple[Cause, str | None, str]] = []
         if commanded.rail_on:
@@ -133,7 +134,7 @@ class Trips:
         self._levels(self._thermal, now, found)
         if commanded.rail_on and (running := self._runaway.look(now, commanded)) is not None:
             found.append((Cause.RUNAWAY, Channel.CHIP_C.value, running))
-        self._sensors(now, found)
+        self._sensors(now, found, without)
         if commanded.rail_on:
             self._fan_speed(now, commanded, found)
             self._read_backs(now, commanded, found)
@@ -301,12 +302,14 @@ class Trips:
         if low_s >= CORE_LOW_S - _JITTER_S:
             found.append((Cause.CORE_VOLTAGE, sensor, f"{value:.3f} V is 10 % below {target:.3f} V for {low_s:.1f} s"))
 
-    def _sensors(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
+    def _sensors(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]], without: Channel | None) -> None:
         invalid: tuple[Channel, str] | None = None
         stale: tuple[Channel, str] | None = None
         fresh_somewhere = False
         for channel in self._envelope.means.sensors:
             sample = now.channels.get(channel)
+            if channel is without:
+                continue
             if sample is None:
                 stale = stale or (channel, "is not measured at all")
                 continue

@@ -160,6 +160,21 @@ class GuardMachine(RuleBasedStateMachine):
         self.scene.taken_at_s[channel] = self.scene.at_s
         self.look(0.2)
 
+    @precondition(lambda self: self.scene.guard.state is GuardState.LIVE)
+    @rule(looks=st.integers(min_value=1, max_value=50), most_c=st.sampled_from([None, 60.0, 95.0]), back=st.booleans())
+    def the_thermometer_of_the_regulator_fails(self, looks: int, most_c: float | None, back: bool) -> None:
+        self.scene.vr_most_c = most_c
+        for _ in range(looks):
+            if self.scene.guard.fault is not None:
+                break
+            self.world()
+            self.scene.quality[Channel.VR_C] = Quality.INVALID
+            self.look(0.7)
+        if back:
+            for _ in range(looks):
+                self.time_passes(0.7)
+        self.scene.vr_most_c = None
+
     @rule(count=st.integers(min_value=0, max_value=3))
     def chips_answer(self, count: int) -> None:
         self.scene.chips = count

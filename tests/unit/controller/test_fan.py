@@ -23,8 +23,8 @@ AUTO = SetFan(mode=FanMode.AUTO)
 class Windy:
     """A live board whose fan does what it is told, and everybody knows it."""
 
-    def __init__(self, wish: SetFan = AUTO, **values: float) -> None:
-        self.scene = Scene().live()
+    def __init__(self, wish: SetFan = AUTO, envelope: Envelope = ENVELOPE, **values: float) -> None:
+        self.scene = Scene(envelope).live()
         self.guard = self.scene.guard
         self.guard.fan.ask(wish)
         self.guard.requested = OperatingPoint(frequency_mhz=525.0, core_v=1.150)
@@ -412,3 +412,28 @@ def test_a_power_up_begins_with_a_full_fan_again() -> None:
     board.guard.started()
     with pytest.raises(Refused, match=r"outside 0\.45 to 1"):
         board.guard.permit(FanDuty(Ratio(0.29)), board.scene.now())
+
+
+# --- a board that gives way -------------------------------------------------------------------------------------------
+
+
+def test_a_board_that_gives_way_has_a_full_fan_however_cool_it_is() -> None:
+    windy = Windy().following()
+    scene = windy.scene
+    for _ in range(4):  # the input is weak for longer than half a second
+        scene.look(input_v=4.70)
+        if (give := windy.guard.give_way(scene.now())) is not None:
+            break
+    assert give is not None
+    windy.guard.commanded.frequency_mhz = give.point.frequency_mhz
+    windy.run(0.2, input_v=5.1)
+    assert windy.told == [1.0]
+    assert windy.guard.fan.status().why_full == "the board gives way"
+
+
+@pytest.mark.parametrize(("channel", "sees"), [(Channel.VR_C, Channel.CORE_A), (Channel.CORE_A, Channel.VR_C)])
+def test_a_board_that_does_not_measure_what_the_loop_rests_on_has_a_full_fan(channel: Channel, sees: Channel) -> None:
+    sensors = (Channel.CHIP_C, Channel.INPUT_V, Channel.CORE_V, Channel.FAN_RPM, sees)
+    windy = Windy(envelope=replace(ENVELOPE, means=Means(sensors=sensors))).run(120.0)
+    assert windy.told == []
+    assert windy.guard.fan.status().why_full == f"{channel.value} is not measured on this board"
