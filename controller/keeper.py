@@ -74,6 +74,10 @@ class Keeper:
         self.try_out(point, RETRY_S)
         self._call(why)
 
+    def fail(self, why: str) -> None:
+        """Something has gone wrong under the change on trial, if there is one: back at once."""
+        self._call(why)
+
     def _errors(self, work: WorkSnapshot | None) -> None:
         if work is None or not work.running:
             self._counted = None

@@ -57,6 +57,11 @@ class Poller:
         finds this false before it hears anything else, even if it froze in a sweep, and must not feed the chips."""
         return asyncio.get_running_loop().time() - self._swept_s < WATCHED_S
 
+    @property
+    def vr_most_c(self) -> float | None:
+        """How warm the regulator can be, by everything but its own thermometer; None: nothing bounds it."""
+        return self._watchkeeper.vr_most_c
+
     async def sweep(self) -> None:
         """Reads every sensor once. Raises what `Board.read` raises, or `TimeoutError` when it is stuck."""
         async with asyncio.timeout(SWEEP_LIMIT_S):

@@ -1,4 +1,4 @@
-"""Moves one board of a rig: one command at a time, each step with the guard's permission, and the work it is given.
+"""Moves one board of a rig: one command at a time, and the work it is given.
 
 Safe-off goes first: it cancels the step in flight, and commands that were waiting are refused.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
-from typing import Final, Literal
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from controller.clock import Clock
 from controller.fan import FanTurner
@@ -29,7 +29,6 @@ from controller.model import (
     KeepPoint,
     LimitLifted,
     LimitSession,
-    Note,
     OperatingPoint,
     PendingPoint,
     PointKept,
@@ -45,7 +44,6 @@ from controller.model import (
     SetOperatingPoint,
     SetReach,
     StartWork,
-    StepApplied,
     StopWork,
     WorkSnapshot,
     WorkStarted,
@@ -55,29 +53,21 @@ from controller.retrier import Retrier
 from controller.safety.envelope import fits
 from controller.safety.retry import Retries
 from controller.safety.throttle import Give
-from controller.warden import RigBoard, Warden, end_tasks
+from controller.stepper import Stepper
+from controller.warden import RigBoard, end_tasks
 from controller.work.planning import WorkPlan, plan_work
 from controller.work.session import WorkSession
 from drivers.boards.board import (
-    BringUp,
-    CoreVoltage,
-    FanDuty,
-    FastLink,
-    Frequency,
     Protection,
-    RailOn,
     Step,
     SweepWindow,
     TicketDifficulty,
 )
 from drivers.errors import (
-    DeviceError,
     HashbridgeError,
     Latched,
-    ProtocolError,
     Refused,
     SafetyError,
-    TransportError,
     Unplugged,
     UsageError,
 )
@@ -86,14 +76,13 @@ from drivers.units import Megahertz
 log = logging.getLogger(__name__)
 
 _COMMAND_ENDS_S: Final = 2.0
-_ONE_SWEEP_S: Final = 0.5
 _NO_DECISION: Final = (AddRemark, SetFan, SetReach, LimitSession)
 """Commands that leave a retry as it is."""
-_TOLD_TO_CHIPS: Final = (BringUp, Frequency, SweepWindow, FastLink, TicketDifficulty)
 THROTTLE: Final = "throttle"
+SILENT: Final = "silent"
 
 
-class BoardRunner(Warden):
+class BoardRunner(Stepper):
     """Everything a rig does with one board."""
 
     def __init__(
@@ -104,11 +93,8 @@ class BoardRunner(Warden):
         self._feeder: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
         self._lock = asyncio.Lock()
-        self._command: asyncio.Task[None] | None = None
         self._mover = False
         """The command in flight moves the point."""
-        self._give_up: Refused | None = None
-        """Why the move in flight has to end before its next step: the board must give way first."""
         self._limited_by: Cause | None = None
         self._fan = FanTurner(
             self.name,
@@ -137,9 +123,14 @@ class BoardRunner(Warden):
         if give is not None:
             self._spawn(self._give_way(give), "gives way")
         self._tell_limit()
+        if (why := self.guard.silence.ask()) is not None:
+            self._spawn(self._chips_again(why), "initialises its chips again")
+        if (quiet := self.guard.silence.news()) is not None:
+            self._note("warn", quiet)
         self._fan.after_sweep(snapshot)
-        if (news := self.guard.supply.news()) is not None:
-            self._note("warn", news)
+        for news in (self.guard.supply.news(), self.guard.derate.news()):
+            if news is not None:
+                self._note("warn", news)
 
     async def _end_command(self) -> None:
         self._keeper.forget()
@@ -309,7 +300,7 @@ class BoardRunner(Warden):
         try:
             await self._move(steps)
         except SafetyError as error:
-            if isinstance(error, Refused) and error.rule == THROTTLE:
+            if isinstance(error, Refused) and error.rule in (THROTTLE, SILENT):
                 self.guard.requested = before  # what was refused is not what the board comes back to
             if command.keep_within_s is not None and self.guard.state is GuardState.LIVE:
                 # Neither here nor there is no point that anybody asked for.
@@ -393,62 +384,6 @@ class BoardRunner(Warden):
         self._command = None
         await self.safe_off("power-down")
 
-    async def _run(self, steps: tuple[Step, ...]) -> None:
-        """One step after the other: permission, the move, its settle time. A device that fails latches the board."""
-        loop = asyncio.get_running_loop()
-        for step in steps:
-            self._check_give_up()
-            await self._permitted(step)
-            try:
-                await self.board.apply(step)
-            except Unplugged:
-                self.guard.applied(step, loop.time(), done=False)
-                raise
-            except (DeviceError, ProtocolError, TransportError, UsageError) as error:
-                self.guard.applied(step, loop.time(), done=False)
-                cause = Cause.INTERNAL if isinstance(error, UsageError) else Cause.ACTUATION
-                self._command = None
-                if isinstance(step, _TOLD_TO_CHIPS):
-                    await self._let_the_sensors_speak()
-                if self.guard.fault is not None:
-                    raise Latched(self.guard.fault.cause.value, self.guard.fault.detail) from error
-                await self._trip(cause, None, f"{_describe(step)}: {error}")
-                raise
-            self.guard.applied(step, loop.time())
-            self._feed.add(StepApplied, self.name, step=type(step).__name__, detail=_describe(step))
-            if step.settle_s > 0.0:
-                await asyncio.sleep(step.settle_s)
-
-    async def _let_the_sensors_speak(self) -> None:
-        """A chip that does not answer may have lost its rail: one whole sweep, half a second at most, names the cause.
-
-        Never for a step of the rail: there the read-back itself is the evidence, and nothing waits.
-        """
-        until_s = asyncio.get_running_loop().time() + _ONE_SWEEP_S
-        whole = self.poller.sweeps + 2  # the one under way began before
-        while self.guard.fault is None and self.poller.sweeps < whole:
-            if asyncio.get_running_loop().time() >= until_s:
-                return
-            await asyncio.sleep(0.02)
-
-    async def _permitted(self, step: Step) -> None:
-        """Asks until the guard agrees or its patience is over: a fan needs time to spin up, a sweep to come in."""
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + self.guard.patience_s(step)
-        while True:
-            self._check_give_up()
-            try:
-                self.guard.permit(step, self.poller.snapshot(full=False))
-            except Refused:
-                if loop.time() >= until_s:
-                    raise
-                await asyncio.sleep(0.02)
-            else:
-                return
-
-    def _note(self, level: Literal["info", "warn", "error"], text: str) -> None:
-        self._feed.add(Note, self.name, level=level, text=text)
-
     # --- coming back --------------------------------------------------------------------------------------------------
 
     async def _latch(self, record: FaultRecord) -> None:
@@ -486,29 +421,28 @@ class BoardRunner(Warden):
 
     # --- giving way ---------------------------------------------------------------------------------------------------
 
-    def _check_give_up(self) -> None:
-        if self._give_up is not None:
-            error, self._give_up = self._give_up, None
-            raise error
-
     async def _give_way(self, give: Give) -> None:
         """One move of the throttle. Down goes before whatever a person is raising; up waits for its turn."""
         if not give.up and self._mover:
             self._give_up = Refused(THROTTLE, f"{give.sensor}: {give.detail}")
+        await self._in_turn(lambda: self._carry_give(give), "gives way")
+
+    async def _in_turn(self, carry: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+        """Something that the board does by itself, as one command among the others, while it is live."""
         epoch = self._epoch
         async with self._lock:
             self._give_up = None
             await self._until_safe_off_ends()
             if epoch != self._epoch or self.guard.state is not GuardState.LIVE:
                 return
-            task = self._command = asyncio.create_task(self._carry_give(give), name=f"{self.name} gives way")
+            task = self._command = asyncio.create_task(carry(), name=f"{self.name} {what}")
             try:
                 await asyncio.wait((task,))
             finally:
                 if self._command is task:
                     self._command = None
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.info("%s: did not give way: %s", self.name, error)  # what failed has latched the board
+                log.info("%s: %s: %s", self.name, what, error)  # what failed has latched the board
 
     async def _carry_give(self, give: Give) -> None:
         try:
@@ -535,6 +469,37 @@ class BoardRunner(Warden):
             self._limited_by = None
             if self.guard.state is GuardState.LIVE:
                 self._feed.add(LimitLifted, self.name, cause=cause, point=self.guard.granted)
+
+    # --- silent chips -------------------------------------------------------------------------------------------------
+
+    async def _chips_again(self, why: str) -> None:
+        """Once, before it is a trip: no work, reset, bring-up, ramp, and the same work goes on."""
+        if self._mover:
+            self._give_up = Refused(SILENT, why)
+        await self._in_turn(lambda: self._carry_chips_again(why), "initialises its chips again")
+
+    async def _carry_chips_again(self, why: str) -> None:
+        session, feeder, began_s = self._session, self._feeder, asyncio.get_running_loop().time()
+        if session is None or feeder is None:
+            return  # it was stopped meanwhile
+        session.hold()  # what was cut short is not due
+        await end_tasks(feeder)
+        steps = self.guard.chips_again(self.poller.snapshot(full=False))
+        self._note("warn", f"the chips are initialised again: {why}")
+        self._announce_state(f"chips initialised again: {why}")
+        try:
+            await self._run(steps, silent=why)
+        except Refused as error:
+            self._command = None  # the safe-off must not cancel the task that waits for it
+            await self._trip(Cause.CHIP_SILENT, None, f"{why}; not initialised again: {error}")
+            return
+        self.guard.reached()
+        self._announce_state("the chips are back at their point")
+        session.resume()
+        self._feeder = asyncio.create_task(self._feed_chips(session), name=f"{self.name} work")
+        taken_s = asyncio.get_running_loop().time() - began_s
+        self._note("info", f"the chips were initialised again in {taken_s:.1f} s, the work goes on")
+        self._keeper.fail(f"chips were silent: {why}")
 
     # --- work ---------------------------------------------------------------------------------------------------------
 
@@ -582,17 +547,3 @@ def _is_dry(command: Command) -> bool:
 def _why(command: SetReach | LimitSession) -> str:
     note = f": {command.note}" if command.note else ""
     return f"reach {command.reach.value}{note}" if isinstance(command, SetReach) else f"limits of a session{note}"
-
-
-def _describe(step: Step) -> str:
-    match step:
-        case Frequency(frequency_mhz=clock) | SweepWindow(frequency_mhz=clock):
-            return f"{type(step).__name__} {clock:g} MHz"
-        case CoreVoltage(core_v=core_v):
-            return f"CoreVoltage {core_v:.3f} V"
-        case FanDuty(ratio=ratio):
-            return f"FanDuty {ratio:.2f}"
-        case RailOn():
-            return "RailOn"
-        case _:
-            return str(step)

@@ -245,7 +245,7 @@ class Warden(ABC):
             await self._trip(Cause.SENSOR_BUS, None, f"a sweep did not end: {error}")
             return
         snapshot = self.poller.glance()
-        fault = self.guard.watch(snapshot)
+        fault = self.guard.watch(snapshot, vr_most_c=self.poller.vr_most_c)
         self._tell_sentinel()
         self._swept()
         if fault is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from controller.model import Channel, Envelope
-from controller.safety import throttle, trips
+from controller.safety import derate, throttle, trips
 from controller.safety.levels import INPUT_HOLD_S
 from controller.safety.trips import Level, Trips
 from drivers.boards import BOARDS
@@ -78,7 +78,8 @@ def table(kind: BoardKind) -> Iterator[str]:
         own = kind.own_limits.get(channel, "it is full already" if channel is Channel.FAN_RPM else "**nothing**")
         yield f"| {name} | {asked} | {gives} | {tripped} | {own} |"
     yield ""
-    yield f"A sensor trips when it is INVALID, or without a good value for {_stale(e)}. {_missing(kind)}"
+    sensors = f"A sensor trips when it is INVALID, or without a good value for {_stale(e)}{_derated(kind)}."
+    yield f"{sensors} {_missing(kind)}"
 
 
 def _levels(levels: tuple[Level, ...], channel: Channel) -> Iterator[str]:
@@ -94,6 +95,15 @@ def _number(level: Level) -> str:
 
 def _stale(e: Envelope) -> str:
     return f"{e.stale_bad_s:g} s (fan {e.fan_stale_bad_s:g} s)"
+
+
+def _derated(kind: BoardKind) -> str:
+    if not kind.plausibility.regulator_bounded:
+        return ""
+    share = 100 * derate.SHARE_OF_STOCK
+    return (
+        f"; the regulator's temperature after {derate.AT_MOST_S:g} s with full fan and {share:g} % of the stock clock"
+    )
 
 
 def _missing(kind: BoardKind) -> str:

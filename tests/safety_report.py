@@ -216,8 +216,8 @@ ROWS: Final = (
         "chip silent at full power",
         do("silence_chip"),
         frozenset({Cause.CHIP_SILENT}),
-        11.0,
-        "60 gaps, 10 s at least",
+        35.0,
+        "10 s, reset at once; 10 s of bring-up; 10 s again",
     ),
 )
 

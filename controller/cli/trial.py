@@ -180,7 +180,7 @@ async def _end_of(port: RigPort, board: str, trial: PendingPoint, talk: Talk) ->
             continue
         if isinstance(event, PointKept | PointReverted):
             return event
-        if isinstance(event, StateChanged) and event.after is not GuardState.LIVE:
+        if isinstance(event, StateChanged) and event.after not in (GuardState.LIVE, GuardState.STARTING):
             return event
         if isinstance(event, Note) and event.level != "info":
             talk.warn(f"{event.level}: {event.text}")

@@ -63,6 +63,8 @@ class CrossChecks:
         meter = Channel.INPUT_W if at_input else Channel.CORE_A
         self._power = None if law is None else _Power(law, limits, float(envelope.chip_c_trip), meter)
         self._efficiency = None if at_input else _Efficiency(limits)
+        self.vr_most_c: float | None = None
+        """How warm the regulator can be, by everything but its own thermometer; None: nothing bounds it."""
 
     def review(
         self, at_s: float, trackers: Mapping[Channel, Tracker], commanded: Commanded, working: bool
@@ -80,6 +82,10 @@ class CrossChecks:
             self._power.look(now, doubts, die_span_c)
         if self._efficiency is not None:
             self._efficiency.look(now, doubts)
+        rests_on = (Channel.CHIP_C, Channel.CORE_V, Channel.CORE_A, Channel.CORE_W)
+        doubted = any(channel in doubts for channel in rests_on)
+        bounded = self._disagreement is not None and self._limits.regulator_bounded and not doubted
+        self.vr_most_c = self._disagreement.vr_most_c(now) if self._disagreement is not None and bounded else None
         return doubts
 
     def _heat_w(self, now: Look) -> float:
@@ -282,6 +288,13 @@ class _Disagreement:
         expected_c = self.expected_c(now.vr_c, now.core_w or 0.0)
         around_c = self._limits.disagreement_c / 2 + self._unknown_c
         return expected_c - around_c, expected_c + around_c
+
+    def vr_most_c(self, now: Look) -> float | None:
+        """The warmest that the regulator can be while the die reads what it reads. None: die or power are not known."""
+        if now.chip_c is None or now.core_w is None or now.core_a is None:
+            return None
+        level_c = self.expected_c(0.0, now.core_w)  # the die above the regulator
+        return now.chip_c - level_c + self._limits.disagreement_c + self._unknown_c
 
     def expected_c(self, vr_c: float, core_w: float) -> float:
         """What the die should read, by the regulator's thermometer and the core power."""

@@ -1,5 +1,5 @@
 """Faults that no single reading shows: a die that runs away, a chip that computes wrong at an easy point, a chip that
-is silent while it works, a chip that says itself that it is too hot. Pure.
+says itself that it is too hot. Pure.
 
 Runaway: the die rises by more than 3 C/s for 2 s while the current rises by more than 5 %, with nothing changed that
 would explain it. Leakage feeds heat and heat feeds leakage; a regulator that looks cool says nothing of it.
@@ -7,8 +7,7 @@ would explain it. Leakage feeds heat and heat feeds leakage; a regulator that lo
 Errors: more than a tenth of the nonces of 30 s do not hash, at a point that is no harder than stock. At a harder point
 that is what tuning looks for, and no danger; a change on trial goes back for it (controller/keeper.py).
 
-Silence: no nonce for ten seconds and 60 expected gaps; of one chip in a chain, for 25 of its own gaps, which chance
-explains once in 7e10. A chip that returns nothing may draw full power all the same.
+Chips that return nothing: controller/safety/silence.py.
 
 A chip's own thermometer (BM1368) is measured every 15 s and nobody has published how true it is: it is no sensor that
 a board needs, but twice in a row above the emergency level is believed.
@@ -32,11 +31,7 @@ ERROR_SHARE: Final = 0.10
 ERROR_WINDOW_S: Final = 30.0
 ERROR_AT_LEAST: Final = 200
 """Nonces in the window, below which a share says little."""
-SILENT_AT_LEAST_S: Final = 10.0
-SILENT_GAPS: Final = 60.0
-SILENT_CHIP_GAPS: Final = 25.0
 OWN_HEAT_SAMPLES: Final = 2
-_HASHES_PER_DIFFICULTY: Final = 2.0**32
 _JITTER_S: Final = 0.01
 
 
@@ -132,43 +127,6 @@ class ErrorRate:
 
     def forget(self) -> None:
         self._counts.clear()
-
-
-class Silence:
-    """Fed with every sweep of a board that works."""
-
-    def __init__(self) -> None:
-        self._last: dict[int | None, tuple[int, float]] = {}
-        """By chip, None for the whole chain: how many nonces there were, and when the last of them was seen."""
-
-    def look(self, now: BoardSnapshot) -> str | None:
-        """Who is silent, in numbers; None while nobody is. The whole chain first."""
-        work = now.work
-        if work is None or not work.running or work.expected_hs <= 0.0:
-            self._last.clear()
-            return None
-        gap_s = _HASHES_PER_DIFFICULTY * work.ticket_difficulty / work.expected_hs
-        whole = self._held(None, work.nonces, now.at_s, gap_s, SILENT_GAPS)
-        chips = now.chains[0].chips if now.chains else ()
-        parts = []
-        for chip in chips if len(chips) > 1 else ():
-            nonces = chip.finds + chip.hw_errors
-            if (held := self._held(chip.index, nonces, now.at_s, gap_s * len(chips), SILENT_CHIP_GAPS)) is not None:
-                parts.append(f"chip {chip.index} of 0 to {len(chips) - 1}, address {chip.address:#04x}: {held}")
-        return whole or "; ".join(parts) or None
-
-    def _held(self, of: int | None, count: int, at_s: float, gap_s: float, gaps: float) -> str | None:
-        seen, since_s = self._last.get(of, (-1, at_s))
-        if seen != count:
-            self._last[of] = (count, at_s)
-            return None
-        limit_s, silent_s = max(SILENT_AT_LEAST_S, gaps * gap_s), at_s - since_s
-        if silent_s < limit_s - _JITTER_S:
-            return None
-        return f"no nonce for {silent_s:.1f} s while work runs (expected every {gap_s:.3f} s, limit {limit_s:.1f} s)"
-
-    def forget(self) -> None:
-        self._last.clear()
 
 
 class OwnHeat:

@@ -8,6 +8,9 @@ PI controller on the worse of two errors; a floor that somebody sets is a floor 
 It slows the fan down only while die and regulator are below their targets, which is what the interlock demands of each
 such step; it speeds it up at any time. It never stops it: the least duty is above the 40 % from which on the trip
 `fan` judges the speed, so a fan that stands still is found as soon as at full speed.
+
+A board that is off has it at full as well, until it is cool and everything that says so is known; then at 30 %, where
+less than full was asked for at all. It never stands still: the next power-up wants to see it turn.
 """
 
 from __future__ import annotations
@@ -32,6 +35,12 @@ FULL_AT_FIRST_S: Final = 60.0
 WARM_BELOW_TARGET_C: Final = 10.0
 DIE_HYSTERESIS_C: Final = 3.0
 VR_HYSTERESIS_C: Final = 5.0
+OFF_RATIO: Final = 0.30
+OFF_BELOW_C: Final = 50.0
+OFF_HYSTERESIS_C: Final = 3.0
+OFF_FULL_AT_FIRST_S: Final = 10.0
+"""The sink is warmer than the die says a second after the power is gone: its heat comes back to the die."""
+OFF_FRESH_S: Final = 2.0
 DEGRADED_RATIO: Final = 0.7
 DEGRADED_HOLD_S: Final = 5.0
 SPINS_UP_S: Final = 3.0
@@ -114,6 +123,46 @@ class FanLoop:
             return self._turn(wanted, now.at_s)
         if wanted <= present - STEP_RATIO and now.at_s - self._turned_s >= SLOWER_EVERY_S:
             return self._turn(wanted, now.at_s)
+        return None
+
+    def look_off(self, now: BoardSnapshot, commanded: Commanded) -> float | None:
+        """After each sweep of a board that is off, confirmed and not latched: as `look`."""
+        self.forget()
+        self._why_full = self.full_while_off(now, commanded)
+        present = commanded.fan_ratio
+        if present is None:
+            return None
+        wanted = max(OFF_RATIO, self.wish.floor_ratio) if self._why_full is None else 1.0
+        return None if abs(wanted - present) <= _NEAR else wanted
+
+    def full_while_off(self, now: BoardSnapshot, commanded: Commanded) -> str | None:
+        """Why the fan of a board that is off has to be full; None when it need not be."""
+        means = self._envelope.means
+        if self.wish.mode is FanMode.FULL:
+            return "as it was asked for"
+        if self.degraded is not None:
+            return self.degraded
+        if means.rests_at_v is not None:
+            return "the core rail cannot be switched off"
+        if not means.sees(Channel.VR_C):
+            return f"{Channel.VR_C.value} is not measured on this board"
+        if now.at_s - commanded.rail_changed_s < OFF_FULL_AT_FIRST_S:
+            return "the board has just been switched off"
+        slower = commanded.fan_ratio is not None and commanded.fan_ratio < 1.0
+        warm_c = OFF_BELOW_C + (OFF_HYSTERESIS_C if slower else 0.0)
+        for channel, below in (
+            (Channel.CHIP_C, warm_c),
+            (Channel.VR_C, warm_c),
+            (Channel.CORE_V, float(self._envelope.core_off_below_v)),
+            (Channel.RESET_RELEASED, 0.5),
+        ):
+            sample = now.channels.get(channel)
+            if sample is None or sample.value is None or sample.quality is not Quality.GOOD:
+                return f"{channel.value} is not known"
+            if now.at_s - sample.at_s > OFF_FRESH_S:
+                return f"{channel.value} is {now.at_s - sample.at_s:.1f} s old"
+            if sample.value >= below:
+                return f"{channel.value} reads {sample.value:g}, less than {below:g} is wanted"
         return None
 
     def _turn(self, ratio: float, at_s: float) -> float:
@@ -214,4 +263,4 @@ class FanLoop:
             self._speed = min(1.0 + LEARN_WITHIN, max(1.0 - LEARN_WITHIN, mean))
 
 
-__all__ = ["LEAST_RATIO", "FanLoop"]
+__all__ = ["LEAST_RATIO", "OFF_RATIO", "FanLoop"]

@@ -40,8 +40,9 @@ from controller.model import (
 )
 from controller.safety import ordering
 from controller.safety.commanded import Commanded
+from controller.safety.derate import Derate
 from controller.safety.envelope import Envelopes, fits
-from controller.safety.fan import FanLoop
+from controller.safety.fan import OFF_RATIO, FanLoop
 from controller.safety.interlocks import (
     NEAR,
     PATIENCE_ELSE_S,
@@ -55,6 +56,7 @@ from controller.safety.supply import Supply
 from controller.safety.throttle import Give, Throttle
 from controller.safety.trips import Trips
 from drivers.boards.board import (
+    AssertReset,
     BringUp,
     Channel,
     CoreVoltage,
@@ -96,7 +98,10 @@ class Guard:
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
-        self._throttle = Throttle(envelope)
+        self.silence = self._trips.silence
+        self._again = False
+        """The board is being started because its chips are initialised again, in the midst of its life."""
+        self._throttle, self.derate = Throttle(envelope), Derate(envelope)
         self.fan, self.supply = FanLoop(envelope), Supply(envelope)
         self._interlocks = Interlocks(
             envelopes,
@@ -151,18 +156,40 @@ class Guard:
 
     def give_way(self, now: BoardSnapshot) -> Give | None:
         """After each sweep: a move that heat or a weak supply ask for, or one back. Only of a live board."""
+        if self._again:
+            return None  # it goes back to where it is now, however far that is below its wish
         if self.state is not GuardState.LIVE or self.fault is not None:
             self._throttle.forget()
+            self.derate.forget()
             return None
-        return self._throttle.look(now, self.commanded, self.requested)
+        why = self.derate.active
+        derated = None if why is None else (self.derate.clock_mhz, why)
+        return self._throttle.look(now, self.commanded, self.requested, derated=derated)
 
     def fan_step(self, now: BoardSnapshot) -> FanDuty | None:
-        """After each sweep: what the fan has to be told; None when it has that already. Only of a live board."""
+        """After each sweep: what the fan has to be told; None when it has that already. Of a board that is live, or off
+        and cool."""
+        if self.state is GuardState.SAFE_OFF and self._off and self.fault is None:
+            at_rest = self.fan.look_off(now, self.commanded)
+            return None if at_rest is None else FanDuty(Ratio(at_rest))
         if self.state is not GuardState.LIVE or self.fault is not None:
             self.fan.forget()
             return None
         ratio = self.fan.look(now, self.commanded, self.requested, gives_way=self.limited is not None)
         return None if ratio is None else FanDuty(Ratio(ratio))
+
+    def chips_again(self, now: BoardSnapshot) -> tuple[Step, ...]:
+        """The steps that take the chips of a live board through reset and back to the point where it is. Raises
+        `Refused` or `Latched`. The board is being started from now on, until `reached`."""
+        self._no_latch()
+        core_v, clock = self.commanded.core_v, self.commanded.frequency_mhz
+        if self.state is not GuardState.LIVE or core_v is None or clock is None:
+            raise Refused("state", f"only chips of a live board are initialised again, this one is {self.state.value}")
+        ticket = None if now.work is None else now.work.ticket_difficulty
+        steps = self._passable(ordering.chips_again(self.envelope, Volts(core_v), Megahertz(clock), ticket))
+        self.silence.begun(now.at_s)
+        self.state, self._again = GuardState.STARTING, True
+        return steps
 
     def steps_of(self, give: Give) -> tuple[Step, ...]:
         """One move of the clock or of the voltage, in the order that every move has. Never above what was requested."""
@@ -282,15 +309,27 @@ class Guard:
 
     def permit(self, step: Step, now: BoardSnapshot) -> None:
         """May this step be taken right now? Raises `Refused` or `Latched`. Marks the board as moving."""
-        if not self._toward_safety(step):
+        if isinstance(step, FanDuty) and self.state is GuardState.SAFE_OFF and not self._toward_safety(step):
+            self._no_latch()
+            self._permit_less_fan_while_off(step, now)
+        elif not self._toward_safety(step):
             self._no_latch()
             if self.state not in (GuardState.STARTING, GuardState.LIVE):
                 raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
+            if isinstance(step, AssertReset) and self.state is GuardState.LIVE:
+                raise Refused("state", "reset is asserted at the beginning of a start, or by a safe-off")
             self._interlocks.permit(step, now)
         if isinstance(step, FanDuty):
             self.commanded.fan_moving = True
         else:
             self.commanded.moving = True
+
+    def _permit_less_fan_while_off(self, step: FanDuty, now: BoardSnapshot) -> None:
+        need(self._off, "no safe-off was confirmed: the fan stays full")
+        if not OFF_RATIO - NEAR <= step.ratio <= 1.0:
+            raise Refused("envelope", f"fan duty {step.ratio} is outside {OFF_RATIO:g} to 1")
+        why = self.fan.full_while_off(now, self.commanded)
+        need(why is None, f"the fan stays full: {why}")
 
     def _toward_safety(self, step: Step) -> bool:
         c = self.commanded
@@ -337,6 +376,10 @@ class Guard:
                 c.rail_on, c.rail_changed_s = True, at_s
             case VerifyRail(core_v=target):
                 c.verified_v = float(target)
+            case AssertReset():
+                c.reset_released, c.reset_changed_s = False, at_s
+                c.brought_up, c.window_mhz = False, None
+                c.frequency_mhz, c.frequency_changed_s = None, at_s
             case ReleaseReset():
                 c.reset_released, c.reset_changed_s = True, at_s
             case BringUp():
@@ -354,13 +397,13 @@ class Guard:
         self._trips.forget()
         self.fan.started()
         self.supply.forget()
-        self._off = False
+        self._off = self._again = False
         self.state = GuardState.STARTING
 
     def reached(self) -> None:
         """The power-up is complete."""
         if self.state is GuardState.STARTING:
-            self.state = GuardState.LIVE
+            self.state, self._again = GuardState.LIVE, False
 
     def stopped_short(self) -> None:
         """A command ended between two of its steps: what holds now is what was commanded last."""
@@ -382,7 +425,7 @@ class Guard:
             self.state = GuardState.LATCHED
 
     def _powered_off(self, at_s: float) -> None:
-        self._off = True
+        self._off, self._again = True, False
         self.commanded = Commanded(rail_changed_s=at_s, reset_changed_s=at_s, fan_ratio=1.0, fan_changed_s=at_s)
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
@@ -396,11 +439,15 @@ class Guard:
 
     # --- trips --------------------------------------------------------------------------------------------------------
 
-    def watch(self, now: BoardSnapshot) -> FaultRecord | None:
-        """Holds one sweep against every trip. A fault is returned, not latched: the caller latches and acts."""
+    def watch(self, now: BoardSnapshot, *, vr_most_c: float | None = None) -> FaultRecord | None:
+        """Holds one sweep against every trip. A fault is returned, not latched: the caller latches and acts.
+
+        `vr_most_c`: how warm the regulator can be, by everything but its own thermometer; None: nothing bounds it."""
         if self.state in (GuardState.STARTING, GuardState.LIVE):
             self.supply.look(now, self.commanded)
-            return self._trips.watch(now, self.commanded)
+            live = self.state is GuardState.LIVE and self.fault is None
+            without = Channel.VR_C if live and self.derate.look(now, self.commanded, vr_most_c) else None
+            return self._trips.watch(now, self.commanded, without)
         if self.state in (GuardState.SAFE_OFF, GuardState.LATCHED) and not self.commanded.rail_on:
             return self._trips.watch_off(now, self.commanded)
         return None

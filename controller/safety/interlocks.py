@@ -21,6 +21,7 @@ from controller.safety.trips import (
     expected_rpm,
 )
 from drivers.boards.board import (
+    AssertReset,
     BringUp,
     Channel,
     CoreVoltage,
@@ -96,6 +97,8 @@ class Interlocks:
                 self._permit_voltage(target, now)
             case RailOn():
                 self._permit_rail(now)
+            case AssertReset():
+                need(c.rail_on and c.core_v is not None, "the rail is not on")
             case ReleaseReset():
                 self._permit_reset_release(now)
             case BringUp():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from drivers.boards.board import (
+    AssertReset,
     BringUp,
     CoreVoltage,
     Envelope,
@@ -45,9 +46,13 @@ def power_up(envelope: Envelope, core_v: Volts, frequency_mhz: Megahertz, ticket
         CoreVoltage(core_v),
         RailOn(settle_s=0.5),
         _verify(envelope, core_v),
-        ReleaseReset(),
-        BringUp(),
     ]
+    return steps + chips_up(envelope, frequency_mhz, ticket_difficulty)
+
+
+def chips_up(envelope: Envelope, frequency_mhz: Megahertz, ticket_difficulty: int | None) -> list[Step]:
+    """Of a powered board whose chips are in reset: out of it, and to the clock."""
+    steps: list[Step] = [ReleaseReset(), BringUp()]
     if ticket_difficulty is not None:
         steps.append(TicketDifficulty(ticket_difficulty))
     half_mhz = frequency_mhz / 2
@@ -58,6 +63,14 @@ def power_up(envelope: Envelope, core_v: Volts, frequency_mhz: Megahertz, ticket
         before_mhz = step.frequency_mhz
     steps += [SweepWindow(frequency_mhz), FastLink()]
     return steps
+
+
+def chips_again(
+    envelope: Envelope, core_v: Volts, frequency_mhz: Megahertz, ticket_difficulty: int | None
+) -> list[Step]:
+    """Of a live board: its chips through reset and back to the clock, on a rail read back without its load."""
+    steps: list[Step] = [FanDuty(Ratio(1.0)), AssertReset(), VerifyRail(core_v)]
+    return steps + chips_up(envelope, frequency_mhz, ticket_difficulty)
 
 
 def move(envelope: Envelope, from_v: Volts, from_mhz: Megahertz, to_v: Volts, to_mhz: Megahertz) -> list[Step]:

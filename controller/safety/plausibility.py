@@ -102,6 +102,13 @@ class Watchkeeper:
             readings[channel] = tracker.take(value, note, at_s, powered, moving)
         return readings
 
+    @property
+    def vr_most_c(self) -> float | None:
+        """How warm the regulator can be, by everything but its own thermometer; None: nothing bounds it, or that one
+        says that it is hot, however doubtful."""
+        vr = self._trackers.get(Channel.VR_C)
+        return None if vr is not None and vr.hot else self._checks.vr_most_c
+
     def _garbled(self, values: Mapping[Channel, float | None]) -> Mapping[Channel, str] | None:
         """A part with several impossible answers in one sweep says nothing at all: not even its status word counts."""
         found: dict[Channel, str] = {}

@@ -26,6 +26,8 @@ HOLD_S: Final = 3.0
 DIE_HYSTERESIS_C: Final = 5.0
 VR_HYSTERESIS_C: Final = 5.0
 DIP_SHARE: Final = 0.9
+DERATE_AGAIN_S: Final = 12.0
+"""A way down that was not taken is asked for again."""
 _JITTER_S: Final = 0.01
 _NEAR: Final = 1e-6
 
@@ -56,12 +58,22 @@ class Throttle:
         )
         self._input = input_warning(e)
         self._dips: deque[float] = deque(maxlen=8)
-        self._moved_s = float("-inf")
+        self._moved_s = self._derated_s = float("-inf")
         self.limited: Limited | None = None
         """Why the board does not run at what was asked for; None when it does."""
 
-    def look(self, now: BoardSnapshot, commanded: Commanded, requested: OperatingPoint) -> Give | None:
-        """After each sweep of a live board. A move that is returned counts as begun."""
+    def look(
+        self,
+        now: BoardSnapshot,
+        commanded: Commanded,
+        requested: OperatingPoint,
+        *,
+        derated: tuple[float, str] | None = None,
+    ) -> Give | None:
+        """After each sweep of a live board. A move that is returned counts as begun.
+
+        `derated`: the highest clock, MHz, that it may have without the regulator's thermometer, and why. Nothing comes
+        back meanwhile."""
         dipped = self._input.feed(now)
         if dipped:
             self._dips.append(now.at_s)
@@ -71,6 +83,12 @@ class Throttle:
             return None
         if self.limited is not None and self._reached(commanded, requested):
             self.limited = None
+        if derated is not None and commanded.frequency_mhz > derated[0] + _NEAR:
+            if now.at_s - self._derated_s < DERATE_AGAIN_S:
+                return None  # on its way
+            self._derated_s = now.at_s
+            point = OperatingPoint(frequency_mhz=derated[0], core_v=commanded.core_v)
+            return self._begin(now, Give(point, Cause.SENSOR_INVALID, Channel.VR_C.value, derated[1]))
         if dipped:
             return self._begin(now, self._for_input(now, commanded))
         hot = next(((cause, gate) for cause, gate in self._heat if gate.active), None)
@@ -78,6 +96,9 @@ class Throttle:
             if now.at_s - self._moved_s < DOWN_EVERY_S - _JITTER_S:
                 return None
             return self._begin(now, self._for_heat(*hot, commanded))
+        if derated is not None:
+            self._moved_s = now.at_s
+            return None
         if self.limited is None or now.at_s - self._moved_s < UP_EVERY_S - _JITTER_S:
             return None
         if not (self._input.calm and all(gate.calm for _, gate in self._heat)):
@@ -90,7 +111,7 @@ class Throttle:
             gate.forget()
         self._input.forget()
         self._dips.clear()
-        self._moved_s = float("-inf")
+        self._moved_s = self._derated_s = float("-inf")
         self.limited = None
 
     def _begin(self, now: BoardSnapshot, give: Give | None) -> Give | None:

@@ -66,6 +66,7 @@ class Tracker:
         "at_s",
         "channel",
         "doubt",
+        "hot",
         "jumped_s",
         "quality",
         "smooth",
@@ -111,6 +112,8 @@ class Tracker:
         self.unchanged_since_s = at_s
         self.jumped_s = -math.inf
         """When it last went where no heat could have taken it, and stayed."""
+        self.hot = False
+        """Of a thermometer: the last sample was at or above the trip level and no error code, taken or not."""
         self.trusted = False
         """The last sample, by itself, was good."""
         self.quality = _INVALID
@@ -118,6 +121,7 @@ class Tracker:
 
     def take(self, value: float | None, note: str | None, at_s: float, powered: bool, moving: bool) -> Reading:
         """One sample, or None and why. `moving`: voltage, clock, rail or reset have just changed."""
+        self.hot = False
         if value is None:
             if note is not None:
                 if note.startswith(BLANKED):
@@ -179,11 +183,15 @@ class Tracker:
                     return f"range: read {value:g}, which is an error code"
         elif value == 0.0 and powered:
             return "range: read exactly 0 on a powered board"
+        self.hot = value >= self._hot_from
         rate = sensor.rate_moving_c_per_s if moving else sensor.rate_c_per_s
         before, age_s = self.value, at_s - self.at_s
         if self._invalid:
             # What it said before is worth nothing: the votes that bring it back have to agree with each other.
-            return self._disagrees(value, at_s, rate, sensor, 1)
+            found = self._disagrees(value, at_s, rate, sensor, 1)
+            if found is None and before is not None and abs(value - before) > rate * age_s + sensor.jitter_c:
+                self.jumped_s = at_s  # it comes back elsewhere: evidence, should it contradict another
+            return found
         if before is None or age_s >= self._stale_s:
             self._candidate, self.smooth = None, value
             return None

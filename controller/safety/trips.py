@@ -11,8 +11,9 @@ from typing import Final
 
 from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
 from controller.safety.commanded import Commanded
-from controller.safety.dynamics import ErrorRate, OwnHeat, Runaway, Silence
+from controller.safety.dynamics import ErrorRate, OwnHeat, Runaway
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
+from controller.safety.silence import Silence
 from drivers.boards.board import Channel, Envelope
 
 SETTLED_S: Final = 0.1
@@ -107,7 +108,7 @@ class Trips:
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
         self._loaded_input_v: float | None = None
-        self._runaway, self._error_rate, self._silence = Runaway(e), ErrorRate(e), Silence()
+        self._runaway, self._error_rate, self.silence = Runaway(e), ErrorRate(e), Silence()
         self._own_heat = OwnHeat(e)
         self._core_in_band_since_s: float | None = None
         self._last_core_s = float("-inf")
@@ -121,8 +122,9 @@ class Trips:
         """For how long, by samples, the core rail has been within 5 % of its command. 0 when it is not."""
         return 0.0 if self._core_in_band_since_s is None else self._last_core_s - self._core_in_band_since_s
 
-    def watch(self, now: BoardSnapshot, commanded: Commanded) -> FaultRecord | None:
-        """The most specific fault of this sweep, or None. For a board that is being started or is live."""
+    def watch(self, now: BoardSnapshot, commanded: Commanded, without: Channel | None = None) -> FaultRecord | None:
+        """The most specific fault of this sweep, or None. For a board that is being started or is live. `without`: what
+        it may do without for now (controller/safety/derate.py)."""
         channels = now.channels
         found: list[tuple[Cause, str | None, str]] = []
         if commanded.rail_on:
@@ -135,11 +137,11 @@ class Trips:
             found.append((Cause.RUNAWAY, Channel.CHIP_C.value, running))
         if commanded.rail_on and (hot := self._own_heat.look(now)) is not None:
             found.append((Cause.CHIP_TEMPERATURE, None, hot))
-        self._sensors(now, found)
+        self._sensors(now, found, without)
         if commanded.rail_on:
             self._fan_speed(now, commanded, found)
             self._read_backs(now, commanded, found)
-            if (silent := self._silence.look(now)) is not None:
+            if (silent := self.silence.look(now, commanded)) is not None:
                 found.append((Cause.CHIP_SILENT, None, silent))
             if (wrong := self._error_rate.look(now, commanded)) is not None:
                 found.append((Cause.ERROR_RATE, None, wrong))
@@ -184,7 +186,7 @@ class Trips:
         self._loaded_input_v = None
         self._runaway.forget()
         self._error_rate.forget()
-        self._silence.forget()
+        self.silence.forget()
         self._own_heat.forget()
         self._core_in_band_since_s = None
 
@@ -304,12 +306,14 @@ class Trips:
         if low_s >= CORE_LOW_S - _JITTER_S:
             found.append((Cause.CORE_VOLTAGE, sensor, f"{value:.3f} V is 10 % below {target:.3f} V for {low_s:.1f} s"))
 
-    def _sensors(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:
+    def _sensors(self, now: BoardSnapshot, found: list[tuple[Cause, str | None, str]], without: Channel | None) -> None:
         invalid: tuple[Channel, str] | None = None
         stale: tuple[Channel, str] | None = None
         fresh_somewhere = False
         for channel in self._envelope.means.sensors:
             sample = now.channels.get(channel)
+            if channel is without:
+                continue
             if sample is None:
                 stale = stale or (channel, "is not measured at all")
                 continue

@@ -63,7 +63,8 @@ class Points:
                 self._decide(Fate.REVERTED, Fate.REVERTED)
                 self._add(event, point, Fate.KEPT, f"back: {why}")
             case StateChanged(after=GuardState.LIVE):
-                self._decide(Fate.KEPT, Fate.ENDED)
+                if Fate.TRIAL not in {self.changes[at].fate for at in self._undecided()}:
+                    self._decide(Fate.KEPT, Fate.ENDED)  # else its chips were initialised again, and it goes back
             case StateChanged(after=GuardState.SAFE_OFF | GuardState.LATCHED | GuardState.UNPROTECTED):
                 self._decide(Fate.ENDED, Fate.ENDED)
             case Remark(text=text):

@@ -20,6 +20,7 @@ from drivers.asics.chain import Chain
 from drivers.boards.bitaxe_safe_off import SafeOff, Wiring, make_safe
 from drivers.boards.board import (
     FAULTY,
+    AssertReset,
     Attached,
     BoardIdentity,
     BoardKind,
@@ -225,6 +226,8 @@ class Bitaxe:
                 await self._rail_on()
             case VerifyRail():
                 await self._verify_rail(step)
+            case AssertReset():
+                await self._assert_reset()
             case ReleaseReset():
                 await self._release_reset()
             case BringUp():
@@ -276,6 +279,14 @@ class Bitaxe:
             if abs(found_v - step.core_v) <= tolerance_v:
                 return
         raise VerifyError("core rail", f"{step.core_v:.3f} V +- {tolerance_v:.3f} V", f"{found_v:.3f} V")
+
+    async def _assert_reset(self) -> None:
+        pin = self.bridge.gpio(self._wiring.reset_pin)
+        await pin.set(False)
+        self._released_at_s = self._clocked_at_s = None
+        if await pin.get():
+            raise VerifyError("reset latch", "asserted", "released")
+        await self.chain.reset_line()
 
     async def _release_reset(self) -> None:
         pin = self.bridge.gpio(self._wiring.reset_pin)

@@ -30,6 +30,6 @@ BITAXE_GAMMA: Final[BoardKind] = row(
     chip="BM1370",
     envelope=_ENVELOPE,
     # Thermal model and power law: public logs (ccalvop/bitaxe-lab, mtab3000/bitaxe-monitor).
-    plausibility=five_volt.plausibility(PowerLaw(k_w_per_v2_mhz=0.0186), DieFromRegulator()),
+    plausibility=five_volt.plausibility(PowerLaw(k_w_per_v2_mhz=0.0186), DieFromRegulator(), fitted=True),
     parts=PARTS,
 )

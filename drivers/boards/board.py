@@ -212,6 +212,14 @@ class VerifyRail:
 
 
 @dataclass(frozen=True, slots=True)
+class AssertReset:
+    """Put the chips into reset while their rail stays on, and read it back; `VerifyError` when it does not hold. What
+    they had is gone. Not the way to make a board safe: that is a safe-off."""
+
+    settle_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseReset:
     """Let the chips out of reset."""
 
@@ -263,6 +271,7 @@ Step = (
     | CoreVoltage
     | RailOn
     | VerifyRail
+    | AssertReset
     | ReleaseReset
     | BringUp
     | Frequency

@@ -82,7 +82,12 @@ def regulator(limits: Envelope) -> Profile:
     )
 
 
-def plausibility(power_law: PowerLaw, die: DieFromRegulator) -> PlausibilityLimits:
+def plausibility(power_law: PowerLaw, die: DieFromRegulator, *, fitted: bool = False) -> PlausibilityLimits:
+    """`fitted`: the model of the die was fitted to boards of this very kind."""
     return PlausibilityLimits(
-        parts=(_RAIL_PART,), disagreement_c=_DISAGREEMENT_C, die_from_regulator=die, power_law=power_law
+        parts=(_RAIL_PART,),
+        disagreement_c=_DISAGREEMENT_C,
+        die_from_regulator=die,
+        regulator_bounded=fitted,
+        power_law=power_law,
     )

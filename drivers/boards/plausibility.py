@@ -150,6 +150,9 @@ class PlausibilityLimits:
     """Die to sink, by which the die follows the power within seconds [A], 15 % from unit to unit."""
     die_from_regulator: DieFromRegulator | None = None
     """None: no second thermometer bounds the die."""
+    regulator_bounded: bool = False
+    """That model was fitted to boards of this kind: die and power bound the regulator well enough to go on without its
+    thermometer for half a minute (docs/adr/0007-derate.md)."""
     efficiency_low: float = 0.70
     efficiency_high: float = 0.97
     efficiency_s: float = 3.0

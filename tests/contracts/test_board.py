@@ -10,7 +10,7 @@ import pytest
 
 from controller.safety import ordering
 from drivers.boards import BOARDS, BoardKind
-from drivers.boards.board import Channel, CoreVoltage, FanDuty, Frequency, LockDown, RailOn
+from drivers.boards.board import AssertReset, Channel, CoreVoltage, FanDuty, Frequency, LockDown, RailOn
 from drivers.errors import LimitError, Unplugged, UsageError
 from drivers.transports.memory import memory_pair
 from drivers.units import Megahertz, Ratio, Volts
@@ -144,6 +144,24 @@ async def test_values_outside_the_absolute_limits_are_refused_and_nothing_is_wri
             with pytest.raises((LimitError, UsageError)):
                 await on.board.apply(Frequency(Megahertz(frequency_mhz)))
         assert (on.truth("rail_set_v"), on.truth("fan_duty"), on.truth("frequency_mhz")) == before
+
+
+@every_board
+async def test_chips_go_through_reset_and_come_back_on_a_rail_that_stays(name: str) -> None:
+    async with bitaxe(name) as on:
+        await live(on)
+        e = on.board.kind.envelope
+        before = len(on.bench.actuations)
+        for step in ordering.chips_again(e, e.stock_core_v, e.stock_frequency_mhz, 1):
+            await on.board.apply(step)
+            if isinstance(step, AssertReset):
+                assert on.truth("reset_asserted")
+                assert on.truth("frequency_mhz") == 0.0
+                assert on.board.chains[0].frequency_mhz is None
+        moves = [move.what for move in on.bench.actuations[before:] if move.what.startswith(("reset", "rail"))]
+        assert moves == ["reset asserted", "reset released"]
+        assert on.truth("frequency_mhz") == pytest.approx(e.stock_frequency_mhz, abs=1.0)
+        assert on.board.chains[0].fast
 
 
 # --- readings --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,11 @@ STAGES: Final = (
         "tests/unit/controller/test_throttle.py",
         "tests/unit/controller/test_trips.py",
         "tests/unit/controller/test_envelope.py",
+        "tests/unit/controller/test_silence.py",
+        "tests/unit/controller/test_derate.py",
+        "tests/unit/controller/test_retry.py",
+        "tests/unit/controller/test_supply.py",
+        "tests/unit/controller/test_lease.py",
     ),
     ("tests/properties/test_guard_machine.py",),
     (
@@ -32,6 +37,11 @@ STAGES: Final = (
         "tests/scenarios/test_bring_up_frames.py",
         "tests/scenarios/test_rig_gamma.py",
         "tests/scenarios/test_changes_on_trial.py",
+        "tests/scenarios/test_silent_chips.py",
+        "tests/scenarios/test_derate.py",
+        "tests/scenarios/test_host_lease.py",
+        "tests/scenarios/test_retries.py",
+        "tests/scenarios/test_fan_loop.py",
     ),
 )
 """The quick ones first."""

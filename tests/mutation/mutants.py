@@ -1,6 +1,7 @@
 """The rules of the safety code, found in its syntax, and the same modules with one of them taken out.
 
-A rule is a statement that refuses, demands or finds a fault, or one row of the tables of trip levels and of steps.
+A rule is a statement that refuses, demands or finds a fault, one that returns a reason for less than was asked (a text,
+an ended lease), or one row of the tables of trip levels and of steps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ MODULES: Final = (
     "controller/safety/ordering.py",
     "controller/safety/throttle.py",
     "controller/safety/dynamics.py",
+    "controller/safety/silence.py",
+    "controller/safety/derate.py",
+    "controller/safety/fan.py",
+    "controller/safety/retry.py",
+    "controller/safety/supply.py",
+    "controller/lease.py",
 )
 _DEMANDS: Final = frozenset(
     {
@@ -41,13 +48,26 @@ _DEMANDS: Final = frozenset(
         "_permit_rail",
         "_permit_reset_release",
         "_permit_clock_rise",
+        "_permit_less_fan_while_off",
     }
 )
 """Calls that raise when something does not hold."""
 _FINDS: Final = frozenset({"append"})
+_REASONS: Final = frozenset({"Ended", "_latched", "_given_up"})
 _ROWS: Final = frozenset({"Level", "over"})
 _STEPS: Final = frozenset(
-    {"FanDuty", "LockDown", "CoreVoltage", "RailOn", "VerifyRail", "ReleaseReset", "BringUp", "SweepWindow", "FastLink"}
+    {
+        "FanDuty",
+        "LockDown",
+        "CoreVoltage",
+        "RailOn",
+        "VerifyRail",
+        "AssertReset",
+        "ReleaseReset",
+        "BringUp",
+        "SweepWindow",
+        "FastLink",
+    }
 )
 
 
@@ -119,7 +139,7 @@ def _parse(path: str) -> ast.Module:
 def _rules(tree: ast.Module, path: str) -> Iterator[_Rule]:
     seen: set[int] = set()
     for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for node in ast.walk(function):
             if id(node) in seen:
@@ -135,6 +155,10 @@ def _demands(node: ast.AST) -> bool:
     match node:
         case ast.Raise(exc=ast.Call(func=ast.Name(id="Refused" | "Latched"))):
             return True
+        case ast.Return(value=ast.JoinedStr()) | ast.Return(value=ast.Constant(value=str())):
+            return True
+        case ast.Return(value=ast.Call(func=ast.Name(id=name))):
+            return name in _REASONS
         case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args)):
             return name in _DEMANDS or (name in _FINDS and bool(args) and isinstance(args[0], ast.Tuple))
     return False

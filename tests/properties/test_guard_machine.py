@@ -26,6 +26,7 @@ from controller.model import (
     SetOperatingPoint,
 )
 from drivers.boards.board import (
+    AssertReset,
     BringUp,
     Channel,
     CoreVoltage,
@@ -63,6 +64,7 @@ steps = st.one_of(
     volts.map(lambda value: CoreVoltage(Volts(value))),
     st.just(RailOn()),
     volts.map(lambda value: VerifyRail(Volts(value))),
+    st.just(AssertReset()),
     st.just(ReleaseReset()),
     st.just(BringUp()),
     clocks.map(lambda value: Frequency(Megahertz(value))),
@@ -158,6 +160,21 @@ class GuardMachine(RuleBasedStateMachine):
         self.scene.taken_at_s[channel] = self.scene.at_s
         self.look(0.2)
 
+    @precondition(lambda self: self.scene.guard.state is GuardState.LIVE)
+    @rule(looks=st.integers(min_value=1, max_value=50), most_c=st.sampled_from([None, 60.0, 95.0]), back=st.booleans())
+    def the_thermometer_of_the_regulator_fails(self, looks: int, most_c: float | None, back: bool) -> None:
+        self.scene.vr_most_c = most_c
+        for _ in range(looks):
+            if self.scene.guard.fault is not None:
+                break
+            self.world()
+            self.scene.quality[Channel.VR_C] = Quality.INVALID
+            self.look(0.7)
+        if back:
+            for _ in range(looks):
+                self.time_passes(0.7)
+        self.scene.vr_most_c = None
+
     @rule(count=st.integers(min_value=0, max_value=3))
     def chips_answer(self, count: int) -> None:
         self.scene.chips = count
@@ -180,7 +197,7 @@ class GuardMachine(RuleBasedStateMachine):
         guard = self.scene.guard
         step = guard.fan_step(self.scene.now())
         if step is not None:
-            assert guard.state is GuardState.LIVE
+            assert guard.state in (GuardState.LIVE, GuardState.SAFE_OFF)
             moving = guard.commanded.moving
             taken = self.attempt(step)
             assert taken or step.ratio < 1.0, "full was refused"
@@ -232,6 +249,22 @@ class GuardMachine(RuleBasedStateMachine):
     @rule()
     def power_down(self) -> None:
         self.wish(PowerDown())
+
+    @rule(stop_at=stops)
+    def the_chips_are_initialised_again(self, stop_at: int) -> None:
+        """What the rig does when they are silent."""
+        if self.plan:
+            return
+        guard = self.scene.guard
+        before = guard.state
+        try:
+            self.plan = list(guard.chips_again(self.scene.now()))
+        except (SafetyError, UsageError):
+            assert guard.state is before
+            return
+        assert before is GuardState.LIVE
+        self.starting = True
+        self.carry_on(stop_at)
 
     def wish(self, command: PowerUp | SetOperatingPoint | PowerDown) -> None:
         if self.plan:
@@ -367,7 +400,15 @@ class GuardMachine(RuleBasedStateMachine):
         match step:
             case FanDuty(ratio=ratio):
                 assert 0.0 <= ratio <= 1.0
-                if ratio < (1.0 if told.fan is None else told.fan):
+                if guard.state is GuardState.SAFE_OFF and ratio < 1.0:
+                    assert ratio >= 0.3
+                    assert not latched
+                    assert not told.rail
+                    assert guard.fan.wish.mode is FanMode.AUTO
+                    assert (self.good(Channel.CHIP_C) or 99.0) < 53.0
+                    assert (self.good(Channel.VR_C) or 99.0) < 53.0
+                    assert self.good(Channel.CORE_V) is not None
+                elif ratio < (1.0 if told.fan is None else told.fan):
                     assert (told.clock or 0.0) <= e.stock_frequency_mhz + 1e-5
                     assert told.core_v is None or told.core_v <= e.stock_core_v + 1e-5
                     chip_c, vr_c = self.good(Channel.CHIP_C), self.good(Channel.VR_C)
@@ -397,6 +438,10 @@ class GuardMachine(RuleBasedStateMachine):
                 assert supply in e.input_v_enable
                 assert chip_c is not None
                 assert chip_c < e.warm_start_max_c
+            case AssertReset():
+                assert not latched
+                assert told.rail
+                assert guard.state is GuardState.STARTING, "a live board was put into reset"
             case ReleaseReset() | BringUp():
                 assert not latched
                 assert told.rail
@@ -453,6 +498,9 @@ class GuardMachine(RuleBasedStateMachine):
                 told.rail, told.risen = True, True
             case VerifyRail(core_v=core_v):
                 told.risen = told.risen and core_v != told.core_v
+            case AssertReset():
+                told.reset_released = told.up = False
+                told.clock = told.window = None
             case ReleaseReset():
                 told.reset_released = True
             case BringUp():

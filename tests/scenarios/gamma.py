@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from controller.clock import LoopClock
 from controller.journal import Journal
-from controller.model import Event, EventBase, FaultLatched, OperatorLimits, PowerUp, Reach, SafeOffDone, Snapshot
+from controller.model import Event, EventBase, FaultLatched, Note, OperatorLimits, PowerUp, Reach, SafeOffDone, Snapshot
 from controller.rig import Rig
 from controller.warden import RigBoard
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
@@ -69,6 +69,14 @@ class Stand:
                     await asyncio.sleep(0)
                     return fault
         raise AssertionError("no fault")
+
+    async def wait_for_note(self, text: str, within_s: float = 60.0) -> None:
+        """Until the log has a note with this text in it."""
+        async with asyncio.timeout(within_s):
+            async for event in self.rig.events():
+                if isinstance(event, Note) and text in event.text:
+                    return
+        raise AssertionError(f"no note of {text!r}")
 
     async def snapshot(self) -> Snapshot:
         return await anext(self.rig.snapshots())

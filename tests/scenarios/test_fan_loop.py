@@ -9,6 +9,7 @@ import pytest
 
 from controller.model import (
     Cause,
+    ClearFault,
     FanMode,
     GuardState,
     Note,
@@ -166,15 +167,17 @@ async def test_a_move_above_stock_waits_for_nothing_and_has_the_fan_at_full_firs
         assert truth(s, "fan_duty") < 0.6
 
 
-async def test_the_wish_outlives_a_power_down_and_the_fan_is_full_from_the_stop_to_the_next_warmth() -> None:
+async def test_the_wish_outlives_a_power_down_and_the_fan_is_full_after_the_stop_and_until_the_next_warmth() -> None:
     async with stand(BenchSettings(seed=1, dilution=2**31, ambient_c=20.0)) as s:
         await begin(s, frequency_mhz=450.0, core_v=1.10)
         await asyncio.sleep(200.0)
         assert truth(s, "fan_duty") < 0.5
         await s.rig.request(NAME, PowerDown())
         assert s.is_safe()
-        await asyncio.sleep(60.0)
+        await asyncio.sleep(9.0)
         assert truth(s, "fan_duty") == 1.0
+        await asyncio.sleep(51.0)
+        assert truth(s, "fan_duty") == pytest.approx(0.30, abs=0.02)
         await s.power_up(450.0, 1.10)
         assert truth(s, "fan_duty") == 1.0
         await asyncio.sleep(200.0)
@@ -232,3 +235,65 @@ async def test_a_move_above_stock_in_the_middle_of_a_turn_moves_the_fan_after_it
             assert (board.state, board.latched) == (GuardState.LIVE, None), delay_s
             assert truth(s, "fan_duty") == 1.0
     assert "read back" not in caplog.text, "neither saw what the other had written"
+
+
+async def test_after_off_it_is_full_until_the_die_is_cool_then_slow_and_full_again_before_the_next_rail() -> None:
+    async with stand(BenchSettings(seed=1, dilution=2**31, ambient_c=25.0)) as s:
+        await begin(s)
+        await asyncio.sleep(300.0)
+        assert truth(s, "die_c") > 55.0
+        await s.rig.request(NAME, PowerDown())
+        assert s.is_safe(), "a safe-off is confirmed with the fan at full"
+        off_s = asyncio.get_running_loop().time()
+        while truth(s, "fan_duty") == 1.0:
+            await asyncio.sleep(0.2)
+            assert asyncio.get_running_loop().time() - off_s < 300.0
+        assert asyncio.get_running_loop().time() - off_s >= 10.0
+        assert truth(s, "die_c") < 51.0
+        assert truth(s, "vr_c") < 52.0
+        assert truth(s, "fan_duty") == pytest.approx(0.30, abs=0.02)
+        await asyncio.sleep(600.0)
+        assert truth(s, "fan_duty") == pytest.approx(0.30, abs=0.02), "it does not stop"
+        before = len(s.bench.actuations)
+        await s.power_up()
+        moves = [move.what for move in s.bench.actuations[before:] if move.what in ("fan duty", "rail on")]
+        assert moves[0] == "fan duty"
+        assert truth(s, "fan_duty") == 1.0
+        assert s.rig.snapshot().boards[0].state is GuardState.LIVE
+
+
+@pytest.mark.parametrize("fault", ["open_diode", "nak", "misread"])
+async def test_a_die_that_is_not_known_while_off_means_full(fault: str) -> None:
+    async with stand(BenchSettings(seed=1, dilution=2**31)) as s:
+        await begin(s)
+        await s.rig.request(NAME, SafeOff(reason="enough"))
+        await asyncio.sleep(60.0)
+        assert truth(s, "fan_duty") == pytest.approx(0.30, abs=0.02)
+        if fault == "nak":
+            s.bench.faults.nak("tps546")  # the rail is not known any more, nor the regulator's temperature
+        elif fault == "misread":
+            s.bench.faults.misread("chip_c", 127.0)
+        else:
+            s.bench.faults.open_diode()
+        await asyncio.sleep(4.0)
+        assert truth(s, "fan_duty") == 1.0
+
+
+async def test_a_latched_board_a_rig_that_ends_and_a_person_who_wants_it_full_have_it_full() -> None:
+    async with stand(BenchSettings(seed=1, dilution=2**31)) as s:
+        await begin(s)
+        s.bench.faults.trip_rail()
+        await s.fault()
+        await asyncio.sleep(300.0)
+        assert s.is_safe()
+        s.bench.faults.trip_rail(off=True)
+        await s.rig.request(NAME, ClearFault())
+        await asyncio.sleep(20.0)
+        assert truth(s, "fan_duty") == pytest.approx(0.30, abs=0.02)
+        await s.rig.request(NAME, SetFan())
+        await asyncio.sleep(1.0)
+        assert truth(s, "fan_duty") == 1.0
+        await s.rig.request(NAME, AUTO)
+        await asyncio.sleep(1.0)
+        assert truth(s, "fan_duty") < 0.5
+    assert s.is_safe()

@@ -46,7 +46,7 @@ async def hash_on(s: Stand) -> None:
         ("regulation_error", {"volts": -0.15}, {Cause.CORE_VOLTAGE, Cause.REGULATOR_FAULT}, None, 1.5),
         ("run_away", {"v_per_s": 0.1}, {Cause.CORE_VOLTAGE}, "core_v", 2.5),
         ("trip_rail", {}, {Cause.REGULATOR_OFF}, None, 1.0),
-        ("silence_chip", {}, {Cause.CHIP_SILENT}, None, 15.0),
+        ("silence_chip", {}, {Cause.CHIP_SILENT}, None, 35.0),
     ],
 )
 async def test_a_fault_of_the_field_is_named_and_the_board_made_safe_in_time(

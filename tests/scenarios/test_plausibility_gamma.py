@@ -103,7 +103,7 @@ _READ_TEMPERATURE = 0x8D
             Cause.SENSOR_INVALID,
             "vr_c",
             "disagreement: chip_c reads",
-            15.0,
+            45.0,  # 10 s of doubt, 30 s with less
         ),
         ("stick", ("tps546", _READ_IOUT, "0000"), 40.0, Cause.SENSOR_INVALID, "core_a", "power: core_w 0.0 W", 12.0),
         ("stick", ("tps546", _READ_IOUT, "00d1"), 40.0, Cause.SENSOR_INVALID, "core_a", "power: core_w 4.5 W", 12.0),

@@ -91,6 +91,7 @@ class Scene:
         self.work: WorkSnapshot | None = None
         self.taken_at_s: dict[Channel, float] = {}
         self.quality: dict[Channel, Quality] = {}
+        self.vr_most_c: float | None = None
 
     def now(self) -> BoardSnapshot:
         channels = {
@@ -141,7 +142,7 @@ class Scene:
         """Time passes, values change, the guard looks. Returns the fault, or None."""
         self.at_s += after_s
         self.values.update({Channel(name): value for name, value in changes.items()})
-        return self.guard.watch(self.now())
+        return self.guard.watch(self.now(), vr_most_c=self.vr_most_c)
 
     def take(self, step: Step) -> None:
         """Permission, then the move, without a word of the world."""

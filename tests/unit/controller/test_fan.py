@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from controller.model import FanMode, OperatingPoint, Quality, SetFan, SetOperatingPoint
+from controller.model import Cause, FanMode, FaultRecord, OperatingPoint, PowerUp, Quality, SetFan, SetOperatingPoint
 from controller.safety import fan
 from controller.safety.fan import LEAST_RATIO
 from controller.safety.trips import FAN_JUDGED_ABOVE_RATIO, expected_rpm
-from drivers.boards.board import Channel, FanDuty
-from drivers.errors import Refused
-from drivers.units import Ratio
-from tests.unit.controller.guarding import ENVELOPE, Scene
+from drivers.boards.board import Channel, Envelope, FanDuty, Means
+from drivers.errors import Latched, Refused
+from drivers.units import Ratio, Volts
+from tests.unit.controller.guarding import ENVELOPE, START, Scene
 
 AUTO = SetFan(mode=FanMode.AUTO)
 
@@ -22,8 +23,8 @@ AUTO = SetFan(mode=FanMode.AUTO)
 class Windy:
     """A live board whose fan does what it is told, and everybody knows it."""
 
-    def __init__(self, wish: SetFan = AUTO, **values: float) -> None:
-        self.scene = Scene().live()
+    def __init__(self, wish: SetFan = AUTO, envelope: Envelope = ENVELOPE, **values: float) -> None:
+        self.scene = Scene(envelope).live()
         self.guard = self.scene.guard
         self.guard.fan.ask(wish)
         self.guard.requested = OperatingPoint(frequency_mhz=525.0, core_v=1.150)
@@ -267,3 +268,172 @@ def test_a_fan_that_has_just_been_told_another_speed_is_given_3_s() -> None:
     assert windy.guard.fan.status().degraded is None
     windy.run(1.0, fan_rpm=3000.0)
     assert windy.guard.fan.status().degraded is not None
+
+
+# --- while the board is off -------------------------------------------------------------------------------------------
+
+
+class Resting(Windy):
+    """A board that was switched off a moment ago, still warm."""
+
+    def __init__(self, wish: SetFan = AUTO, envelope: Envelope = ENVELOPE) -> None:
+        self.scene = Scene(envelope).safe()
+        self.guard = self.scene.guard
+        self.guard.went_safe(self.scene.at_s)
+        self.guard.fan.ask(wish)
+        self.told = []
+        self.see(chip_c=55.0, vr_c=52.0)
+
+
+COOL = {"chip_c": 45.0, "vr_c": 46.0}
+
+
+def resting(**values: float | None) -> Resting:
+    board = Resting()
+    board.run(30.0, **COOL)
+    assert board.ratio == fan.OFF_RATIO
+    board.told.clear()
+    board.run(0.2, **values)
+    return board
+
+
+def test_a_fan_that_follows_goes_to_30_percent_once_the_board_is_off_and_below_50_c() -> None:
+    board = Resting().run(60.0)
+    assert (board.told, board.ratio) == ([], 1.0)
+    assert board.guard.fan.status().why_full == "chip_c reads 55, less than 50 is wanted"
+    assert board.run(1.0, chip_c=49.9).ratio == 1.0, "the regulator is warm"
+    assert board.run(1.0, vr_c=49.9).ratio == 0.30
+    assert board.guard.fan.status().why_full is None
+    assert board.run(3600.0, chip_c=25.0, vr_c=25.0).told == [0.30], "it never stands still"
+
+
+def test_it_is_full_for_10_s_however_cool_the_die() -> None:
+    board = Resting().run(9.8, **COOL)
+    assert board.told == []
+    assert board.run(0.4).told == [0.30]
+
+
+def test_a_floor_holds_while_off_too_and_full_means_full() -> None:
+    assert Resting(SetFan(mode=FanMode.AUTO, floor_ratio=0.6)).run(30.0, **COOL).told == [0.6]
+    assert Resting(SetFan()).run(600.0, **COOL).told == []
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"chip_c": 53.0}, "chip_c reads 53, less than 53 is wanted"),
+        ({"vr_c": 53.0}, "vr_c reads 53, less than 53 is wanted"),
+        ({"core_v": 0.5}, "core_v reads 0.5, less than 0.5 is wanted"),
+        ({"reset_released": 1.0}, "reset_released reads 1, less than 0.5 is wanted"),
+        ({"chip_c": None}, "chip_c is not known"),
+        ({"vr_c": None}, "vr_c is not known"),
+        ({"core_v": None}, "core_v is not known"),
+        ({"reset_released": None}, "reset_released is not known"),
+    ],
+)
+def test_what_is_warm_or_not_known_brings_it_back_to_full_at_once(values: dict[str, float | None], why: str) -> None:
+    board = resting(**values)
+    assert board.told == [1.0]
+    assert board.guard.fan.status().why_full == why
+
+
+def test_3_c_of_hysteresis_keep_it_from_going_to_and_fro() -> None:
+    board = resting(chip_c=52.9, vr_c=52.9)
+    assert board.told == []
+    assert board.run(1.0, chip_c=53.0).run(1.0, chip_c=51.0).told == [1.0]
+
+
+@pytest.mark.parametrize("quality", [Quality.SUSPECT, Quality.INVALID])
+def test_a_doubtful_die_is_a_hot_one(quality: Quality) -> None:
+    board = resting()
+    board.scene.quality[Channel.CHIP_C] = quality
+    assert board.run(0.2).told == [1.0]
+    board = Resting()
+    board.scene.quality[Channel.CHIP_C] = quality
+    assert board.run(60.0, **COOL).told == []
+
+
+def test_an_old_reading_of_the_die_is_none() -> None:
+    board = resting()
+    board.scene.taken_at_s[Channel.CHIP_C] = board.scene.at_s
+    assert board.run(1.8).told == []
+    assert board.run(0.4).told == [1.0]
+
+
+def test_a_latched_board_stays_at_full_until_it_is_cleared() -> None:
+    board = Resting()
+    record = FaultRecord(cause=Cause.FAN, sensor=None, detail="x", at_s=board.scene.at_s, at_utc=START)
+    board.guard.latch(record)
+    board.guard.went_safe(board.scene.at_s)
+    assert board.run(600.0, chip_c=40.0, vr_c=40.0).told == []
+    with pytest.raises(Latched):
+        board.guard.permit(FanDuty(Ratio(0.3)), board.scene.now())
+    board.guard.clear(board.scene.now())
+    assert board.run(1.0).told == [0.30]
+
+
+def test_an_off_that_was_not_confirmed_is_none() -> None:
+    board = resting()
+    board.guard.not_safe(reached=True)
+    board.guard.commanded.fan_ratio = 1.0
+    assert board.run(60.0).told == []
+    with pytest.raises(Refused, match="no safe-off was confirmed"):
+        board.guard.permit(FanDuty(Ratio(0.3)), board.scene.now())
+
+
+@pytest.mark.parametrize(
+    ("means", "why"),
+    [
+        (Means(rests_at_v=Volts(1.0)), "the core rail cannot be switched off"),
+        (Means(sensors=(Channel.CHIP_C, Channel.INPUT_V, Channel.CORE_V)), "vr_c is not measured on this board"),
+    ],
+)
+def test_a_board_that_cannot_be_switched_off_or_measures_too_little_stays_at_full(means: Means, why: str) -> None:
+    board = Resting(envelope=replace(ENVELOPE, means=means)).run(60.0, **COOL)
+    assert board.told == []
+    assert board.guard.fan.status().why_full == why
+
+
+def test_a_stray_step_while_off_is_held_to_the_same_rules() -> None:
+    board = resting()
+    for ratio in (0.29, 0.0, -1.0):
+        with pytest.raises(Refused, match="is outside"):
+            board.guard.permit(FanDuty(Ratio(ratio)), board.scene.now())
+    board = Resting()
+    with pytest.raises(Refused, match="the fan stays full: the board has just been switched off"):
+        board.guard.permit(FanDuty(Ratio(0.5)), board.scene.now())
+
+
+def test_a_power_up_begins_with_a_full_fan_again() -> None:
+    board = resting()
+    board.scene.safe_values()
+    steps = board.guard.judge(PowerUp(), board.scene.now())
+    assert steps[0] == FanDuty(Ratio(1.0))
+    board.guard.started()
+    with pytest.raises(Refused, match=r"outside 0\.45 to 1"):
+        board.guard.permit(FanDuty(Ratio(0.29)), board.scene.now())
+
+
+# --- a board that gives way -------------------------------------------------------------------------------------------
+
+
+def test_a_board_that_gives_way_has_a_full_fan_however_cool_it_is() -> None:
+    windy = Windy().following()
+    scene = windy.scene
+    for _ in range(4):  # the input is weak for longer than half a second
+        scene.look(input_v=4.70)
+        if (give := windy.guard.give_way(scene.now())) is not None:
+            break
+    assert give is not None
+    windy.guard.commanded.frequency_mhz = give.point.frequency_mhz
+    windy.run(0.2, input_v=5.1)
+    assert windy.told == [1.0]
+    assert windy.guard.fan.status().why_full == "the board gives way"
+
+
+@pytest.mark.parametrize(("channel", "sees"), [(Channel.VR_C, Channel.CORE_A), (Channel.CORE_A, Channel.VR_C)])
+def test_a_board_that_does_not_measure_what_the_loop_rests_on_has_a_full_fan(channel: Channel, sees: Channel) -> None:
+    sensors = (Channel.CHIP_C, Channel.INPUT_V, Channel.CORE_V, Channel.FAN_RPM, sees)
+    windy = Windy(envelope=replace(ENVELOPE, means=Means(sensors=sensors))).run(120.0)
+    assert windy.told == []
+    assert windy.guard.fan.status().why_full == f"{channel.value} is not measured on this board"

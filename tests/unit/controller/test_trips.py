@@ -7,7 +7,7 @@ import pytest
 from controller.model import Cause, GuardState, Quality
 from drivers.boards.board import Channel, CoreVoltage, FanDuty, Frequency, SweepWindow
 from drivers.units import Megahertz, Ratio, Volts
-from tests.unit.controller.guarding import Scene, working
+from tests.unit.controller.guarding import Scene
 
 
 def until_fault(scene: Scene, limit_s: float = 30.0, period_s: float = 0.2) -> tuple[Cause, str | None, str, float]:
@@ -271,51 +271,6 @@ def test_a_fan_that_follows_its_own_table_is_not_held_to_a_duty() -> None:
     scene.take(FanDuty(Ratio(0.6)))
     for _ in range(5):
         assert scene.look(fan_ratio=0.6, fan_rpm=3700.0) is None
-
-
-# --- silence ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_chip_that_finds_nothing_while_work_runs_is_silent_after_10_s() -> None:
-    scene = Scene().live()
-    for nonces in range(5):
-        scene.work = working(nonces)
-        assert scene.look() is None
-    cause, _, detail, took_s = until_fault(scene)
-    assert (cause, took_s) == (Cause.CHIP_SILENT, 10.0)
-    assert "no nonce for 10.0 s" in detail
-
-
-def test_a_high_ticket_difficulty_gives_a_chip_60_expected_gaps() -> None:
-    scene = Scene().live()
-    scene.work = working(0, ticket_difficulty=256)
-    _, _, _, took_s = until_fault(scene, limit_s=90.0)
-    gap_s = 2**32 * 256 / 1.071e12
-    assert 60 * gap_s <= took_s < 60 * gap_s + 0.5
-
-
-def test_one_chip_of_a_chain_is_silent_after_25_of_its_own_gaps_and_is_named() -> None:
-    scene = Scene().live()
-    scene.finds = [0, 0, 0, 0]
-    gap_s = 4 * 2**32 * 16 / 1.071e12  # of one chip of four
-    taken_s, detail = 0.0, None
-    while detail is None and taken_s < 60.0:
-        scene.finds = [count + 1 if chip != 2 else 0 for chip, count in enumerate(scene.finds)]
-        scene.work = working(sum(scene.finds), ticket_difficulty=16)
-        fault = scene.look()
-        taken_s += 0.2
-        if fault is not None:
-            assert fault.cause is Cause.CHIP_SILENT
-            detail = fault.detail
-    assert detail is not None
-    assert detail.startswith("chip 2 of 0 to 3, address 0x80: no nonce for ")
-    assert max(10.0, 25 * gap_s) <= taken_s <= max(10.0, 25 * gap_s) + 0.5
-
-
-def test_a_chip_without_work_may_be_silent() -> None:
-    scene = Scene().live()
-    for _ in range(100):
-        assert scene.look() is None
 
 
 # --- off --------------------------------------------------------------------------------------------------------------
