@@ -110,6 +110,34 @@ async def stopped_in_part(run: Run) -> AsyncIterator[Seat]:
         yield s
 
 
+MANY: Final = ("bitaxe-gamma", "bitaxe-gamma-2", "bitaxe-gamma-3", "bitaxe-gamma-4")
+
+
+def many(size: tuple[int, int] = USUAL) -> Scene:
+    """Four boards at once: one hashes, one on trial is warm, one has a weak chip, one is latched."""
+
+    @asynccontextmanager
+    async def scene(run: Run) -> AsyncIterator[Seat]:
+        port = scripted(run, run.reverted_s, names=MANY)
+        usual, fault = port.newest.boards[0], run.snapshots(run.latched_s)[-1].boards[0]
+        trial = run.snapshots(run.on_trial_s)[-1].boards[0].pending
+        assert usual.work is not None
+        assert trial is not None
+        trial = trial.model_copy(update={"until_s": usual.at_s + 8.0})
+        weak = usual.work.model_copy(update={"remarks": ("the chip is weak: 82 of 100 known answers",)})
+        port.change(MANY[1], channels=with_readings(usual, chip_c=67.5), pending=trial)
+        port.change(MANY[2], work=weak)
+        port.change(
+            MANY[3], **{name: getattr(fault, name) for name in ("state", "latched", "channels", "work", "point")}
+        )
+        async with seat(port, mode="boards", size=size) as s:
+            await s.press("end")
+            await s.until(lambda: s.app.desk.selected == MANY[3] and "fan" in s.panel("remarks"))
+            yield s
+
+    return scene
+
+
 @asynccontextmanager
 async def latched(run: Run) -> AsyncIterator[Seat]:
     async with seat(scripted(run, run.latched_s)) as s:
@@ -159,6 +187,8 @@ SNAPSHOTS: Final[dict[str, Scene]] = {
         for width, height in (NARROW, USUAL)
         for theme in THEMES
     },
+    "boards-80x24": many(NARROW),
+    "boards-120x40": many(),
     "help-80x24": help_over_tune,
     "refused-80x24": staged_and_refused,
     "stop-120x40": stopped_in_part,

@@ -19,6 +19,7 @@ SHOWING = (
     "test_screen_keys",
     "test_playback_keys",
     "test_profile_keys",
+    "test_many_keys",
 )
 
 

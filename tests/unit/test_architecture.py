@@ -55,8 +55,16 @@ TABLE: Final = (  # the longest `who` that fits a module decides
     Row(
         "D7",
         "controller.tui",
-        (*_VALUES, "controller.model", "controller.text", "controller.prediction", "controller.profiles"),
+        (
+            *_VALUES,
+            "controller.model",
+            "controller.text",
+            "controller.prediction",
+            "controller.profiles",
+            "controller.overview",
+        ),
     ),
+    Row("D7", "controller.overview", (*_VALUES, "controller.model", "controller.text")),
     Row("D8", "emulator", ("emulator", "drivers.codecs", "drivers.units")),
     Row("D9", "controller", ("controller", "drivers")),
     Row("D9", "controller.cli", PACKAGES),

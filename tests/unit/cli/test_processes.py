@@ -116,6 +116,31 @@ def test_several_boards_are_one_rig_with_a_guard_each_and_one_journal(places: di
     assert [board["name"] for board in header["boards"]] == names
 
 
+def test_a_board_of_a_rig_is_chosen_by_its_name_and_without_one_all_are_named(places: dict[str, str]) -> None:
+    with _start(places, "run", "--emulate", "bitaxe-gamma*2", "--work", "synthetic", "--json") as process:
+        try:
+            _say(process, "bitaxe-gamma-2: synthetic")
+            names = "allowed: one of bitaxe-gamma, bitaxe-gamma-2, the boards of this rig"
+            for verb in (["set", "--frequency", "500"], ["profile", "save", "x"], ["status", "--board", "gamma"]):
+                code, out, err = _run(places, *verb)
+                assert (code, out, names in err) == (2, "", True), (verb, err)
+            code, out, err = _run(places, "set", "--board", "bitaxe-gamma-2", "--frequency", "500", "--json")
+            assert code == 0, err
+            assert json.loads(out)["board"] == "bitaxe-gamma-2"
+            code, out, err = _run(places, "status", "--board", "bitaxe-gamma-2", "--json")
+            (board,) = json.loads(out)["boards"]
+            assert (board["board"], board["point"]["requested"]["frequency_mhz"]) == ("bitaxe-gamma-2", 500.0)
+            code, out, err = _run(places, "status")
+            assert [line.split()[:3] for line in out.splitlines()[1:3]] == [
+                ["bitaxe-gamma", "live", "525.00"],
+                ["bitaxe-gamma-2", "live", "500.00"],
+            ]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+
+
 def test_a_board_that_trips_takes_no_other_with_it(places: dict[str, str], tmp_path: Path) -> None:
     script = tmp_path / "faults.toml"
     script.write_text('schema = "hashbridge.faults/1"\n[[at]]\ns = 14.0\ndo = "trip_rail"\n', encoding="utf-8")
