@@ -39,6 +39,7 @@ from controller.tui.desk import ABSURD, Answer, Verdict
 from controller.tui.palette import Palette
 from controller.tui.screens.board import BoardScreen
 from controller.tui.screens.boards import BoardsScreen
+from controller.tui.screens.chips import ChipsScreen
 from controller.tui.screens.log import LogScreen
 from controller.tui.screens.tune import TuneScreen
 from controller.tui.widgets.facts import event_line
@@ -62,6 +63,7 @@ class HashbridgeApp(RigClient):
         Binding("1", "switch_mode('board')", "board", id="screen.board"),
         Binding("2", "switch_mode('tune')", "tune", id="screen.tune"),
         Binding("3", "switch_mode('log')", "log", id="screen.log"),
+        Binding("4", "switch_mode('chips')", "chips", id="screen.chips"),
         Binding("k", "keep", "keep", id="tune.keep"),
         Binding("u", "undo", "undo", id="tune.undo"),
         Binding("a", "apply", "apply", id="tune.apply"),
@@ -94,6 +96,7 @@ class HashbridgeApp(RigClient):
         self.add_mode("board", lambda: BoardScreen(self.desk))
         self.add_mode("tune", lambda: TuneScreen(self.desk))
         self.add_mode("log", lambda: LogScreen(self.desk))
+        self.add_mode("chips", lambda: ChipsScreen(self.desk))
         self.switch_mode("board")
 
     def delay_update(self, delay: float = SWITCH_S) -> None:
@@ -148,11 +151,18 @@ class HashbridgeApp(RigClient):
             case "board":
                 return len(desk.store.boards) > 1
             case "switch_mode":
-                return len(desk.store.boards) > 1 if parameters == ("boards",) else True
+                return self._has_screen(str(parameters[0]))
             case "dismiss_stop":
                 return desk.store.stop is not None
             case _:
                 return True
+
+    def _has_screen(self, mode: str) -> bool:
+        """A list of one is none."""
+        desk = self.desk
+        if mode == "boards":
+            return len(desk.store.boards) > 1
+        return mode != "chips" or (desk.info is not None and desk.info.chips > 1)
 
     def _can_apply(self) -> bool:
         desk = self.desk
@@ -202,8 +212,9 @@ class HashbridgeApp(RigClient):
                     yield SystemCommand(
                         f"Look at {name}", "another board of this rig", lambda to=name: self._look_at(to)
                     )
-        for name, title in (("boards", "Boards"), ("board", "Board"), ("tune", "Tune"), ("log", "Log")):
-            if self.current_mode != name and self.check_action("switch_mode", (name,)):
+        for name in ("boards", "board", "tune", "log", "chips"):
+            title = name.capitalize()
+            if self.current_mode != name and self._has_screen(name):
                 yield SystemCommand(f"Go to {title}", f"screen {title}", lambda to=name: self.switch_mode(to))
         yield SystemCommand("Theme", "colours, among them two for 16-colour terminals", self.action_change_theme)
         yield SystemCommand("Screenshot", "an SVG file in the working directory", self.action_picture)
@@ -255,11 +266,13 @@ class HashbridgeApp(RigClient):
         return [(" ".join(keys), what, enabled) for what, (keys, enabled) in rows.items()]
 
     def action_copy(self) -> None:
-        """The marked log line, or what the board reads."""
+        """The marked log line, the chips, or what the board reads."""
         screen = self.screen
         if isinstance(screen, LogScreen):
             row = screen.view.marked()
             text = "" if row is None else printable("".join(word for word, _ in event_line(row.event, 500)))
+        elif isinstance(screen, ChipsScreen):
+            text = screen.chips.table()
         else:
             board = self.desk.board
             rows = (

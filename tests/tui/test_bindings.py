@@ -20,6 +20,7 @@ SHOWING = (
     "test_playback_keys",
     "test_profile_keys",
     "test_many_keys",
+    "test_chip_keys",
 )
 
 

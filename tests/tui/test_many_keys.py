@@ -65,7 +65,7 @@ async def test_a_list_that_is_longer_than_the_screen_scrolls_with_its_mark_and_s
     async with seat(scripted(run, run.live_s, names=FLEET), mode="boards", size=NARROW) as s:
         height = len(s.panel("boards").splitlines())
         page = height - 2
-        assert f"1 to {height - 1} of 32" in s.panel("boards")
+        assert f"1 to {height - 1} of 32" in s.text()
         for key, at in (
             ("up", 0),
             ("down", 1),

@@ -49,6 +49,7 @@ TABLE: Final = (  # the longest `who` that fits a module decides
     # The rig's end of the sentinel starts a process and opens its ports: hands, not judgement.
     Row("D6", "controller.safety.sentinel_client", ("controller", "drivers")),
     Row("D6", "controller.work.meter", (*_JUDGEMENT, "controller.work.statistics")),
+    Row("D6", "controller.work.verdicts", (*_JUDGEMENT, "controller.work.statistics")),
     Row("D6", "controller.work.statistics", _VALUES),
     Row("D6", "controller.tuning", _JUDGEMENT),
     # Words, arithmetic and a file of named points have no hands either.
@@ -62,6 +63,7 @@ TABLE: Final = (  # the longest `who` that fits a module decides
             "controller.prediction",
             "controller.profiles",
             "controller.overview",
+            "controller.work.verdicts",
         ),
     ),
     Row("D7", "controller.overview", (*_VALUES, "controller.model", "controller.text")),

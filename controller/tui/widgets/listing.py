@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from controller.tui.widgets.panel import Line, Panel, Word, right
+from controller.tui.widgets.panel import Line, Panel, Word
 
 K = TypeVar("K")
 
@@ -80,7 +80,7 @@ class Listing(Panel, Generic[K], can_focus=True):
     # --- drawing ------------------------------------------------------------------------------------------------------
 
     def listed(self, width: int, height: int) -> list[Line]:
-        """Head and as many rows as there is room for, the marked one among them; the head says how many are not."""
+        """Head and as many rows as there is room for, the marked one among them; the frame says how many are not."""
         keys = self.keys()
         room = max(1, height - 1)
         at = self._place(keys)
@@ -91,10 +91,9 @@ class Listing(Panel, Generic[K], can_focus=True):
             self._top = at - room + 1
         marked = self.marked()
         shown = keys[self._top : self._top + room]
-        hidden: list[Word] = []
-        if len(shown) < len(keys):
-            hidden = [(f"{self._top + 1} to {self._top + len(shown)} of {len(keys)}", "label")]
-        lines: list[Line] = [right([("  ", ""), *self.head(width - 2)], hidden, width)]
+        hidden = len(shown) < len(keys)
+        self.border_subtitle = f"{self._top + 1} to {self._top + len(shown)} of {len(keys)}" if hidden else ""
+        lines: list[Line] = [[("  ", ""), *self.head(width - 2)]]
         for key in shown:
             sign: Word = ("▸ ", "mark") if key == marked else ("  ", "")
             lines.append([sign, *self.row(key, width - 2)])
