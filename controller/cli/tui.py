@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report, told_apart
+from controller.attach import Target, Where, attach, choose_rig, host_config, record_place, sentinel_report, told_apart
 from controller.cli.attach import KEYS, add_target_options, wheres_of
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.live import known_name
+from controller.cli.run import RECORD_HELP
 from controller.cli.signals import on_signals
 from controller.cli.talk import Talk
 from controller.cli.trial import parse_keep_within
@@ -51,7 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     files.add_argument(
         "--journal", metavar="FILE", help="keep all readings and events in FILE; --open shows them again"
     )
-    files.add_argument("--record", metavar="FILE", help="keep every byte of both ports in FILE: see `replay`")
+    files.add_argument("--record", metavar="FILE", help=RECORD_HELP)
 
 
 def run(arguments: Namespace) -> int:
@@ -82,8 +83,6 @@ def understand(arguments: Namespace) -> Wish:
     if not owner and len(arguments.board or ()) > 1:
         raise UsageError("--board", ", ".join(arguments.board), "one of them: the board to look at first")
     wheres = wheres_of(arguments)
-    if arguments.record is not None and len(wheres) > 1:
-        raise UsageError("--record", arguments.record, "only with a single board; --journal keeps all of them")
     keep_within_s = parse_keep_within(arguments.keep_within)
     if arguments.theme not in (None, *_THEMES):
         raise UsageError("--theme", arguments.theme, f"one of {', '.join(_THEMES)}")
@@ -122,6 +121,7 @@ class Owned:
         self.starts += 1
         files = (self.wish.journal, self.wish.record)
         journal, record = (self._numbered(path) for path in files)
+        record = record_place(record, self.targets, "--record")
         self.rig = await LiveRig.start(host_config(*self.targets, journal=journal, record=record))
         return self.rig
 

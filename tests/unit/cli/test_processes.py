@@ -100,10 +100,10 @@ def test_a_short_run_on_pseudo_terminals_ends_well(places: dict[str, str], tmp_p
 
 
 def test_several_boards_are_one_rig_with_a_guard_each_and_one_journal(places: dict[str, str], tmp_path: Path) -> None:
-    journal = tmp_path / "journal.jsonl"
+    journal, wire = tmp_path / "journal.jsonl", tmp_path / "wire"
     code, out, err = _run(
         places, "run", "--emulate", "bitaxe-gamma*2", "--emulate", "bitaxe-supra-402", "--work", "synthetic",
-        "--seconds", "2", "--seed", "7", "--json", "--journal", str(journal),
+        "--seconds", "2", "--seed", "7", "--json", "--journal", str(journal), "--record", str(wire),
     )  # fmt: skip
     assert code == 0, err
     found = json.loads(out)
@@ -114,6 +114,16 @@ def test_several_boards_are_one_rig_with_a_guard_each_and_one_journal(places: di
     assert all(board["safe_off_confirmed"] and board["verified"] > 100 for board in found["boards"])
     header = json.loads(journal.read_text().splitlines()[0])
     assert [board["name"] for board in header["boards"]] == names
+    assert {path.name for path in wire.iterdir()} == {f"{name}.jsonl" for name in names}
+    for board in found["boards"]:
+        code, out, err = _run(places, "replay", str(wire / f"{board['board']}.jsonl"), "--json")
+        assert code == 0, err
+        kinds = [json.loads(line)["kind"] for line in out.splitlines()]
+        assert "noise" not in kinds
+        assert kinds.count("job") == board["jobs"]
+        assert kinds.count("nonce") >= board["nonces"]
+    code, out, err = _run(places, "replay", str(wire))
+    assert (code, out, f"one recording: {wire / names[1]}.jsonl, " in err) == (2, "", True), err
 
 
 def test_a_board_of_a_rig_is_chosen_by_its_name_and_without_one_all_are_named(places: dict[str, str]) -> None:
