@@ -189,13 +189,28 @@ def data_port(control: str) -> str | None:
 
 
 def host_config(*targets: Target, journal: str | None = None, record: str | None = None) -> HostConfig:
-    """What a rig process for these boards is started with. `record`: a file for every byte of the ports of one
-    board."""
-    taps = {"control_tap": record, "data_tap": record}
-    configs = tuple(target.config.model_copy(update=taps) for target in targets)
+    """What a rig process for these boards is started with. `record`: a file for every byte of the ports of one board;
+    of several, a directory of such files, NAME.jsonl each (`record_place` makes it)."""
+    several = len(targets) > 1
+
+    def taps(name: str) -> dict[str, str | None]:
+        path = os.path.join(record, f"{name}.jsonl") if record is not None and several else record
+        return {"control_tap": path, "data_tap": path}
+
+    configs = tuple(target.config.model_copy(update=taps(target.config.name)) for target in targets)
     emulated = all(config.emulated for config in configs)
     orphan_s = EMULATED_ORPHAN_S if emulated else HostConfig.model_fields["orphan_s"].default
     return HostConfig(boards=configs, journal=journal, orphan_s=orphan_s)
+
+
+def record_place(record: str | None, targets: Sequence[Target], key: str) -> str | None:
+    """The same, and for several boards the directory is made. Raises `UsageError` where that cannot be."""
+    if record is not None and len(targets) > 1:
+        try:
+            os.mkdir(record)
+        except OSError as error:
+            raise UsageError(key, record, f"a directory that can be made ({error.strerror})") from error
+    return record
 
 
 def told_apart(targets: Sequence[Target]) -> list[Target]:

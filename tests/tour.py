@@ -23,6 +23,8 @@ TOUR: Final[dict[str, tuple[str, scenes.Scene]]] = {
     "trial": ("hashbridge: a change on trial", scenes.on_trial),
     "log": ("hashbridge: what led to what", scenes.cause_chain),
     "stop": ("hashbridge: after an emergency stop", scenes.stopped),
+    "boards": ("hashbridge: a rig of four boards", scenes.many()),
+    "chips": ("hashbridge: the chips of a long chain", scenes.chips()),
     "recording": ("hashbridge: a recording at its fault", scenes.played),
 }
 """File name to title and scene, in the order of docs/tour.md. The README shows the first."""

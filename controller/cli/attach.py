@@ -29,8 +29,11 @@ MOST_BOARDS: Final = 32
 _SO_MANY: Final = re.compile(r"(?P<name>[^*]*)\*(?P<count>[0-9]{1,4})")
 
 
-def add_target_options(parser: ArgumentParser, *, required: bool = True, several: bool = False) -> Options:
-    """Returns what excludes each other, for those who have more to choose from. `several`: an option may come again."""
+def add_target_options(
+    parser: ArgumentParser, *, required: bool = True, several: bool = False, board_of_rig: str = ""
+) -> Options:
+    """Returns what excludes each other, for those who have more to choose from. `several`: an option may come again.
+    `board_of_rig`: what --board means without --port, if it means something."""
     where = parser.add_argument_group("board")
     choice = where.add_mutually_exclusive_group(required=required)
     action = "append" if several else "store"
@@ -47,7 +50,7 @@ def add_target_options(parser: ArgumentParser, *, required: bool = True, several
         help=f"the ports of a board, or its name in `list`{again}",
     )
     again = "; again for each --port, or once for all" if several else ""
-    board_help = f"which board is behind --port, where its USB strings do not say{again}"
+    board_help = f"which board is behind --port, where its USB strings do not say{again}{board_of_rig}"
     where.add_argument("--board", metavar="NAME", action=action, help=board_help)
     where.add_argument("--unlock", metavar="REACH", help="beyond stock: range (as shipped for this board) or hard")
     where.add_argument("--envelope", metavar="FILE", help="the operator's limits; default: envelopes/KIND.toml")

@@ -9,7 +9,7 @@ from typing import Final
 
 from controller.attach import choose_rig
 from controller.cli.exits import Exit
-from controller.cli.live import add_rig_option, choose_board
+from controller.cli.live import add_board_option, add_rig_option, choose_board
 from controller.cli.quantities import parse_frequency, parse_voltage
 from controller.cli.set import exit_of, where_it_is
 from controller.cli.status import found_in, newest
@@ -50,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     load = action("load", "give a saved point to a running board; a board that is off is powered up")
     load.add_argument("name", metavar="NAME")
     add_rig_option(load)
-    load.add_argument("--board", metavar="NAME", help="which board, where the rig has several")
+    add_board_option(load)
     add_trial_option(load)
 
     delete = action("delete", "forget a saved point")

@@ -9,7 +9,7 @@ from drivers.errors import UsageError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the recording; must not exist yet")
+    parser.add_argument("file", metavar="FILE", help="the recording, of several boards a directory; must not exist yet")
     parser.add_argument("run", metavar="run ...", nargs=REMAINDER, help="`run` and its options")
 
 

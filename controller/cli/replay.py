@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 from controller.cli.exits import Exit
 from controller.cli.frames import Frame, frames
 from controller.cli.talk import Talk
+from drivers.errors import UsageError
 from drivers.transports.tap import read_tap
 
 SCHEMA: Final = "hashbridge.frame/1"
@@ -27,6 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    _check_one(arguments.file)
     kinds: Counter[str] = Counter()
     first_ns: int | None = None
     for frame in frames(read_tap(arguments.file)):
@@ -41,6 +44,15 @@ def run(arguments: Namespace) -> int:
     by_kind = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
     Talk(quiet=arguments.quiet).say(f"{count} frames: {by_kind}" if count else "no frames")
     return Exit.OK
+
+
+def _check_one(path: str) -> None:
+    """Not the directory that a run of several boards has made. Raises `UsageError` with the recordings in it."""
+    if Path(path).is_dir():
+        names = ", ".join(sorted(str(found) for found in Path(path).glob("*.jsonl")))
+        raise UsageError(
+            "FILE", path, f"one recording: {names}" if names else "a recording, and this directory has none"
+        )
 
 
 def as_json(frame: Frame, first_ns: int) -> str:

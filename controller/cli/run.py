@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from controller.attach import Target, Where, attach, host_config, sentinel_report, told_apart
+from controller.attach import Target, Where, attach, host_config, record_place, sentinel_report, told_apart
 from controller.cli.attach import KEYS, add_target_options, wheres_of
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.fan import add_fan_options, parse_fan
@@ -29,6 +29,7 @@ from controller.port import LiveRig
 from controller.work.sources import load_headers
 from drivers.errors import HashbridgeError, UsageError
 
+RECORD_HELP: Final = "keep every byte of both ports in FILE: see `replay`; of several boards in FILE/NAME.jsonl"
 RUNS_SCHEMA: Final = "hashbridge.runs/1"
 _GRAVITY: Final = (
     Exit.FAILED,
@@ -82,7 +83,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     shape.add_argument("--json", action="store_true", help="one hashbridge.run/1 object at the end")
     shape.add_argument("--jsonl", action="store_true", help="snapshots and events as they come, then that object")
     output.add_argument("--journal", metavar="FILE", help="keep all readings and events in FILE")
-    output.add_argument("--record", metavar="FILE", help="keep every byte of both ports in FILE: see `replay`")
+    output.add_argument("--record", metavar="FILE", help=RECORD_HELP)
 
 
 def run(arguments: Namespace) -> int:
@@ -92,8 +93,6 @@ def run(arguments: Namespace) -> int:
 def understand(arguments: Namespace) -> Wish:
     """Raises `UsageError` naming option, value and what is allowed."""
     wheres = wheres_of(arguments)
-    if arguments.record is not None and len(wheres) > 1:
-        raise UsageError("--record", arguments.record, "only with a single board; --journal keeps all of them")
     work, _, path = arguments.work.partition(":")
     if work == "headers" and path:
         found = readable_file(path, "--work headers:FILE")
@@ -134,7 +133,8 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
             targets = told_apart([await attach(where, wish.work.work, stack, keys=KEYS) for where in wish.wheres])
             for target in targets:
                 _announce(talk, target)
-            rig = await LiveRig.start(host_config(*targets, journal=wish.journal, record=wish.record))
+            record = record_place(wish.record, targets, "--record")
+            rig = await LiveRig.start(host_config(*targets, journal=wish.journal, record=record))
             stack.push_async_callback(rig.aclose, "the run is over")
             lives = [_Life(target, _session(rig, target, wish, _talk_of(talk, target, targets))) for target in targets]
             if arguments.jsonl:

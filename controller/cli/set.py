@@ -10,7 +10,7 @@ from typing import Final
 from controller.attach import choose_rig
 from controller.cli.exits import Exit
 from controller.cli.fan import add_fan_options, parse_fan
-from controller.cli.live import add_rig_option, choose_board
+from controller.cli.live import add_board_option, add_rig_option, choose_board
 from controller.cli.quantities import parse_frequency, parse_voltage
 from controller.cli.status import found_in, newest
 from controller.cli.talk import Talk
@@ -26,7 +26,7 @@ SCHEMA: Final = "hashbridge.set/1"
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_rig_option(parser)
-    parser.add_argument("--board", metavar="NAME", help="which board, where the rig has several")
+    add_board_option(parser)
     parser.add_argument("--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz")
     parser.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V")
     parser.add_argument("--unlock", metavar="REACH", help="first: stock, range or hard, until the rig ends")

@@ -9,11 +9,15 @@ from typing import Final
 
 from controller.attach import choose_rig
 from controller.cli.exits import Exit
-from controller.cli.live import add_rig_option, event_line, snapshot_line
-from controller.cli.talk import facts, hashrate, number
+from controller.cli.live import add_rig_option, event_line, known_name, snapshot_line
+from controller.cli.talk import Talk, facts, hashrate, number, table
 from controller.model import BoardSnapshot, FanMode, FanStatus, Limit, Limits, Quality, Snapshot
+from controller.overview import rate_hs, remarks, states, value_of, work_text
 from controller.port import LiveRig
 from controller.text import fan as led_fan
+from controller.text import hashrate as rate_text
+from controller.text import number as known_number
+from controller.text import printable
 from drivers.boards.board import Channel, Protection
 from drivers.errors import NoReply
 
@@ -22,6 +26,7 @@ _FIRST_WAIT_S: Final = 5.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_rig_option(parser)
+    parser.add_argument("--board", metavar="NAME", help="this one alone, in full, where the rig has several")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one hashbridge.snapshot/1 object")
     shape.add_argument("--jsonl", action="store_true", help="follow: snapshots and events, one object a line")
@@ -33,15 +38,47 @@ def run(arguments: Namespace) -> int:
 
 async def _run(arguments: Namespace) -> int:
     async with await LiveRig.connect(choose_rig(arguments.rig, "--rig").socket) as rig:
+        names = [board.name for board in rig.info]
+        board = None if arguments.board is None else known_name(arguments.board, names)
         if arguments.jsonl:
-            await _follow(rig)
+            await _follow(rig, board)
             return Exit.OK
-        snapshot = await newest(rig)
+        snapshot = only(await newest(rig), board)
     if arguments.json:
         print(snapshot_line(snapshot))
+    elif len(snapshot.boards) == 1:
+        print(board_text(snapshot.boards[0]))
     else:
-        print("\n\n".join(board_text(board) for board in snapshot.boards))
+        print(boards_text(snapshot))
+        Talk(arguments.quiet).say("one of them in full: --board NAME")
     return Exit.OK
+
+
+def only(snapshot: Snapshot, board: str | None) -> Snapshot:
+    """With this board alone; None: as it is."""
+    return snapshot if board is None else snapshot.model_copy(update={"boards": (found_in(snapshot, board),)})
+
+
+def boards_text(snapshot: Snapshot) -> str:
+    """Several boards for people: a line each, then what is out of the ordinary."""
+    rows = [
+        (
+            printable(board.board),
+            board.state.value,
+            known_number(board.point.achieved.frequency_mhz, 2, "MHz"),
+            known_number(board.point.achieved.core_v, 3, "V"),
+            known_number(value_of(board, Channel.CHIP_C), 1, "C"),
+            known_number(value_of(board, Channel.POWER_W), 1, "W"),
+            work_text(board),
+        )
+        for board in snapshot.boards
+    ]
+    lines = [table(rows, header=("board", "state", "clock", "core", "die", "power", "work"))]
+    lines += [printable(f"{board.board}: {said}") for board in snapshot.boards for said in remarks(board)]
+    counted = ", ".join(f"{count} {state.value}" for state, count in states(snapshot.boards))
+    together = rate_hs(snapshot.boards)
+    lines.append(f"{len(rows)} boards: {counted}{'' if together is None else f'; {rate_text(together)} together'}")
+    return "\n".join(lines)
 
 
 def limits_text(limits: Limits) -> tuple[str, ...]:
@@ -85,14 +122,15 @@ async def newest(rig: LiveRig) -> Snapshot:
     raise rig.lost or NoReply("the first snapshot of the rig", _FIRST_WAIT_S)
 
 
-async def _follow(rig: LiveRig) -> None:
+async def _follow(rig: LiveRig, board: str | None) -> None:
     async def events() -> None:
         async for event in rig.events():
-            _put(event_line(event))
+            if board is None or event.board == board:
+                _put(event_line(event))
 
     async def snapshots() -> None:
         async for snapshot in rig.snapshots():
-            _put(snapshot_line(snapshot))
+            _put(snapshot_line(only(snapshot, board)))
 
     await asyncio.gather(events(), snapshots())
 

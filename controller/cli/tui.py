@@ -8,15 +8,17 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from controller.attach import Target, Where, attach, choose_rig, host_config, sentinel_report
-from controller.cli.attach import KEYS, add_target_options, where_of
+from controller.attach import Target, Where, attach, choose_rig, host_config, record_place, sentinel_report, told_apart
+from controller.cli.attach import KEYS, add_target_options, wheres_of
 from controller.cli.exits import Exit, exit_for, explain
+from controller.cli.live import known_name
+from controller.cli.run import RECORD_HELP
 from controller.cli.signals import on_signals
 from controller.cli.talk import Talk
 from controller.cli.trial import parse_keep_within
@@ -28,7 +30,7 @@ from controller.profiles import Profiles
 from controller.recording import RecordedRig
 from controller.tui.app import HashbridgeApp
 from controller.tui.desk import KEEP_WITHIN_S
-from drivers.boards import known_board
+from controller.tui.store import RigStore
 from drivers.errors import UsageError
 
 _COLOURS_16: Final = ("ansi-dark", "ansi-light")
@@ -36,7 +38,9 @@ _THEMES: Final = ("hashbridge", "textual-light", "nord", "gruvbox", "solarized-l
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    choice = add_target_options(parser, required=False)
+    choice = add_target_options(
+        parser, required=False, several=True, board_of_rig="; with --rig or --open: which one to look at first"
+    )
     choice.add_argument("--rig", metavar="PID", help="a rig that runs: see `hashbridge list`; default: the only one")
     choice.add_argument("--open", metavar="FILE", help="a journal, opened like a rig that can be played and sought in")
     screen = parser.add_argument_group("screen")
@@ -48,7 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     files.add_argument(
         "--journal", metavar="FILE", help="keep all readings and events in FILE; --open shows them again"
     )
-    files.add_argument("--record", metavar="FILE", help="keep every byte of both ports in FILE: see `replay`")
+    files.add_argument("--record", metavar="FILE", help=RECORD_HELP)
 
 
 def run(arguments: Namespace) -> int:
@@ -62,7 +66,7 @@ def run(arguments: Namespace) -> int:
 class Wish:
     """The command line, understood before a port is touched or the terminal changed."""
 
-    where: Where
+    wheres: tuple[Where, ...]
     keep_within_s: float
     theme: str
     recording: Path | None
@@ -73,16 +77,17 @@ class Wish:
 def understand(arguments: Namespace) -> Wish:
     """Raises `UsageError` naming option, value and what is allowed."""
     owner = arguments.emulate is not None or arguments.port is not None
-    if arguments.emulate is not None:
-        known_board(arguments.emulate, "--emulate")
-    for option in ("start", "journal", "record", "board", "seed", "dilution", "solved", "unlock", "envelope", "retry"):
+    for option in ("start", "journal", "record", "seed", "dilution", "solved", "unlock", "envelope", "retry"):
         if getattr(arguments, option) not in (None, False) and not owner:
             raise UsageError(f"--{option}", getattr(arguments, option), "only with --emulate or --port")
+    if not owner and len(arguments.board or ()) > 1:
+        raise UsageError("--board", ", ".join(arguments.board), "one of them: the board to look at first")
+    wheres = wheres_of(arguments)
     keep_within_s = parse_keep_within(arguments.keep_within)
     if arguments.theme not in (None, *_THEMES):
         raise UsageError("--theme", arguments.theme, f"one of {', '.join(_THEMES)}")
     return Wish(
-        where=where_of(arguments),
+        wheres=wheres,
         keep_within_s=KEEP_WITHIN_S if keep_within_s is None else keep_within_s,
         theme=arguments.theme or _usual_theme(),
         recording=None if arguments.open is None else readable_file(arguments.open, "--open"),
@@ -103,38 +108,42 @@ class Owned:
 
     wish: Wish
     stack: AsyncExitStack
-    target: Target | None = None
+    targets: list[Target] = field(default_factory=list)
     rig: LiveRig | None = None
     starts: int = 0
 
     async def open(self) -> RigPort:
-        if self.target is None:
-            self.target = await attach(self.wish.where, "synthetic", self.stack, keys=KEYS)
+        if not self.targets:
+            found = [await attach(where, "synthetic", self.stack, keys=KEYS) for where in self.wish.wheres]
+            self.targets = told_apart(found)
         if self.rig is not None:
             await self.rig.aclose()
         self.starts += 1
         files = (self.wish.journal, self.wish.record)
         journal, record = (self._numbered(path) for path in files)
-        self.rig = await LiveRig.start(host_config(self.target, journal=journal, record=record))
+        record = record_place(record, self.targets, "--record")
+        self.rig = await LiveRig.start(host_config(*self.targets, journal=journal, record=record))
         return self.rig
 
     def _numbered(self, path: str | None) -> str | None:
         """A rig that is started again begins files of its own: FILE, FILE.2, ..."""
         return path if path is None or self.starts == 1 else f"{path}.{self.starts}"
 
-    async def end(self) -> tuple[bool, SafeOffRecord | None]:
-        """Leave it. Whether a fault was latched, and what of the safe-off was confirmed."""
-        rig, target = self.rig, self.target
-        if rig is None or target is None:
-            return False, None
-        name, lost = target.config.name, rig.lost is not None
+    async def end(self) -> tuple[bool, dict[str, SafeOffRecord | None]]:
+        """Leave it. Whether the rig was lost, and what of the safe-off of each board was confirmed."""
+        rig = self.rig
+        assert rig is not None
+        lost = rig.lost is not None
         await rig.aclose("the screen was left")
-        record = rig.last_safe_off.get(name)
+        names = [target.config.name for target in self.targets]
+        records = {name: rig.last_safe_off.get(name) for name in names}
         if lost:
-            record = await sentinel_report(name, rig.pid) or record
-            if target.child is not None:
-                target.child.leave()  # its sentinel may still need it
-        return lost, record
+            reports = await asyncio.gather(*(sentinel_report(name, rig.pid) for name in names))
+            records |= {name: report for name, report in zip(names, reports, strict=True) if report is not None}
+            for target in self.targets:
+                if target.child is not None:
+                    target.child.leave()  # its sentinel may still need it
+        return lost, records
 
 
 async def _run(arguments: Namespace, wish: Wish) -> int:
@@ -146,8 +155,8 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
         joined: list[LiveRig] = []
         # What is wrong with the file, or with the rig that is meant, is said before the terminal is changed.
         recorded = None if wish.recording is None else RecordedRig.open(wish.recording)
-        if not is_owner and recorded is None:
-            choose_rig(arguments.rig, "--rig")
+        if not is_owner:
+            _check_board(arguments, recorded)
 
         async def recording() -> RigPort:
             assert recorded is not None
@@ -167,6 +176,8 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
             owner=is_owner,
             reopen=not is_owner,
             start=arguments.start,
+            board=None if is_owner or arguments.board is None else arguments.board[0],
+            overview=is_owner or arguments.board is None,
             keep_within_s=wish.keep_within_s,
             theme=wish.theme,
         )
@@ -179,9 +190,17 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
         if owned.rig is None:
             code = _farewell(joined[-1] if joined else None, talk)
         else:
-            lost, record = await owned.end()  # before a word: a terminal that is not read would keep us from it
-            code = _verdict(app, lost, record, talk)
+            lost, records = await owned.end()  # before a word: a terminal that is not read would keep us from it
+            code = verdict(app.desk.store, lost, records, talk)
         return Exit.FAILED if app.return_code and code is Exit.OK else code  # a screen that broke down says so itself
+
+
+def _check_board(arguments: Namespace, recorded: RecordedRig | None) -> None:
+    """The rig is there, and the board that is meant is one of it. Raises `UsageError` or `PortMissing`."""
+    rig = choose_rig(arguments.rig, "--rig") if recorded is None else None
+    if arguments.board is not None:
+        names = rig.boards if rig is not None else [board.name for board in recorded.info] if recorded else []
+        known_name(arguments.board[0], names)
 
 
 def _farewell(rig: LiveRig | None, talk: Talk) -> Exit:
@@ -192,18 +211,24 @@ def _farewell(rig: LiveRig | None, talk: Talk) -> Exit:
     return Exit.LINK
 
 
-def _verdict(app: HashbridgeApp, lost: bool, record: SafeOffRecord | None, talk: Talk) -> Exit:
-    if record is None or not record.confirmed:
-        emulated = all(board.emulated for board in app.desk.store.boards.values())
-        then = "" if emulated else ": CUT THE BOARD'S SUPPLY"
-        talk.warn(f"the safe-off could NOT be confirmed by read-back{then}")
-        return Exit.FAILED
-    talk.say(f"safe-off confirmed by {record.by}: {', '.join(action.name for action in record.actions)}", "good")
+def verdict(store: RigStore, lost: bool, records: Mapping[str, SafeOffRecord | None], talk: Talk) -> Exit:
+    """Of a rig that was started here: the gravest of its boards, after a word about each."""
+    code = Exit.OK
+    for name, record in records.items():
+        of = talk if len(records) == 1 else talk.of(name)
+        if record is not None and record.confirmed:
+            of.say(f"safe-off confirmed by {record.by}: {', '.join(action.name for action in record.actions)}", "good")
+            continue
+        info = store.boards.get(name)
+        then = "" if info is not None and info.emulated else ": CUT THE BOARD'S SUPPLY"
+        of.warn(f"the safe-off could NOT be confirmed by read-back{then}")
+        code = Exit.FAILED
+    if code is Exit.FAILED:
+        return code
     if lost:
         talk.warn("the rig process ended before the screen did")
         return Exit.LINK
-    snapshot = app.desk.store.snapshot
-    latched = [board for board in snapshot.boards if board.latched is not None] if snapshot is not None else []
+    latched = [board for board in store.snapshot.boards if board.latched is not None] if store.snapshot else []
     for board in latched:
         assert board.latched is not None
         talk.warn(f"{board.board}: latched by {board.latched.cause.value}: {board.latched.detail}")

@@ -38,6 +38,8 @@ from controller.tui.client import RigClient
 from controller.tui.desk import ABSURD, Answer, Verdict
 from controller.tui.palette import Palette
 from controller.tui.screens.board import BoardScreen
+from controller.tui.screens.boards import BoardsScreen
+from controller.tui.screens.chips import ChipsScreen
 from controller.tui.screens.log import LogScreen
 from controller.tui.screens.tune import TuneScreen
 from controller.tui.widgets.facts import event_line
@@ -57,9 +59,11 @@ class HashbridgeApp(RigClient):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+x", "stop", "STOP", show=False, priority=True, id="stop"),
+        Binding("0", "switch_mode('boards')", "boards", id="screen.boards"),
         Binding("1", "switch_mode('board')", "board", id="screen.board"),
         Binding("2", "switch_mode('tune')", "tune", id="screen.tune"),
         Binding("3", "switch_mode('log')", "log", id="screen.log"),
+        Binding("4", "switch_mode('chips')", "chips", id="screen.chips"),
         Binding("k", "keep", "keep", id="tune.keep"),
         Binding("u", "undo", "undo", id="tune.undo"),
         Binding("a", "apply", "apply", id="tune.apply"),
@@ -88,9 +92,11 @@ class HashbridgeApp(RigClient):
     ]
 
     def on_mount(self) -> None:
+        self.add_mode("boards", lambda: BoardsScreen(self.desk))
         self.add_mode("board", lambda: BoardScreen(self.desk))
         self.add_mode("tune", lambda: TuneScreen(self.desk))
         self.add_mode("log", lambda: LogScreen(self.desk))
+        self.add_mode("chips", lambda: ChipsScreen(self.desk))
         self.switch_mode("board")
 
     def delay_update(self, delay: float = SWITCH_S) -> None:
@@ -144,10 +150,19 @@ class HashbridgeApp(RigClient):
                 return self.can_join_again
             case "board":
                 return len(desk.store.boards) > 1
+            case "switch_mode":
+                return self._has_screen(str(parameters[0]))
             case "dismiss_stop":
                 return desk.store.stop is not None
             case _:
                 return True
+
+    def _has_screen(self, mode: str) -> bool:
+        """A list of one is none."""
+        desk = self.desk
+        if mode == "boards":
+            return len(desk.store.boards) > 1
+        return mode != "chips" or (desk.info is not None and desk.info.chips > 1)
 
     def _can_apply(self) -> bool:
         desk = self.desk
@@ -191,8 +206,15 @@ class HashbridgeApp(RigClient):
             if self._can_apply() if action == "apply" else self.check_action(action, ()):
                 yield SystemCommand(title, text, getattr(self, f"action_{action}"))
         yield SystemCommand("Emergency stop", "reset asserted, rail off, fan full: every board, now", self.action_stop)
-        for name, title in (("board", "Board"), ("tune", "Tune"), ("log", "Log")):
-            if self.current_mode != name:
+        if len(self.desk.store.boards) > 1:
+            for name in self.desk.store.boards:
+                if name != self.desk.selected:
+                    yield SystemCommand(
+                        f"Look at {name}", "another board of this rig", lambda to=name: self._look_at(to)
+                    )
+        for name in ("boards", "board", "tune", "log", "chips"):
+            title = name.capitalize()
+            if self.current_mode != name and self._has_screen(name):
                 yield SystemCommand(f"Go to {title}", f"screen {title}", lambda to=name: self.switch_mode(to))
         yield SystemCommand("Theme", "colours, among them two for 16-colour terminals", self.action_change_theme)
         yield SystemCommand("Screenshot", "an SVG file in the working directory", self.action_picture)
@@ -201,8 +223,15 @@ class HashbridgeApp(RigClient):
 
     # --- screens ------------------------------------------------------------------------------------------------------
 
+    def show_all(self) -> None:
+        self.switch_mode("boards")
+
     def action_board(self, by: int) -> None:
         self.desk.choose(by)
+        self.freshen()
+
+    def _look_at(self, name: str) -> None:
+        self.desk.look_at(name)
         self.freshen()
 
     def action_pause(self) -> None:
@@ -237,11 +266,13 @@ class HashbridgeApp(RigClient):
         return [(" ".join(keys), what, enabled) for what, (keys, enabled) in rows.items()]
 
     def action_copy(self) -> None:
-        """The marked log line, or what the board reads."""
+        """The marked log line, the chips, or what the board reads."""
         screen = self.screen
         if isinstance(screen, LogScreen):
             row = screen.view.marked()
             text = "" if row is None else printable("".join(word for word, _ in event_line(row.event, 500)))
+        elif isinstance(screen, ChipsScreen):
+            text = screen.chips.table()
         else:
             board = self.desk.board
             rows = (

@@ -74,7 +74,8 @@ class RigClient(App[None]):
     """`open_port` joins or starts the rig; with `reopen` it is asked again whenever the rig is lost.
 
     `owner`: leaving makes the boards safe, and the screen says so. `start`: power up and hash as soon as the rig is
-    there. `error` is what ended the program, when something did.
+    there. `board` is looked at first; with `overview`, all of them where there are several. `error` is what ended the
+    program, when something did.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class RigClient(App[None]):
         owner: bool = False,
         reopen: bool = False,
         start: bool = False,
+        board: str | None = None,
+        overview: bool = False,
         keep_within_s: float = KEEP_WITHIN_S,
         theme: str = THEME.name,
         clock: Callable[[], float] | None = None,
@@ -102,6 +105,8 @@ class RigClient(App[None]):
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self.desk = Desk(RigStore(self._now))
         self.desk.owner = owner
+        self.desk.selected = board or ""
+        self._overview = overview
         self._again = asyncio.Event()
         self._painted = (-1, float("-inf"))
         self._checked_s = float("-inf")
@@ -158,6 +163,8 @@ class RigClient(App[None]):
                 continue
             store.joined(port.info)
             desk.settle()
+            if first and self._overview and len(store.boards) > 1:
+                self.show_all()
             if first and self._start:
                 self.run_worker(self._begin(), name="start", exit_on_error=True)
             first = False
@@ -171,6 +178,9 @@ class RigClient(App[None]):
             why = port.lost if isinstance(port, Mortal) and port.lost is not None else "the rig hung up"
             store.lost(str(why))
             await self._patience()
+
+    def show_all(self) -> None:
+        """All boards of the rig at once."""
 
     async def _patience(self) -> None:
         """Before joining again: a second, or until a person wants it."""

@@ -81,7 +81,11 @@ class Desk:
         if not names:
             return
         at = names.index(self.selected) if self.selected in names else 0
-        self.selected = names[(at + by) % len(names)]
+        self.look_at(names[(at + by) % len(names)])
+
+    def look_at(self, name: str) -> None:
+        """This board, from now on."""
+        self.selected = name
         self.preset = None
         self.verdict = NO_VERDICT
         self.store.changes += 1

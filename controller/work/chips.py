@@ -1,27 +1,11 @@
-"""What each chip of a chain did in a spell of work, and what is wrong with which of them.
-
-Known answers show what is missing: a domain without a clock, a chip behind a broken line. Wrong nonces show what is
-computed badly: too little voltage for the clock. Where answers are not known, a chip is held against its share of the
-finds. Nothing is said of a chip before chance explains it in less than one case of a million.
-"""
+"""What each chip of a chain did in a spell of work. What that says of it is judged in verdicts.py."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Final
 
 from controller.model import ChipWork
 from controller.work.sources import DOMAINS
-from controller.work.statistics import binomial_at_least, binomial_at_most
-
-CHANCE: Final = 1e-6
-_LEAST_DUE: Final = 8
-"""Known answers; a short hiccup may swallow a few in a row."""
-_HEALTHY_YIELD: Final = 0.99
-_HEALTHY_WRONG: Final = 0.01
-_HEALTHY_SHARE: Final = 0.97
-"""Of an equal share of the finds: chips differ, and so do their shares of the nonces by a little."""
 
 
 class Tally:
@@ -66,55 +50,3 @@ def chip_work(counts: Sequence[tuple[int, int]], tally: Tally | None) -> tuple[C
             )
         )
     return tuple(made)
-
-
-def remarks(chips: Sequence[ChipWork]) -> tuple[str, ...]:
-    """What is wrong, a sentence for each chip or domain."""
-    said: list[str] = []
-    finds = sum(chip.verified for chip in chips)
-    for chip in chips:
-        name = f"chip {chip.index}" if len(chips) > 1 else "the chip"
-        due, found = sum(chip.due_by_domain), sum(chip.found_by_domain)
-        if due >= _LEAST_DUE and not found:
-            said.append(f"{name} is silent: none of {due} known answers")
-            continue
-        if not due and len(chips) > 1 and (missing := _lacks(chip, finds, len(chips))) is not None:
-            said.append(f"{name} {missing}")
-            if not chip.verified:
-                continue
-        dead = _dead_domains(chip)
-        said += [
-            f"{name}, domain {domain} is dead: none of {chip.due_by_domain[domain]} known answers" for domain in dead
-        ]
-        returned = chip.verified + chip.hw_errors
-        if chip.hw_errors and binomial_at_least(chip.hw_errors, returned, _HEALTHY_WRONG) < CHANCE:
-            share = 100.0 * chip.hw_errors / returned
-            said.append(f"{name} is weak: {share:.1f} % of its nonces are wrong; more voltage or a lower clock")
-            continue
-        alive = [domain for domain in range(len(chip.due_by_domain)) if domain not in dead]
-        due, found = (sum(counts[domain] for domain in alive) for counts in (chip.due_by_domain, chip.found_by_domain))
-        if due >= _LEAST_DUE and binomial_at_most(found, due, _HEALTHY_YIELD) < CHANCE:
-            said.append(f"{name} is weak: {found} of {due} known answers")
-    return tuple(said)
-
-
-def _dead_domains(chip: ChipWork) -> list[int]:
-    return [
-        domain
-        for domain, (due, found) in enumerate(zip(chip.due_by_domain, chip.found_by_domain, strict=True))
-        if due >= _LEAST_DUE and not found
-    ]
-
-
-def _lacks(chip: ChipWork, finds: int, chips: int) -> str | None:
-    """Of the finds of the others it should have had as many as each of them."""
-    others = finds - chip.verified
-    if not others:
-        return None
-    fair = _HEALTHY_SHARE / (_HEALTHY_SHARE + chips - 1)
-    if binomial_at_most(chip.verified, finds, fair) >= CHANCE:
-        return None
-    if not chip.verified:
-        return f"is silent: no find, the others have {others / (chips - 1):.0f} each"
-    share = 100.0 * chip.verified * (chips - 1) / others
-    return f"is slow: {share:.0f} % of the finds of the others, {math.floor(others / (chips - 1))} each"

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from controller.model import WorkSnapshot
-from controller.work.chips import Tally, chip_work, remarks
+from controller.work.chips import Tally, chip_work
 from controller.work.meter import hash_rate, hash_rate_interval
 from controller.work.sources import PatternSource, SolvedHeader, SyntheticSource
 from controller.work.statistics import wilson_interval
+from controller.work.verdicts import remarks
 from drivers.asics.chain import Chain, Find, Work
 
 PACE_MARGIN_S: Final = 0.001

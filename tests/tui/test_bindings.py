@@ -19,6 +19,8 @@ SHOWING = (
     "test_screen_keys",
     "test_playback_keys",
     "test_profile_keys",
+    "test_many_keys",
+    "test_chip_keys",
 )
 
 

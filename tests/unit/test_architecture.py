@@ -49,14 +49,24 @@ TABLE: Final = (  # the longest `who` that fits a module decides
     # The rig's end of the sentinel starts a process and opens its ports: hands, not judgement.
     Row("D6", "controller.safety.sentinel_client", ("controller", "drivers")),
     Row("D6", "controller.work.meter", (*_JUDGEMENT, "controller.work.statistics")),
+    Row("D6", "controller.work.verdicts", (*_JUDGEMENT, "controller.work.statistics")),
     Row("D6", "controller.work.statistics", _VALUES),
     Row("D6", "controller.tuning", _JUDGEMENT),
     # Words, arithmetic and a file of named points have no hands either.
     Row(
         "D7",
         "controller.tui",
-        (*_VALUES, "controller.model", "controller.text", "controller.prediction", "controller.profiles"),
+        (
+            *_VALUES,
+            "controller.model",
+            "controller.text",
+            "controller.prediction",
+            "controller.profiles",
+            "controller.overview",
+            "controller.work.verdicts",
+        ),
     ),
+    Row("D7", "controller.overview", (*_VALUES, "controller.model", "controller.text")),
     Row("D8", "emulator", ("emulator", "drivers.codecs", "drivers.units")),
     Row("D9", "controller", ("controller", "drivers")),
     Row("D9", "controller.cli", PACKAGES),

@@ -15,6 +15,8 @@ _WHOLE_FROM = 60
 """Narrower, name and state come before clock and dilution."""
 SILENT_S = 1.0
 """Without a snapshot for so long (five a second are usual), the screen says so."""
+_CANNOT_CUT = "nobody can cut the rail: PULL THE SUPPLY"
+_SHOW_ALL: tuple[Word, ...] = (("0", "key"), (" shows all", "label"))
 
 
 class Heading(Panel):
@@ -87,7 +89,9 @@ class Heading(Panel):
             ]
         if board.state is GuardState.UNPROTECTED:
             why = board.latched.detail if board.latched is not None else ""
-            return [(" UNPROTECTED ", "alarm"), (f" nobody can cut the rail: PULL THE SUPPLY. {why}", "bad")]
+            return [(" UNPROTECTED ", "alarm"), (f" {_CANNOT_CUT}. {why}", "bad")]
+        if unguarded := self._others(GuardState.UNPROTECTED):
+            return [(f" UNPROTECTED: {', '.join(unguarded)} ", "alarm"), (f" {_CANNOT_CUT}  ", "bad"), *_SHOW_ALL]
         if board.latched is not None:
             fault = board.latched
             sensor = f" ({fault.sensor})" if fault.sensor else ""
@@ -117,16 +121,18 @@ class Heading(Panel):
             return [(f" what is below stands still for {since}; ", "label"), ("p", "key"), (" goes on", "label")]
         if desk.playback is not None:
             return self._position(width)
-        others = [
-            name for name in store.boards if name != board.board and (other := store.board(name)) and other.latched
-        ]
-        if others:
-            return [(f" LATCHED: {', '.join(others)} ", "alarm"), ("  ", ""), ("] ", "key"), ("shows it", "label")]
+        if latched := self._others(GuardState.LATCHED):
+            return [(f" LATCHED: {', '.join(latched)} ", "alarm"), ("  ", ""), *_SHOW_ALL]
         newest = next((row.event for row in reversed(store.log) if words.level(row.event) != "detail"), None)
         if newest is not None:
             look = LEVEL_LOOKS[words.level(newest)] or "label"
             return [(f" {words.clock(newest.at_utc)} {words.kind(newest)}: {words.summary(newest)}", look)]
         return []
+
+    def _others(self, state: GuardState) -> list[str]:
+        """The boards in this state that are not looked at."""
+        boards = () if self._desk.store.snapshot is None else self._desk.store.snapshot.boards
+        return [board.board for board in boards if board.state is state and board.board != self._desk.selected]
 
     def _trial(self, width: int) -> Line:
         board = self._desk.board

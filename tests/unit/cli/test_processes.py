@@ -100,10 +100,10 @@ def test_a_short_run_on_pseudo_terminals_ends_well(places: dict[str, str], tmp_p
 
 
 def test_several_boards_are_one_rig_with_a_guard_each_and_one_journal(places: dict[str, str], tmp_path: Path) -> None:
-    journal = tmp_path / "journal.jsonl"
+    journal, wire = tmp_path / "journal.jsonl", tmp_path / "wire"
     code, out, err = _run(
         places, "run", "--emulate", "bitaxe-gamma*2", "--emulate", "bitaxe-supra-402", "--work", "synthetic",
-        "--seconds", "2", "--seed", "7", "--json", "--journal", str(journal),
+        "--seconds", "2", "--seed", "7", "--json", "--journal", str(journal), "--record", str(wire),
     )  # fmt: skip
     assert code == 0, err
     found = json.loads(out)
@@ -114,6 +114,41 @@ def test_several_boards_are_one_rig_with_a_guard_each_and_one_journal(places: di
     assert all(board["safe_off_confirmed"] and board["verified"] > 100 for board in found["boards"])
     header = json.loads(journal.read_text().splitlines()[0])
     assert [board["name"] for board in header["boards"]] == names
+    assert {path.name for path in wire.iterdir()} == {f"{name}.jsonl" for name in names}
+    for board in found["boards"]:
+        code, out, err = _run(places, "replay", str(wire / f"{board['board']}.jsonl"), "--json")
+        assert code == 0, err
+        kinds = [json.loads(line)["kind"] for line in out.splitlines()]
+        assert "noise" not in kinds
+        assert kinds.count("job") == board["jobs"]
+        assert kinds.count("nonce") >= board["nonces"]
+    code, out, err = _run(places, "replay", str(wire))
+    assert (code, out, f"one recording: {wire / names[1]}.jsonl, " in err) == (2, "", True), err
+
+
+def test_a_board_of_a_rig_is_chosen_by_its_name_and_without_one_all_are_named(places: dict[str, str]) -> None:
+    with _start(places, "run", "--emulate", "bitaxe-gamma*2", "--work", "synthetic", "--json") as process:
+        try:
+            _say(process, "bitaxe-gamma-2: synthetic")
+            names = "allowed: one of bitaxe-gamma, bitaxe-gamma-2, the boards of this rig"
+            for verb in (["set", "--frequency", "500"], ["profile", "save", "x"], ["status", "--board", "gamma"]):
+                code, out, err = _run(places, *verb)
+                assert (code, out, names in err) == (2, "", True), (verb, err)
+            code, out, err = _run(places, "set", "--board", "bitaxe-gamma-2", "--frequency", "500", "--json")
+            assert code == 0, err
+            assert json.loads(out)["board"] == "bitaxe-gamma-2"
+            code, out, err = _run(places, "status", "--board", "bitaxe-gamma-2", "--json")
+            (board,) = json.loads(out)["boards"]
+            assert (board["board"], board["point"]["requested"]["frequency_mhz"]) == ("bitaxe-gamma-2", 500.0)
+            code, out, err = _run(places, "status")
+            assert [line.split()[:3] for line in out.splitlines()[1:3]] == [
+                ["bitaxe-gamma", "live", "525.00"],
+                ["bitaxe-gamma-2", "live", "500.00"],
+            ]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
 
 
 def test_a_board_that_trips_takes_no_other_with_it(places: dict[str, str], tmp_path: Path) -> None:

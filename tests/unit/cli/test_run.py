@@ -85,7 +85,7 @@ def test_a_board_is_named_once_for_all_ports_or_once_for_each() -> None:
         (["--emulate", "bitaxe-gamma*"], "one of bitaxe-gamma"),
         (["--emulate", "toaster*2"], "one of bitaxe-gamma"),
         (["--emulate", "bitaxe-gamma*20", "--emulate", "bitaxe-hex*20"], "at most 32 in one rig"),
-        (["--emulate", "bitaxe-gamma*2", "--record", "x"], "only with a single board"),
+        (["--emulate", "bitaxe-gamma*2", "--record", "no/such/place"], "in a directory that exists"),
         (["--port", "/dev/a", "--port", "/dev/b", "--envelope", "x"], "only with a single board"),
         (["--port", "/dev/a", "--board", "bitaxe-gamma", "--board", "bitaxe-hex"], "once for all, or for each --port"),
     ],

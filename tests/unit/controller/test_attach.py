@@ -9,6 +9,7 @@ import pytest
 
 from controller import attach
 from controller.attach import Target, Where
+from controller.port import BoardConfig
 from drivers.boards import BOARDS, BoardKind
 from drivers.boards.bridge_alone import BRIDGES_ALONE
 from drivers.discovery import FoundBoard
@@ -109,3 +110,31 @@ async def test_an_emulated_one_is_refused_as_well() -> None:
     async with AsyncExitStack() as stack:
         with pytest.raises(UnknownPart, match="a board whose chip is driven; the BZM2"):
             await attach.attach(Where(emulate="bitaxe-bonanza"), "pattern", stack)
+
+
+def target(name: str) -> Target:
+    config = BoardConfig(name=name, kind="bitaxe-gamma", control="/dev/c", data="/dev/d")
+    return Target(config)
+
+
+def test_the_bytes_of_one_board_go_to_the_file_and_of_several_to_one_each_by_name(tmp_path: Path) -> None:
+    path = str(tmp_path / "wire")
+    one = [target("bitaxe-gamma")]
+    assert attach.record_place(path, one, "--record") == path
+    assert not (tmp_path / "wire").exists()
+    (config,) = attach.host_config(*one, record=path).boards
+    assert (config.control_tap, config.data_tap) == (path, path)
+    two = attach.told_apart([target("bitaxe-gamma"), target("bitaxe-gamma")])
+    assert attach.record_place(path, two, "--record") == path
+    assert (tmp_path / "wire").is_dir()
+    configs = attach.host_config(*two, record=path).boards
+    places = [f"{path}/bitaxe-gamma.jsonl", f"{path}/bitaxe-gamma-2.jsonl"]
+    assert [(config.control_tap, config.data_tap) for config in configs] == [(place, place) for place in places]
+    with pytest.raises(UsageError, match=r"--record.*a directory that can be made \(File exists\)"):
+        attach.record_place(path, two, "--record")
+
+
+def test_nothing_is_recorded_where_nobody_asked_for_it() -> None:
+    two = [target("left"), target("right")]
+    assert attach.record_place(None, two, "--record") is None
+    assert [config.data_tap for config in attach.host_config(*two).boards] == [None, None]

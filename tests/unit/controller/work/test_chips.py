@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
 from controller.model import ChipWork
-from controller.work.chips import Tally, chip_work, remarks
+from controller.work.chips import Tally, chip_work
 from controller.work.statistics import binomial_at_least, binomial_at_most
+from controller.work.verdicts import ChipState, Verdict, remarks, shares, verdicts
 
 
 def known(index: int, due: tuple[int, ...], found: tuple[int, ...], wrong: int = 0) -> ChipWork:
@@ -75,3 +77,76 @@ def test_tails_of_a_binomial_are_exact(count: int, trials: int, share: float) ->
     exact = math.fsum(math.comb(trials, k) * share**k * (1.0 - share) ** (trials - k) for k in range(count + 1))
     assert binomial_at_most(count, trials, share) == pytest.approx(exact, rel=1e-10)
     assert binomial_at_least(count + 1, trials, share) == pytest.approx(1.0 - exact, rel=1e-9, abs=1e-12)
+
+
+def states(chips: list[ChipWork]) -> list[str]:
+    return [verdict.state.value for verdict in verdicts(chips)]
+
+
+def test_every_chip_has_a_state_and_the_worst_of_what_is_said_decides() -> None:
+    chips = [
+        known(0, HEALTHY, HEALTHY),
+        known(1, HEALTHY, (0, 0, 0, 0)),
+        known(2, HEALTHY, (25, 0, 18, 18), wrong=30),
+        known(3, HEALTHY, (22, 21, 20, 19), wrong=18),
+        known(4, (2, 2, 2, 1), (2, 2, 2, 1)),
+    ]
+    assert states(chips) == ["ok", "silent", "dead domain", "weak", "too few"]
+    assert [len(verdict.said) for verdict in verdicts(chips)] == [0, 1, 2, 1, 0]
+
+
+def test_ok_is_said_only_where_silence_would_have_been_told() -> None:
+    assert states(open_work(10, 0, 12, 11)) == ["too few"] * 4
+    assert states(open_work(1000, 0, 600, 1000)) == ["ok", "silent", "slow", "ok"]
+    assert states(open_work(*[20] * 126)) == ["ok"] * 126
+    assert states(open_work(*[12] * 126)) == ["too few"] * 126  # a silent one would lack 12: once in 119,000
+    assert states(open_work(50)) == ["too few"]  # nothing to hold it against
+    assert states(open_work(0, 0)) == ["too few"] * 2
+
+
+def test_silent_chips_hide_no_slow_one() -> None:
+    half = [1000, 0, 1000, 0, 600, 0, 1000, 0]
+    assert states(open_work(*half)) == ["ok", "silent", "ok", "silent", "slow", "silent", "ok", "silent"]
+    assert remarks(open_work(*half))[1:3] == (
+        "chip 3 is silent: no find, the others have 900 each",
+        "chip 4 is slow: 60 % of the finds of the others, 1000 each",
+    )
+
+
+def test_what_is_said_of_one_chip_is_measured_by_those_of_which_nothing_is_said() -> None:
+    assert remarks(open_work(1000, 600, 1000, 600)) == (
+        "chip 1 is slow: 60 % of the finds of the others, 1000 each",
+        "chip 3 is slow: 60 % of the finds of the others, 1000 each",
+    )
+
+
+def test_a_share_is_of_the_answers_that_were_due_or_of_what_one_of_the_others_found() -> None:
+    of_answers = shares(
+        verdicts([known(0, HEALTHY, HEALTHY), known(1, HEALTHY, (0, 0, 0, 0)), known(2, (0,) * 4, (0,) * 4)])
+    )
+    assert [None if share is None else share.ratio for share in of_answers] == [1.0, 0.0, None]
+    assert of_answers[1] is not None
+    assert (of_answers[1].low, of_answers[1].high) == pytest.approx((0.0, 0.0370), abs=1e-4)
+    of_finds = shares(verdicts(open_work(1000, 0, 500, 1000)))
+    assert [share and round(share.ratio, 3) for share in of_finds] == [1.0, 0.0, 0.5, 1.0]
+    nothing_to_compare, none = shares(verdicts(open_work(5, 0)))
+    assert nothing_to_compare is None
+    assert none is not None
+    assert (none.ratio, none.low, none.high) == pytest.approx((0.0, 0.0, 0.768), abs=1e-3)
+    assert shares(verdicts(open_work(7))) == (None,)
+
+
+def test_the_interval_of_a_share_of_finds_holds_the_truth_as_often_as_it_says() -> None:
+    """2,000 chains of six chips, one at 80 % of the others; about 40 finds each."""
+    chance = random.Random(5)
+
+    def count(mean: float) -> int:
+        return sum(1 for _ in range(400) if chance.random() < mean / 400)
+
+    held = 0
+    for _ in range(2000):
+        chips = open_work(count(32.0), *(count(40.0) for _ in range(5)))
+        share = shares(tuple(Verdict(chip, ChipState.OK) for chip in chips))[0]
+        assert share is not None
+        held += share.low <= 0.8 <= share.high
+    assert 0.94 <= held / 2000 <= 0.97

@@ -1,0 +1,173 @@
+"""The chips of a chain on the screen: the dead one is seen at once, and what is said of it is all there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from controller.model import Cause, FaultRecord, GuardState
+from controller.tui.widgets.chips import Chips
+from tests.tui.covering import shows
+from tests.tui.driving import NARROW, Seat, seat
+from tests.tui.ports import ScriptedPort, scripted
+from tests.tui.recorded import Run
+from tests.tui.scenes import answered, chips, few_chips, long_chain, with_chips
+
+pytestmark = pytest.mark.real_time
+
+
+def listed(s: Seat) -> list[str]:
+    """The rows of the list, without the map."""
+    lines = s.panel("chips").splitlines()
+    (head,) = [at for at, line in enumerate(lines) if "chip  addr" in line]
+    return [line for line in lines[head + 1 :] if line]
+
+
+def positions(s: Seat) -> list[int]:
+    return [int(line[2:].split()[0]) for line in listed(s)]
+
+
+def marked(s: Seat) -> int:
+    (row,) = [line for line in listed(s) if line.startswith("▸")]
+    return int(row[2:].split()[0])
+
+
+@shows("screen.chips")
+async def test_4_shows_each_of_126_chips_as_a_letter_and_the_worst_first(run: Run) -> None:
+    async with seat(with_chips(run, *long_chain()), size=NARROW) as s:
+        assert "4 chips" in s.panel("keys")
+        await s.press("4")
+        await s.until_it_is("chips", lambda: s.app.current_mode)
+        await s.settle()
+        lines = s.panel("chips").splitlines()
+        letters = "".join("".join(line[5:].split()) for line in lines[:3])
+        assert len(letters) == 126
+        assert {at: letter for at, letter in enumerate(letters) if letter != "o"} == {
+            25: "X",
+            40: "s",
+            41: "w",
+            97: "w",
+        }
+        assert [line.split()[0] for line in lines[:3]] == ["0", "60", "120"]
+        assert lines[3].split() == ["X", "1", "silent", "w", "2", "weak", "s", "1", "slow", "o", "122", "ok"]
+        assert positions(s) == [25, 41, 97, 40, 0, 1, 2, 3]
+        assert re.search(r"25  0x32  silent +0 +0\.0 % +0\.0 to 1\.0 +0$", listed(s)[0])
+        assert re.search(r"41  0x52  weak +390 +97\.4 % +88\.2 to 107\.6 +64 \(14\.1 %\)$", listed(s)[1])
+        assert "1 to 8 of 126" in s.text()
+        assert "chip 25 is silent: no find, the others have" in s.panel("chip")
+        assert all(len(line) <= 76 and "…" not in line for line in lines)
+
+
+async def test_known_answers_are_counted_against_those_that_were_due_by_domain_too(run: Run) -> None:
+    async with few_chips(run) as s:
+        assert positions(s) == [4, 2, 0, 1, 3, 5]
+        assert re.search(r"4  0x80  dead domain +180 of 240 +75\.0 % +69\.2 to 80\.1 +0$", listed(s)[0])
+        assert "chip 4, domain 1 is dead: none of 60 known answers" in s.panel("chip")
+        assert "domains in it (core mod 4, assumed)  60/60  0/60  60/60  60/60" in s.panel("chip")
+
+
+@shows("chips.order", "Chips.right", "Chips.left")
+async def test_o_turns_to_the_order_of_the_line_and_arrows_go_to_neighbours(run: Run) -> None:
+    async with chips(NARROW)(run) as s:
+        assert marked(s) == 40
+        await s.press("o")
+        assert marked(s) == 40
+        assert positions(s) == sorted(positions(s))
+        assert "in the order of the line" in s.app.screen.query_one(Chips).name_shown
+        await s.press("right")
+        assert marked(s) == 41
+        assert "chip 41 is weak: 14.1 % of its nonces are wrong" in s.panel("chip")
+        await s.press("left", "left")
+        assert marked(s) == 39
+        assert "nothing that chance does not explain" in s.panel("chip")
+        await s.press("o", "home")
+        assert marked(s) == 25
+        await s.press("left")
+        assert marked(s) == 24
+
+
+async def test_the_mark_stays_on_a_chip_that_a_person_chose_and_else_on_the_worst(run: Run) -> None:
+    healthy = [answered(index, 60, 60, 60, 60) for index in range(6)]
+    ill = [*healthy[:5], answered(5, 0, 0, 0, 0)]
+    port = with_chips(run, *healthy, kind="pattern")
+    async with seat(port, mode="chips", size=NARROW) as s:
+        assert marked(s) == 0
+        work = port.newest.boards[0].work
+        assert work is not None
+        port.change(work=work.model_copy(update={"chips": tuple(ill)}))
+        await s.until(lambda: "1 silent" in s.panel("chips"))
+        assert (marked(s), positions(s)) == (5, [5, 0, 1, 2, 3, 4])
+        await s.press("down")
+        assert marked(s) == 0
+        port.change(work=work)
+        await s.until(lambda: "silent" not in s.panel("chips"))
+        assert (marked(s), positions(s)) == (0, [0, 1, 2, 3, 4, 5])
+
+
+async def test_a_single_chip_has_no_such_screen_and_other_boards_of_the_rig_say_so(run: Run) -> None:
+    async with seat(scripted(run, run.live_s)) as s:
+        await s.press("4")
+        assert s.app.current_mode == "board"
+        assert "4 chips" not in s.panel("keys")
+    one, six = scripted(run, run.live_s), with_chips(run, *[answered(index, 60, 60, 60, 60) for index in range(6)])
+    board = six.newest.boards[0].model_copy(update={"board": "hex"})
+    both = one.newest.model_copy(update={"boards": (board, *one.newest.boards)})
+    info = six.info[0].model_copy(update={"name": "hex"})
+    async with seat(ScriptedPort([info, *one.info], (), [both]), size=NARROW) as s:
+        await s.press("4")
+        await s.until_it_is("chips", lambda: s.app.current_mode)
+        await s.press("right_square_bracket")
+        await s.until(lambda: "a single chip: screen 1 has all there is of it" in s.panel("chips"))
+        assert "4 chips" not in s.panel("keys")
+
+
+async def test_before_any_work_and_before_any_chip_answered_nothing_is_claimed(run: Run) -> None:
+    port = with_chips(run, *long_chain()[:6])
+    async with seat(port, mode="chips", size=NARROW) as s:
+        port.change(work=None)
+        await s.until(lambda: "- no work yet" in s.panel("chips"))
+        assert all(re.search(r"no work yet +— +— +— +—$", row) for row in listed(s))
+        (chain,) = port.newest.boards[0].chains
+        missing = "3: chip 3, counted from 0 at the host, is the first that is missing"
+        fault = FaultRecord(cause=Cause.ACTUATION, sensor=None, detail=missing, at_s=1.0, at_utc=port.newest.at_utc)
+        none = chain.model_copy(update={"chips": ()})
+        port.change(chains=(none,), state=GuardState.LATCHED, latched=fault)
+        await s.until(lambda: "6 chips are expected" in s.panel("chips"))
+        assert f"actuation: {missing}" in " ".join(s.panel("chips").split())
+
+
+async def test_too_few_counts_are_no_ok(run: Run) -> None:
+    few = [chip.model_copy(update={"verified": 3, "hw_errors": 0}) for chip in long_chain()]
+    async with seat(with_chips(run, *few), mode="chips") as s:
+        assert "· 126 too few" in s.panel("chips")
+        assert "so little was counted that even silence could be chance" in s.panel("chip")
+
+
+async def test_y_copies_all_chips_as_a_table(run: Run) -> None:
+    async with chips(NARROW)(run) as s:
+        await s.press("y")
+        await s.until(lambda: "copied" in s.toasts)
+        rows = [line.split("\t") for line in s.app.clipboard.splitlines()]
+        assert rows[0] == ["chip", "address", "state", "counted", "share", "low", "high", "wrong"]
+        assert len(rows) == 127
+        assert rows[26][:4] == ["25", "0x32", "silent", "0"]
+        assert rows[42][:4] == ["41", "0x52", "weak", "390"]
+        assert float(rows[42][4]) == pytest.approx(0.974, abs=0.001)
+
+
+async def test_a_rig_that_is_gone_leaves_its_chips_in_grey(run: Run) -> None:
+    port = with_chips(run, *long_chain())
+    async with seat(port, mode="chips") as s:
+        port.hang_up()
+        await s.until(lambda: "LOST" in s.panel("heading"))
+        looks = {look for line in s.app.screen.query_one(Chips)._shown[:2] for _, look in line}
+        assert looks <= {"label", "stale", "title", ""}
+        assert positions(s)[:4] == [25, 41, 97, 40]
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 12), (79, 23), (200, 60)])
+async def test_it_is_drawn_in_any_window(run: Run, size: tuple[int, int]) -> None:
+    async with seat(with_chips(run, *long_chain()), mode="chips", size=size) as s:
+        await s.press("end", "home", "pagedown", "o", "right")
+        assert "^X STOP" in s.text()
