@@ -126,8 +126,8 @@ async def test_before_any_work_and_before_any_chip_answered_nothing_is_claimed(r
     port = with_chips(run, *long_chain()[:6])
     async with seat(port, mode="chips", size=NARROW) as s:
         port.change(work=None)
-        await s.until(lambda: "- no work yet" in s.panel("chips"))
-        assert all(re.search(r"no work yet +— +— +— +—$", row) for row in listed(s))
+        await s.until(lambda: "- not counted" in s.panel("chips"))
+        assert all(re.search(r"not counted +— +— +— +—$", row) for row in listed(s))
         (chain,) = port.newest.boards[0].chains
         missing = "3: chip 3, counted from 0 at the host, is the first that is missing"
         fault = FaultRecord(cause=Cause.ACTUATION, sensor=None, detail=missing, at_s=1.0, at_utc=port.newest.at_utc)
@@ -164,6 +164,19 @@ async def test_a_rig_that_is_gone_leaves_its_chips_in_grey(run: Run) -> None:
         looks = {look for line in s.app.screen.query_one(Chips)._shown[:2] for _, look in line}
         assert looks <= {"label", "stale", "title", ""}
         assert positions(s)[:4] == [25, 41, 97, 40]
+
+
+async def test_a_list_in_which_nothing_changes_is_not_painted_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with chips(NARROW)(run) as s:
+        painted: list[object] = []
+        view = s.app.screen.query_one(Chips)
+        assert view.border_subtitle == "1 to 8 of 126"
+        monkeypatch.setattr(view, "refresh", lambda *regions, **_how: painted.append(regions))
+        s.app.freshen()
+        s.app.freshen()
+        assert painted == []
+        await s.press("home")
+        assert painted
 
 
 @pytest.mark.parametrize("size", [(20, 5), (40, 12), (79, 23), (200, 60)])

@@ -57,10 +57,8 @@ class Boards(Listing[str]):
     def mark(self, key: str) -> None:
         self._desk.look_at(key)
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def titled(self) -> str:
         store = self._desk.store
-        if not store.boards:
-            return [[("no board yet", "label")]]
         boards = () if store.snapshot is None else store.snapshot.boards
         title = [f"Boards  {len(store.boards)}"]
         title += [f"{count} {words.STATES[state][0]}" for state, count in states(boards)]
@@ -69,7 +67,11 @@ class Boards(Listing[str]):
             title.append(f"{hashrate(together)} together")
         if self.gravest_first:
             title.append("gravest first")
-        self.entitle("  ".join(title))
+        return "  ".join(title)
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        if not self._desk.store.boards:
+            return [[("no board yet", "label")]]
         return self.listed(width, height)
 
     @property

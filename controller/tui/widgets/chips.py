@@ -27,6 +27,7 @@ SIGNS: Final = {
 }
 """The letter of a chip on the map, and the look of its state."""
 NO_WORK: Final = ("-", "label")
+"""No work yet, or a recording from before chips were counted."""
 _RANK: Final = {state: rank for rank, state in enumerate(ChipState)}
 _TEN: Final = 10
 _LABEL: Final = 5
@@ -49,7 +50,7 @@ class Row:
 
     @property
     def state(self) -> str:
-        return "no work yet" if self.verdict is None else self.verdict.state.value
+        return "not counted" if self.verdict is None else self.verdict.state.value
 
 
 class Chips(Listing[int]):
@@ -57,7 +58,7 @@ class Chips(Listing[int]):
 
     HELP = (
         "One letter a chip, in the order of the line from the host: X silent, d a dead domain, w weak, s slow, o ok, · "
-        "too few counts to tell even silence from chance, - no work yet. The list has the worst first; o turns it to "
+        "too few counts to tell even silence from chance, - not counted. The list has the worst first; o turns it to "
         "the order of the line, ← and → go to the neighbour on the line. The share is of the known answers that were "
         "due, or the finds over what the others have on average, each with its 95 % interval; where something is said "
         "of some chips, the others are the measure. Wrong are nonces that do not hash, and their part of all that "
@@ -141,7 +142,6 @@ class Chips(Listing[int]):
 
     def lines(self, width: int, height: int) -> list[Line]:
         info, chain, rows = self._desk.info, self.chain, self.rows()
-        self._entitle()
         if info is not None and info.chips < 2:
             return [[("a single chip: screen 1 has all there is of it", "label")]]
         if chain is None or not rows:
@@ -159,7 +159,7 @@ class Chips(Listing[int]):
             lines += wrap(f"{board.latched.cause.value}: {board.latched.detail}", width, "bad")
         return lines
 
-    def _entitle(self) -> None:
+    def titled(self) -> str:
         chain, work = self.chain, self.work
         title = ["Chips"]
         if chain is not None:
@@ -168,7 +168,7 @@ class Chips(Listing[int]):
             title.append(f"{work.kind} {duration(work.elapsed_s)}{'' if work.running else ', ended'}")
         if not self.worst_first:
             title.append("in the order of the line")
-        self.entitle("  ".join(title))
+        return "  ".join(title)
 
     def _map(self, rows: dict[int, Row], width: int) -> list[Line]:
         """Tens with a gap between them, and the position of the first of each line before it."""
@@ -198,7 +198,7 @@ class Chips(Listing[int]):
                 sign, look = SIGNS[state]
                 line += [(f"{sign} ", look), (f"{counts[state]} {state.value}   ", "label")]
         if not counts:
-            line += [(f"{NO_WORK[0]} ", NO_WORK[1]), ("no work yet", "label")]
+            line += [(f"{NO_WORK[0]} ", NO_WORK[1]), ("not counted: no work yet", "label")]
         return line
 
     def head(self, width: int) -> Line:
@@ -264,7 +264,7 @@ class ChipDetail(Panel):
         said = () if row.verdict is None else row.verdict.said
         lines: list[Line] = [line for text in said for line in wrap(text, width, row.sign[1])]
         if row.verdict is None:
-            lines.append([("no work yet that would tell", "label")])
+            lines.append([("not counted: known-answer work tells most (w, then pattern)", "label")])
         elif row.verdict.state is ChipState.UNCLEAR:
             lines.append([("so little was counted that even silence could be chance", "label")])
         elif not said:

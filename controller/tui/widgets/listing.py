@@ -31,6 +31,7 @@ class Listing(Panel, Generic[K], can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._top = 0
+        self._hidden = self._hidden_shown = ""
 
     # --- what a list has ----------------------------------------------------------------------------------------------
 
@@ -44,6 +45,10 @@ class Listing(Panel, Generic[K], can_focus=True):
 
     def mark(self, key: K) -> None:
         """Another row is to be marked."""
+
+    def titled(self) -> str:
+        """What stands in the frame."""
+        return ""
 
     def head(self, width: int) -> Line:
         """What the columns are."""
@@ -92,9 +97,16 @@ class Listing(Panel, Generic[K], can_focus=True):
         marked = self.marked()
         shown = keys[self._top : self._top + room]
         hidden = len(shown) < len(keys)
-        self.border_subtitle = f"{self._top + 1} to {self._top + len(shown)} of {len(keys)}" if hidden else ""
+        self._hidden = f"{self._top + 1} to {self._top + len(shown)} of {len(keys)}" if hidden else ""
         lines: list[Line] = [[("  ", ""), *self.head(width - 2)]]
         for key in shown:
             sign: Word = ("▸ ", "mark") if key == marked else ("  ", "")
             lines.append([sign, *self.row(key, width - 2)])
         return lines
+
+    def freshen(self) -> None:
+        """And the frame, whose change a repaint that is under way would not take up."""
+        self.entitle(self.titled())
+        super().freshen()
+        if self._hidden != self._hidden_shown:
+            self._hidden_shown = self.border_subtitle = self._hidden
