@@ -32,7 +32,7 @@ async def hash_on(s: Stand) -> None:
         ("misread", {"channel": "chip_c", "value": -1.0}, STALE_OR_INVALID, "chip_c", 3.0),
         ("misread", {"channel": "chip_c", "value": 255.0}, STALE_OR_INVALID, "chip_c", 3.0),
         ("misread", {"channel": "chip_c", "value": 0.0}, STALE_OR_INVALID, "chip_c", 3.0),
-        ("misread", {"channel": "vr_c", "value": 200.0}, STALE_OR_INVALID, "vr_c", 3.0),
+        ("misread", {"channel": "vr_c", "value": 200.0}, STALE_OR_INVALID, "vr_c", 33.0),  # 30 s with less
         ("misread", {"channel": "input_v", "value": 1600.0}, STALE_OR_INVALID, "input_v", 3.0),
         ("misread", {"channel": "input_v", "value": -183.0}, STALE_OR_INVALID, "input_v", 3.0),
         ("nak", {"part": "emc2101"}, {Cause.SENSOR_STALE}, "chip_c", 3.0),

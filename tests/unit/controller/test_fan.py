@@ -437,3 +437,11 @@ def test_a_board_that_does_not_measure_what_the_loop_rests_on_has_a_full_fan(cha
     windy = Windy(envelope=replace(ENVELOPE, means=Means(sensors=sensors))).run(120.0)
     assert windy.told == []
     assert windy.guard.fan.status().why_full == f"{channel.value} is not measured on this board"
+
+
+@pytest.mark.parametrize("wish", [OperatingPoint(core_v=1.150), OperatingPoint(frequency_mhz=525.0)])
+def test_a_point_that_is_not_known_is_no_point_at_stock(wish: OperatingPoint) -> None:
+    windy = Windy().following()
+    windy.guard.requested = wish
+    assert windy.run(0.2).told == [1.0]
+    assert windy.guard.fan.status().why_full == "no point is known"

@@ -135,6 +135,58 @@ async def test_a_heartbeat_that_is_answered_without_a_lease_is_no_confirmation(
         assert getattr(ended, "cause", None) is Cause.LEASE_LOST
 
 
+async def test_a_heartbeat_that_is_answered_with_a_fault_ends_it_by_the_name_of_the_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with keeping() as (on, keeper):
+        await keeper.arm()
+        policy = on.bench.bridge.policy
+        on.bench.trip_input(True, on.bench.clock())
+        monkeypatch.setattr(policy, "heartbeat", lambda at_s: None)  # taken, not refused
+        ended = await look(keeper, BEAT_S + LOOK_S)
+        assert getattr(ended, "cause", None) is Cause.CHIP_TRIP
+
+
+async def test_a_firmware_that_refuses_a_heartbeat_and_then_says_nothing_has_no_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with keeping() as (on, keeper):
+        await keeper.arm()
+        await on.board.lease.disarm()
+
+        async def silent(self: object) -> None:
+            raise NoReply("lease status", 0.2)
+
+        monkeypatch.setattr(type(on.board.lease), "status", silent)
+        ended = await look(keeper, BEAT_S + LOOK_S)
+        assert getattr(ended, "cause", None) is Cause.LEASE_LOST
+        assert "lease status" in getattr(ended, "detail", "")
+
+
+async def test_a_board_whose_firmware_has_a_fault_latched_is_not_armed_and_the_fault_is_named() -> None:
+    async with keeping() as (on, keeper):
+        await keeper.arm()
+        keeper.rest()
+        await asyncio.sleep(LEASE_S + LOOK_S)
+        ended = await LeaseKeeper(lambda: on.board.lease).arm()
+        assert ended is not None
+        assert ended.cause is Cause.LEASE_EXPIRED
+        assert on.truth("lease") != "armed"
+
+
+async def test_a_latch_that_the_firmware_keeps_is_not_cleared() -> None:
+    async with keeping() as (on, keeper):
+        await keeper.arm()
+        on.bench.trip_input(True, on.bench.clock())
+        await asyncio.sleep(LOOK_S)
+        with pytest.raises(Refused, match="the bridge keeps its own latch"):
+            await keeper.clear()
+        on.bench.trip_input(False, on.bench.clock())
+        await asyncio.sleep(LOOK_S)
+        await keeper.clear()
+        assert (await on.board.lease.status()).fault is None
+
+
 def test_the_rail_of_a_board_with_a_lease_stays_off_until_it_is_armed() -> None:
     for leased_board, protections, allowed in (
         (True, frozenset({Protection.SENTINEL}), False),
