@@ -65,8 +65,10 @@ check: .venv/dev.stamp ## ruff, mypy and all tests
 bench: .venv/dev.stamp ## measures, about 12 minutes; JSON on stdout and in bench.json
 	@$(PY) -m tests.bench --out bench.json
 
-safety-report: .venv/dev.stamp ## how soon the board is safe after each fault, in virtual time; Markdown
-	@$(PY) -m tests.safety_report
+BOARD ?= bitaxe-gamma
+
+safety-report: .venv/dev.stamp ## how soon a BOARD is safe after each fault, in virtual time; Markdown
+	@$(PY) -m tests.safety_report --board $(BOARD)
 
 N ?= 200
 SEED ?= 1
@@ -75,8 +77,8 @@ JOBS ?= 2
 ONLY ?=
 CAMPAIGN_OPTIONS ?=
 
-campaign: .venv/dev.stamp ## N=200 random lives with faults, judged by what was really so; SEED, MINUTES, JOBS, ONLY=index
-	@$(PY) -m tests.campaign --scenarios $(N) --seed $(SEED) --minutes $(MINUTES) --jobs $(JOBS) \
+campaign: .venv/dev.stamp ## N=200 random lives of a BOARD with faults, judged by what was really so; SEED, MINUTES, JOBS, ONLY=index
+	@$(PY) -m tests.campaign --board $(BOARD) --scenarios $(N) --seed $(SEED) --minutes $(MINUTES) --jobs $(JOBS) \
 	    $(if $(ONLY),--only $(ONLY)) $(CAMPAIGN_OPTIONS)
 
 TRIALS ?= 50

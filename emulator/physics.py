@@ -2,8 +2,8 @@
 from volts, clock and heat, input volts from the supply behind the board.
 
 Chips stand in `board_domains` in series on the rail, each with an equal share of its volts [A]: what a dead chip does
-to its neighbours' share is not modelled. They sit on one heatsink: one node for all dies, and each die as far above or
-below it as its own watts through its own paste make it, at once.
+to its neighbours' share is not modelled. They sit on one heatsink, each die a node of its own with its own watts and
+its own paste.
 
 The defaults are calibrated to public logs of Bitaxe Gamma boards (ccalvop/bitaxe-lab docs/06-results.md,
 mtab3000/bitaxe-monitor, ESP-Miner main/power); other chips are in `units.py`. In the comments, [F] marks a figure
@@ -246,6 +246,8 @@ class Plant:
         self._yields: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)] * self.settings.chips
         self._yields_for: list[tuple[float, ...]] = [()] * self.settings.chips
         self._die_paths()
+        self._apart_k = [0.0] * self.settings.chips
+        """How far above the mean die each one is."""
 
     # --- what moves it
 
@@ -335,13 +337,18 @@ class Plant:
         """The clock of chip 0 as last told."""
         return self._loads[0][0]
 
+    @property
+    def fastest_mhz(self) -> float:
+        """The fastest clock of all chips, as last told."""
+        return max(frequency_mhz for frequency_mhz, _ in self._loads)
+
     def die_of_c(self, chip: int) -> float:
         """Degrees Celsius of one die."""
-        return self.die_c + self._apart_k(chip)
+        return self.die_c + self._apart_k[chip]
 
     @property
     def hottest_die_c(self) -> float:
-        return max(self.die_of_c(chip) for chip in range(len(self.units)))
+        return self.die_c + max(self._apart_k)
 
     def core_v(self, at_s: float) -> float:
         """Volts at the chips, all domains in series, which is also the regulator's sense point; 0: the rail is off."""
@@ -452,12 +459,21 @@ class Plant:
     def _die_paths(self) -> None:
         self._die_to_sink_k_per_w = 1.0 / sum(1.0 / unit.die_to_sink_k_per_w for unit in self.units)
 
-    def _apart_k(self, chip: int) -> float:
-        """How far above the mean die this one is. One that stands by is as warm as the heatsink."""
-        if len(self.units) == 1 or not self._pull or not self._chip_w:
-            return 0.0
-        drop_k = self._chip_w * self._pulls[chip] / self._pull * self.units[chip].die_to_sink_k_per_w
-        return (drop_k - self._chip_w * self._die_to_sink_k_per_w) * self.heatsink_factor
+    def _heat_dies(self, mean_w: float) -> float:
+        """One step of every die by itself. Returns the mean die, each weighed by how well its heat flows away."""
+        known, pull, factor = self.settings, self._pull, self.heatsink_factor
+        dies_c: list[float] = []
+        weighed_c = 0.0
+        for chip, unit in enumerate(self.units):
+            k_per_w = unit.die_to_sink_k_per_w
+            die_c = self.die_c + self._apart_k[chip]
+            own_w = mean_w * self._pulls[chip] / pull if pull else mean_w / len(self.units)
+            die_c += GRID_S * (own_w - (die_c - self.sink_c) / (k_per_w * factor)) / known.die_j_per_k
+            dies_c.append(die_c)
+            weighed_c += die_c / k_per_w
+        mean_c = weighed_c * self._die_to_sink_k_per_w
+        self._apart_k = [die_c - mean_c for die_c in dies_c]
+        return mean_c
 
     def _tell_input(self) -> None:
         if self.input_watchers:
@@ -559,8 +575,11 @@ class Plant:
         to_sink_w = (die_c - sink_c) / (self._die_to_sink_k_per_w * self.heatsink_factor)
         vr_to_sink_w = (vr_c - sink_c) / known.vr_to_sink_k_per_w
         vr_to_air_w = (vr_c - self.ambient_c) / self._vr_to_air
-        if known.hold_die_c is None:
-            self.die_c = die_c + GRID_S * (mean_w - to_sink_w) / (known.die_j_per_k * known.chips)
+        if len(self.units) > 1:
+            mean_c = self._heat_dies(mean_w)
+            self.die_c = mean_c if known.hold_die_c is None else die_c
+        elif known.hold_die_c is None:
+            self.die_c = die_c + GRID_S * (mean_w - to_sink_w) / known.die_j_per_k
         self.sink_c = (
             sink_c + GRID_S * (to_sink_w + vr_to_sink_w - (sink_c - air_c) / self._sink_to_air) / known.sink_j_per_k
         )

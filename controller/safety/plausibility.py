@@ -37,11 +37,14 @@ that of its input."""
 def plausible_ranges(envelope: Envelope) -> dict[Channel, tuple[float, float]]:
     """Outside these a number is a defect of the measurement, not a state of the board."""
     nominal_input_v = (envelope.input_v_enable.low + envelope.input_v_enable.high) / 2
+    # Where nothing limits the rail, it may stand as high as its input: a trip, and not a broken sensor.
+    limited = envelope.means.rests_at_v is None
+    most_core_v = 1.2 * envelope.core_v_hard if limited else envelope.input_v_high_trip
     return {
         Channel.CHIP_C: (0.0, 120.0),
         Channel.VR_C: (0.0, 150.0),
         Channel.INPUT_V: (0.5 * nominal_input_v, 1.5 * nominal_input_v),
-        Channel.CORE_V: (0.0, 1.2 * envelope.core_v_hard),
+        Channel.CORE_V: (0.0, most_core_v),
         # 1.3 times the regulator's own fault limit, which sits 7 % above the software trip.
         Channel.CORE_A: (-2.0, 1.4 * envelope.core_a_trip),
         Channel.INPUT_W: (-1.0, 3.0 * envelope.power_hard_w),

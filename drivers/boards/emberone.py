@@ -104,7 +104,7 @@ EMBERONE00: Final[BoardKind] = row(
         parts=(_RAIL_PART,),
         domains=CHIPS,
         chip=_DIODE,
-        power_step_w=12.0,  # as on a Hex
+        power_step_w=24.0,  # 1 K at each of twelve dies, as on a Hex
         die_k_per_w=0.5 / CHIPS,
         power_law=PowerLaw(k_w_per_v2_mhz=CHIPS * _K_W_PER_V2_MHZ, alpha_per_k=0.007),
     ),

@@ -1,4 +1,5 @@
-"""The campaign: `make campaign N=1000 SEED=1 JOBS=2`. `ONLY=17` replays one scenario with all that happened in it."""
+"""The campaign: `make campaign BOARD=bitaxe-gamma N=1000 SEED=1 JOBS=2`. `ONLY=17` replays one scenario with all that
+happened in it."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from drivers.boards import BOARDS
 from tests.campaign.report import SCHEMA, Outcome, markdown, one, quiet, replay, summed
+from tests.campaign.subject import GAMMA
 
 EVERY: Final = 25
 """So often progress is told."""
@@ -31,6 +34,7 @@ def earlier(path: Path | None) -> Iterator[Outcome]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    parser.add_argument("--board", choices=sorted(BOARDS), default=GAMMA, help="what is emulated (%(default)s)")
     parser.add_argument("--scenarios", type=int, default=200, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=10.0, help="of virtual time each (10)")
@@ -41,13 +45,13 @@ def main() -> int:
     said = parser.parse_args()
     if said.only is not None:
         quiet()
-        text, kept_all = replay(said.seed, said.only, said.minutes)
+        text, kept_all = replay(said.seed, said.only, said.minutes, said.board)
         print(text)
         return 0 if kept_all else 1
     began_s, cpu_s = time.monotonic(), 0.0
     done = {each.index: each for each in earlier(said.resume)}
     left = [index for index in range(said.scenarios) if index not in done]
-    work = partial(one, seed=said.seed, minutes=said.minutes)
+    work = partial(one, seed=said.seed, minutes=said.minutes, board=said.board)
     kept = None if said.resume is None else said.resume.open("a", encoding="utf-8", buffering=1)
     with ProcessPoolExecutor(said.jobs, multiprocessing.get_context("spawn")) as pool:
         for number, (found, took_s) in enumerate(pool.map(work, left), 1):
@@ -70,11 +74,13 @@ def main() -> int:
     }
     if said.json:
         again = [{"index": each.index, "failures": each.failures} for each in failed]
-        print(json.dumps({"schema": SCHEMA, "seed": said.seed, "minutes": said.minutes, **figures, "failed": again}))
+        about = {"schema": SCHEMA, "board": said.board, "seed": said.seed, "minutes": said.minutes}
+        print(json.dumps({**about, **figures, "failed": again}))
     else:
         print(markdown(figures))
         for each in failed:
-            print(f"\nScenario {each.index}: make campaign SEED={said.seed} MINUTES={said.minutes:g} ONLY={each.index}")
+            again_by = f"BOARD={said.board} SEED={said.seed} MINUTES={said.minutes:g} ONLY={each.index}"
+            print(f"\nScenario {each.index}: make campaign {again_by}")
             print("\n".join(f"- {failure}" for failure in each.failures))
     return 1 if failed else 0
 

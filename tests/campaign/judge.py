@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NamedTuple
 
 from controller.model import Cause, GuardState
-from drivers.boards import BOARDS
+from drivers.boards.board import Channel
 from tests.campaign.catalogue import Excuse, Fault
 from tests.campaign.life import Life, Trip, Truth
 from tests.campaign.scenario import Scenario
-
-ENVELOPE: Final = BOARDS["bitaxe-gamma"].envelope
+from tests.campaign.subject import Subject, subject_of
 
 
 class Bound(NamedTuple):
-    """A hard limit, how far physics may carry a board beyond it before anybody can have acted, and why."""
+    """A hard limit, and how far physics may carry a board beyond it before anybody can have acted."""
 
     of: Callable[[Truth], float]
     hard: float
     overshoot: float
     unit: str
-    why: str
     for_s: float = 0.0
     """It may be passed for so long."""
 
@@ -32,37 +32,38 @@ class Bound(NamedTuple):
         return self.hard + self.overshoot
 
 
-DIE: Final = Bound(
-    lambda now: now.die_c, float(ENVELOPE.chip_c_trip), 3.0, "C", "1 s of debounce, a sweep and the safe-off at 2 C/s"
-)
-BOUNDS: Final[Mapping[str, Bound]] = {
-    "die": DIE,
-    "regulator": Bound(
-        lambda now: now.vr_c,
-        float(ENVELOPE.vr_c_trip),
-        1.0,
-        "C",
-        "the same times at 0.5 C/s: its time constant is 100 s",
-    ),
-    "core voltage": Bound(
-        lambda now: now.core_v,
-        float(ENVELOPE.core_v_hard),
-        0.050,
-        "V",
-        "VOUT_MAX, which the regulator itself holds, is 50 mV above the hard limit",
-    ),
-    "core current": Bound(
-        lambda now: now.core_a, 30.0, 1.5, "A", "the regulator's own limit, 30 A, latched; it measures to 5 %"
-    ),
-    "input power": Bound(
-        lambda now: now.input_w, float(ENVELOPE.power_hard_w), 1.0, "W", "0.2 s of debounce, two sweeps", for_s=0.8
-    ),
+WHY: Final[Mapping[str, str]] = {
+    "die": "1 s of debounce, a sweep and the safe-off at 2 C/s",
+    "regulator": "the same times at 0.5 C/s: its time constant is 100 s",
+    "core voltage": "VOUT_MAX, which the regulator itself holds, is 50 mV above the hard limit, on the whole rail; "
+    "a DAC has no such limit, and steps of 3.7 mV",
+    "core current": "the regulator's own limit, latched; it measures to 5 %",
+    "input power": "0.2 s of debounce, two sweeps",
 }
-SUDDEN_DIE_C: Final = float(ENVELOPE.chip_c_emergency) + 6.0
+"""Why a board may be beyond its limit by so much."""
+DAC_STEP_V: Final = 0.004
+
+
+@cache
+def bounds_of(board: str) -> Mapping[str, Bound]:
+    """Of what the board can measure: nothing is promised of a quantity that it does not know."""
+    about = subject_of(board)
+    e, own = about.envelope, about.own
+    most_v = e.core_v_hard + DAC_STEP_V if own is None else own.core_v
+    found = {
+        "die": Bound(lambda now: now.die_c, float(e.chip_c_trip), 3.0, "C"),
+        "regulator": Bound(lambda now: now.vr_c, float(e.vr_c_trip), 1.0, "C"),
+        "core voltage": Bound(lambda now: now.core_v, float(e.core_v_hard), most_v - e.core_v_hard, "V"),
+        "core current": Bound(lambda now: now.core_a, 0.0 if own is None else own.core_a, 1.5, "A"),
+        "input power": Bound(lambda now: now.input_w, float(e.power_hard_w), 1.0, "W", for_s=0.8),
+    }
+    needs = {"regulator": Channel.VR_C, "core current": Channel.CORE_A}
+    return {name: bound for name, bound in found.items() if name not in needs or e.means.sees(needs[name])}
+
+
+SUDDEN_C: Final = 6.0
 """A heatsink that comes off heats the die's 2 J/K by up to 20 C/s. The emergency level needs one sample: a sweep of
-0.2 s, the reading and the safe-off later it is 6 C hotter."""
-OWN_RAIL_V: Final = 1.25 * float(ENVELOPE.core_v_hard)
-"""The regulator's own over-voltage limit, 125 % of what it was told."""
+0.2 s, the reading and the safe-off later it is so much hotter than that level."""
 FRESH_S: Final = 15.0
 """So long after its end a fault may still be what a trip is about: votes, doubts and debounces take 10 s at most."""
 INPUT_FRESH_S: Final = 75.0
@@ -77,6 +78,8 @@ NO_YIELD: Final = 0.3
 POOR_YIELD: Final = 0.93
 BRING_UP_MHZ: Final = 56.25
 RAIL_STANDS_S: Final = 0.2
+REACHED_S: Final = 2.0
+"""A rig has made a board safe so long after it, or the supply, was there."""
 RAIL_STARTS_S: Final = 0.1
 """The comparator of the emulated regulator rests while its output rises [U]: one that regulates a volt too high, and is
 switched on again by a person, shows all of that until it looks."""
@@ -96,12 +99,13 @@ class Finding(NamedTuple):
 
 
 def judge(told: Scenario, life: Life) -> Verdict:
+    about = subject_of(told.board)
     found = [
-        *excursions(told.faults, life),
-        *trips(told.faults, life),
-        *confirmations(life),
+        *excursions(told.faults, life, about),
+        *trips(told.faults, life, about),
+        *confirmations(told.faults, life, about),
         *order(told.faults, life, rail_on_at_first=told.settings.rail_on_at_power_up),
-        *end(told.faults, life, 60.0 * told.minutes),
+        *end(told.faults, life, 60.0 * told.minutes, about),
         *(Finding(f"broken: {what}") for what in life.broken),
     ]
     return Verdict(
@@ -114,10 +118,10 @@ def _with(faults: Iterable[Fault], excuse: Excuse, at_s: float, for_s: float) ->
     return [fault for fault in faults if excuse in fault.excuses and fault.acts(at_s, for_s)]
 
 
-def excursions(faults: Sequence[Fault], life: Life) -> list[Finding]:
+def excursions(faults: Sequence[Fault], life: Life, about: Subject) -> list[Finding]:
     """The worst of each quantity that no fault excuses; if all are excused, the worst of those."""
     found: list[Finding] = []
-    for name, bound in BOUNDS.items():
+    for name, bound in bounds_of(about.kind.name).items():
         bad: tuple[float, float] | None = None
         excused: tuple[float, float, str] | None = None
         since_s: float | None = None
@@ -132,7 +136,7 @@ def excursions(faults: Sequence[Fault], life: Life) -> list[Finding]:
             since_s = now.at_s if since_s is None else since_s
             if now.at_s - since_s < bound.for_s:
                 continue
-            excuse = _excuse(name, value, now.at_s, faults, starts=starts)
+            excuse = _excuse(name, value, now.at_s, faults, about, starts=starts)
             if not excuse and (bad is None or value > bad[0]):
                 bad = (value, now.at_s)
             elif excuse and (excused is None or value > excused[0]):
@@ -143,20 +147,20 @@ def excursions(faults: Sequence[Fault], life: Life) -> list[Finding]:
             text = f"excursion: {name} {excused[0]:.3f} {bound.unit} at {excused[1]:.2f} s"
             found.append(Finding(text, excused[2]))
     if life.burnt is not None:
-        found.append(Finding(f"excursion: the chip is destroyed: {life.burnt}", _excuse_of_death(faults, life)))
+        found.append(Finding(f"excursion: the chip is destroyed: {life.burnt}", _excuse_of_death(faults, life, about)))
     return found
 
 
-def _excuse_of_death(faults: Sequence[Fault], life: Life) -> str:
+def _excuse_of_death(faults: Sequence[Fault], life: Life, about: Subject) -> str:
     assert life.burnt is not None
     if "rail raised" in life.burnt:
         own = any(Excuse.RAIL_IS_ITS_OWN in fault.excuses for fault in faults)
         return Excuse.RAIL_IS_ITS_OWN.value if own else ""
     hottest = max(life.truth, key=lambda now: now.die_c)
-    return _excuse("die", hottest.die_c, hottest.at_s, faults, starts=False)
+    return _excuse("die", hottest.die_c, hottest.at_s, faults, about, starts=False)
 
 
-def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], *, starts: bool) -> str:
+def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], about: Subject, *, starts: bool) -> str:
     match name:
         case "die" | "regulator":
             heats = _with(faults, Excuse.NO_COOLING, at_s, HEAT_STAYS_S)
@@ -169,17 +173,27 @@ def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], *, st
             if heats and helpless:
                 return f"two faults: {heats[0].action} and {helpless[0].action}"
             sudden = any(fault.action == "loosen_heatsink" for fault in heats)
-            if name == "die" and sudden and value <= SUDDEN_DIE_C:
+            if name == "die" and sudden and value <= about.envelope.chip_c_emergency + SUDDEN_C:
                 return Excuse.SUDDEN_HEAT.value
             return ""
         case "core voltage" | "core current" | "input power":
+            if name == "core voltage" and value <= about.wakes_at_v and _wakes(at_s, faults):
+                return Excuse.WAKES_HIGH.value
             own = _with(faults, Excuse.RAIL_IS_ITS_OWN, at_s, 2.0)
-            bounded = name != "core voltage" or value <= OWN_RAIL_V or starts
+            # Where nothing limits the rail, nothing bounds it.
+            most_v = math.inf if about.own is None else about.own.over_ratio * about.envelope.core_v_hard
+            bounded = name != "core voltage" or starts or value <= most_v
             return Excuse.RAIL_IS_ITS_OWN.value if own and bounded else ""
     raise AssertionError(name)
 
 
-def explained(trip: Trip, truth: Sequence[Truth]) -> bool:
+def _wakes(at_s: float, faults: Sequence[Fault]) -> bool:
+    """Whether the supply came just now."""
+    came_s = (0.0, *(fault.at_s for fault in faults if fault.action == "power_cycle"))
+    return any(since_s <= at_s <= since_s + REACHED_S for since_s in came_s)
+
+
+def explained(trip: Trip, truth: Sequence[Truth], about: Subject) -> bool:
     """Whether the plant itself was where this cause says, shortly before; within the sensors' noise of the level."""
 
     def place(at_s: float) -> int:
@@ -191,27 +205,31 @@ def explained(trip: Trip, truth: Sequence[Truth]) -> bool:
     past = before(LOOK_BACK_S)
     if not past:
         return False
+    e, near_v = about.envelope, 0.02 * about.input_scale
     match trip.cause:
         case Cause.CHIP_TEMPERATURE:
-            return max(now.die_c for now in past) >= ENVELOPE.chip_c_trip - 1.0
+            return max(now.die_c for now in past) >= e.chip_c_trip - 1.0
         case Cause.VR_TEMPERATURE:
-            return max(now.vr_c for now in past) >= ENVELOPE.vr_c_trip - 2.0
+            return max(now.vr_c for now in past) >= e.vr_c_trip - 2.0
         case Cause.INPUT_LOW:
-            return min(now.input_v for now in before(60.0 + LOOK_BACK_S)) <= ENVELOPE.input_v_low_warn + 0.02
+            return min(now.input_v for now in before(60.0 + LOOK_BACK_S)) <= e.input_v_low_warn + near_v
         case Cause.INPUT_HIGH:
-            return max(now.input_v for now in past) >= ENVELOPE.input_v_high_trip - 0.02
+            return max(now.input_v for now in past) >= e.input_v_high_trip - near_v
+        case Cause.POWER if not e.means.sees(Channel.CORE_A):
+            return max(now.input_w for now in past) >= e.power_operator_w
         case Cause.POWER:
-            return max(now.chip_w for now in past) + 5.0 >= ENVELOPE.power_operator_w
+            return max(now.chip_w for now in past) + about.plant.reported_offset_w >= e.power_operator_w
         case Cause.CURRENT:
-            return max(now.core_a for now in past) >= 27.5
-        case Cause.CHIP_SILENT | Cause.ERROR_RATE:
-            right = min(now.share_right for now in before(60.0))
-            return right < (NO_YIELD if trip.cause is Cause.CHIP_SILENT else POOR_YIELD)
+            return max(now.core_a for now in past) >= e.core_a_trip - 0.5
+        case Cause.CHIP_SILENT:
+            return min(now.weakest_right for now in before(60.0)) < NO_YIELD
+        case Cause.ERROR_RATE:
+            return min(now.share_right for now in before(60.0)) < POOR_YIELD
         case _:
             return False
 
 
-def trips(faults: Sequence[Fault], life: Life) -> list[Finding]:
+def trips(faults: Sequence[Fault], life: Life, about: Subject) -> list[Finding]:
     """Each trip that has no reason, or the wrong one."""
     found: list[Finding] = []
     for trip in life.trips:
@@ -222,7 +240,7 @@ def trips(faults: Sequence[Fault], life: Life) -> list[Finding]:
             right |= {Cause.ACTUATION}  # a safe-off that could not be confirmed is one
         if right & {Cause.INPUT_LOW, Cause.INPUT_HIGH} and any(map(_hides_the_input, before)):
             right |= {Cause.REGULATOR_OFF}  # two faults: why it went off cannot be read
-        if trip.cause in right or explained(trip, life.truth):
+        if trip.cause in right or explained(trip, life.truth, about):
             continue
         names = ", ".join(fault.action for fault in before)
         what = f"wrong cause after {names}" if before else "false trip"
@@ -235,14 +253,20 @@ def _hides_the_input(fault: Fault) -> bool:
     return said.get("channel") == "input_v" or said.get("part") == "tps546" or fault.action == "stuck_bus"
 
 
-def confirmations(life: Life) -> list[Finding]:
-    """Each safe-off that was called confirmed while the rail was on."""
+def confirmations(faults: Sequence[Fault], life: Life, about: Subject) -> list[Finding]:
+    """Each safe-off that was called confirmed while the rail was on, or not where it rests."""
     found = []
     for at_s in life.confirmed_s:
         place = bisect_right(life.truth, at_s, key=lambda now: now.at_s)
-        if place and life.truth[place - 1].rail_on:
-            found.append(Finding(f"false confirmation: the rail is on at {at_s:.2f} s"))
+        if place and about.energised((now := life.truth[place - 1]).core_v, now.rail_on):
+            excuse = Excuse.RAIL_IS_ITS_OWN.value if _rests_elsewhere(faults, at_s, about) else ""
+            found.append(Finding(f"false confirmation: the rail is on at {at_s:.2f} s", excuse))
     return found
+
+
+def _rests_elsewhere(faults: Sequence[Fault], at_s: float, about: Subject) -> bool:
+    """A rail that nobody can switch off is not where its DAC was told, and nothing tells it to better than 12 %."""
+    return about.has_dac and bool(_with(faults, Excuse.RAIL_IS_ITS_OWN, at_s, 0.0))
 
 
 def order(faults: Sequence[Fault], life: Life, *, rail_on_at_first: bool = False) -> list[Finding]:
@@ -278,7 +302,7 @@ def order(faults: Sequence[Fault], life: Life, *, rail_on_at_first: bool = False
     return found
 
 
-def end(faults: Sequence[Fault], life: Life, lasts_s: float) -> list[Finding]:
+def end(faults: Sequence[Fault], life: Life, lasts_s: float, about: Subject) -> list[Finding]:
     """A board that is not live is safe, or is said not to be: or a fault that is still there keeps it from it."""
     found: list[Finding] = []
     state = life.end_state
@@ -288,13 +312,14 @@ def end(faults: Sequence[Fault], life: Life, lasts_s: float) -> list[Finding]:
     reach = (Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT)
     still = [fault for excuse in reach for fault in _with(faults, excuse, lasts_s, REACHES_AGAIN_S)]
     excuse = min((each.value for fault in still for each in fault.excuses if each in reach), default="")
+    own = Excuse.RAIL_IS_ITS_OWN.value if _rests_elsewhere(faults, lasts_s, about) else ""
     match state:
         case GuardState.LIVE:
             if not life.end_rail_on or life.end_reset_asserted is not False:
                 found.append(Finding(said))
         case GuardState.SAFE_OFF:
             if not safe:
-                found.append(Finding(said))
+                found.append(Finding(said, own))
         case GuardState.LATCHED | GuardState.UNKNOWN:
             if not safe:
                 found.append(Finding(said, excuse))

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 from controller.model import Cause, Command, FaultLatched, GuardState, SafeOffDone, StateChanged
 from drivers.errors import HashbridgeError
 from drivers.transports.memory import memory_pair
+from emulator.benches import BENCHES
 from emulator.ports.memory import Wire
 from emulator.virtual_time import VirtualTimeLoop
 from tests.campaign.catalogue import Fault
 from tests.campaign.scenario import Scenario
+from tests.campaign.subject import subject_of
 from tests.scenarios.gamma import NAME, Stand, stand
 
 SETTLE_S = 12.0
@@ -26,7 +28,8 @@ SETTLE_S = 12.0
 
 
 class Truth(NamedTuple):
-    """The plant at one moment. Volts at the chip, watts at the board's input."""
+    """The plant at one moment: the hottest die, volts of one chip, the fastest clock. `chip_w`: of all chips; `input_w`
+    at the board's input."""
 
     at_s: float
     die_c: float
@@ -40,7 +43,9 @@ class Truth(NamedTuple):
     frequency_mhz: float
     rail_on: bool
     share_right: float
-    """Of the chip's results, if it hashes; else 1."""
+    """Of the chips' results, if they hash; else 1."""
+    weakest_right: float
+    """The same, of the chip that does worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,9 @@ class Move(NamedTuple):
 
 @dataclass(slots=True)
 class Life:
-    """What was really so. `confirmed_s`: when a safe-off was called confirmed. `broken`: exceptions that are none of
-    the project's, and what was logged as one."""
+    """What was really so. `confirmed_s`: when a safe-off was called confirmed. `end_rail_on`: or higher than where it
+    rests, if nobody can switch it off. `broken`: exceptions that are none of the project's, and what was logged as
+    one."""
 
     truth: list[Truth] = field(default_factory=list)
     trips: list[Trip] = field(default_factory=list)
@@ -113,7 +119,8 @@ async def _live(told: Scenario, life: Life) -> None:
         life.broken.append(f"{context['message']}: {context.get('exception')!r}")
 
     loop.set_exception_handler(unhandled)
-    async with stand(told.settings, operator=told.operator) as s:
+    about, build = subject_of(told.board), BENCHES[told.board]
+    async with stand(told.settings, operator=told.operator, kind=about.kind, build=build) as s:  # type: ignore[arg-type]
         _watch(s, life)
         _wire_again(s)
         async with asyncio.TaskGroup() as group:
@@ -126,7 +133,8 @@ async def _live(told: Scenario, life: Life) -> None:
         await asyncio.sleep(SETTLE_S)
         truth = s.bench.truth(loop.time())
         life.end_state = s.rig.snapshot().boards[0].state
-        life.end_rail_on, life.end_reset_asserted = truth["rail_on"], truth["reset_asserted"]
+        core_v = truth["rail_v"] / about.plant.board_domains
+        life.end_rail_on, life.end_reset_asserted = about.energised(core_v, truth["rail_on"]), truth["reset_asserted"]
         life.burnt = truth["burnt"]
         life.moves = [Move(move.at_s, move.what) for move in s.bench.actuations]
         for event in s.told:
@@ -151,17 +159,19 @@ async def _live(told: Scenario, life: Life) -> None:
 
 def _watch(s: Stand, life: Life) -> None:
     plant, note = s.bench.plant, life.truth.append
+    chips, domains = range(len(plant.units)), plant.settings.board_domains
 
     def look(input_v: float, at_s: float) -> None:
-        frequency_mhz, core_v = plant.frequency_mhz, plant.core_v(at_s)
-        hashes = frequency_mhz > 0.0 and core_v > 0.0
-        share = sum(plant.chip_supply(at_s).yields) / 4.0 if hashes else 1.0
+        frequency_mhz, rail_v = plant.fastest_mhz, plant.core_v(at_s)
+        shares = [1.0]
+        if frequency_mhz > 0.0 and rail_v > 0.0:
+            shares = [sum(plant.chip_supply(at_s, chip).yields) / 4.0 for chip in chips]
         note(
             Truth(
                 at_s,
-                plant.die_c,
+                plant.hottest_die_c,
                 plant.vr_c,
-                core_v,
+                rail_v / domains,
                 plant.core_a,
                 plant.chip_w,
                 plant.input_w,
@@ -169,7 +179,8 @@ def _watch(s: Stand, life: Life) -> None:
                 plant.rpm,
                 frequency_mhz,
                 plant.rail_on,
-                share,
+                sum(shares) / len(shares),
+                min(shares),
             )
         )
 

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.campaign.judge import BOUNDS, Verdict, judge
+from drivers.boards import BOARDS
+from tests.campaign.judge import Verdict, bounds_of, judge
 from tests.campaign.life import Life, live
 from tests.campaign.scenario import Scenario, scenario
+from tests.campaign.subject import GAMMA
 
 SCHEMA: Final = "hashbridge.campaign/1"
 
@@ -53,17 +55,17 @@ class Outcome:
         )
 
 
-def outcome(seed: int, index: int, minutes: float) -> Outcome:
-    told = scenario(seed, index, minutes)
+def outcome(seed: int, index: int, minutes: float, board: str = GAMMA) -> Outcome:
+    told = scenario(seed, index, minutes, board)
     life = live(told)
     return Outcome.of(told, life, judge(told, life))
 
 
-def one(index: int, seed: int, minutes: float) -> tuple[Outcome, float]:
+def one(index: int, seed: int, minutes: float, board: str) -> tuple[Outcome, float]:
     """In a process of the pool, with the CPU seconds that it took."""
     quiet()
     began_s = time.process_time()
-    return outcome(seed, index, minutes), time.process_time() - began_s
+    return outcome(seed, index, minutes, board), time.process_time() - began_s
 
 
 def quiet() -> None:
@@ -72,14 +74,14 @@ def quiet() -> None:
     logging.disable(logging.WARNING)
 
 
-def replay(seed: int, index: int, minutes: float) -> tuple[str, bool]:
+def replay(seed: int, index: int, minutes: float, board: str = GAMMA) -> tuple[str, bool]:
     """One scenario with all that happened, for people; and whether it kept every promise."""
-    told = scenario(seed, index, minutes)
+    told = scenario(seed, index, minutes, board)
     life = live(told)
     verdict = judge(told, life)
     found = Outcome.of(told, life, verdict)
     lines = [
-        f"seed {seed}, scenario {index}, {minutes:g} minutes; {told.settings}",
+        f"{board}, seed {seed}, scenario {index}, {minutes:g} minutes; {told.settings}",
         f"operator: {told.operator.model_dump(exclude_none=True)}",
         *(f"{at_s:9.2f} s  {text}" for at_s, text in life.timeline),
         f"end: {life.end_state.value}, rail {'on' if life.end_rail_on else 'off'}, reset "
@@ -122,7 +124,13 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def bounds() -> str:
-    """What counts as an excursion, as docs/safety.md has it."""
-    lines = ["| | hard | overshoot | because |", "|---|---|---|---|"]
-    lines += [f"| {name} | {b.hard:g} {b.unit} | {b.overshoot:g} | {b.why} |" for name, b in BOUNDS.items()]
+    """What counts as an excursion on each board, as docs/safety.md has it: hard limit + overshoot."""
+    names = list(bounds_of(GAMMA))
+    units = [bounds_of(GAMMA)[name].unit for name in names]
+    titles = " | ".join(f"{name}, {unit}" for name, unit in zip(names, units, strict=True))
+    lines = [f"| | {titles} |", "|---" * (len(names) + 1) + "|"]
+    for board in sorted(BOARDS):
+        known = bounds_of(board)
+        cells = [f"{known[name].hard:g} + {known[name].overshoot:.3g}" if name in known else "-" for name in names]
+        lines.append(f"| {board} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from controller.model import (
     FAN_TARGET_MAX_C,
@@ -27,8 +28,8 @@ from controller.model import (
     StopWork,
 )
 from emulator.benches import BenchSettings
-from emulator.physics import PlantSettings
 from tests.campaign.catalogue import Fault, draw
+from tests.campaign.subject import GAMMA, Subject, subject_of
 
 DILUTION = 1 << 31
 """Coarse work: a find a second at ticket difficulty 256 costs next to nothing to emulate."""
@@ -39,6 +40,14 @@ WITH_FAN = 0.5
 WITH_RETRY = 0.3
 FIRST_FAULT_S = 1.0
 MOST_COMMANDS = 40
+SUPPLIES: Final = {False: ((5.15, 5.4), (0.05, 0.12)), True: ((12.3, 12.8), (0.02, 0.06))}
+"""No-load volts and ohms from, to: of 5 V, as published; of 12 V, assumed: a supply that is in order for the board."""
+CLOCKS: Final = (0.0, 50.0, 100.0, 125.0, 175.0, 225.0)
+"""Of the 225 MHz that the range of a Gamma spans."""
+CLOCK_SPAN_MHZ: Final = 225.0
+CLOCK_STEP_MHZ: Final = 6.25
+"""Clocks that every chip has."""
+CORE_FIFTHS: Final = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +61,19 @@ class Scenario:
     operator: OperatorLimits
     commands: tuple[tuple[float, Command], ...]
     faults: tuple[Fault, ...]
+    board: str = GAMMA
 
 
-def scenario(seed: int, index: int, minutes: float, *, by_itself: bool = True) -> Scenario:
+def scenario(seed: int, index: int, minutes: float, board: str = GAMMA, *, by_itself: bool = True) -> Scenario:
     """The same on every machine. `by_itself` False: without fan loop and retry, as before there were any."""
     rng = random.Random(f"{seed}/{index}")
-    plant = PlantSettings(
+    about = subject_of(board)
+    volts, ohms = SUPPLIES[about.twelve_volt]
+    plant = replace(
+        about.plant,
         spread=True,
-        source_v=rng.uniform(5.15, 5.4),
-        source_ohm=rng.uniform(0.05, 0.12),
+        source_v=rng.uniform(*volts),
+        source_ohm=rng.uniform(*ohms),
         power_per_k=rng.uniform(0.007, 0.013),
     )
     settings = BenchSettings(
@@ -73,7 +86,7 @@ def scenario(seed: int, index: int, minutes: float, *, by_itself: bool = True) -
     )
     operator = OperatorLimits(unlock=rng.choice([Reach.STOCK, Reach.RANGE, Reach.RANGE, Reach.HARD]))
     end_s = 60.0 * minutes
-    first = _point(rng, hostile=False)
+    first = _point(rng, about, hostile=False)
     commands: list[tuple[float, Command]] = [
         (0.0, SetReach(reach=operator.unlock)),
         (0.1, PowerUp(frequency_mhz=first[0], core_v=first[1])),
@@ -81,18 +94,17 @@ def scenario(seed: int, index: int, minutes: float, *, by_itself: bool = True) -
     ]
     at_s, pauses_s = 30.0, rng.choice([(0.0, 0.1, 2.0, 10.0, 30.0, 90.0), (60.0, 120.0, 240.0)])
     while (at_s := at_s + rng.choice(pauses_s)) < end_s - 5.0 and len(commands) < MOST_COMMANDS:
-        commands.append((at_s, _command(rng)))
+        commands.append((at_s, _command(rng, about)))
     faults: list[Fault] = []
     if rng.random() >= WITHOUT_FAULT:
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
-            faults.append(draw(rng, round(rng.uniform(FIRST_FAULT_S, end_s - 15.0), 2)))
+            faults.append(draw(rng, round(rng.uniform(FIRST_FAULT_S, end_s - 15.0), 2), about))
     if by_itself:
         more = random.Random(f"{seed}/{index}/by itself")  # so that all else is drawn as without it
         operator = operator.model_copy(update={"retry": more.random() < WITH_RETRY})
         commands = sorted(commands + _fan(more, end_s), key=lambda asked: asked[0])
-    return Scenario(
-        seed, index, minutes, settings, operator, tuple(commands), tuple(sorted(faults, key=lambda f: f.at_s))
-    )
+    by_time = tuple(sorted(faults, key=lambda fault: fault.at_s))
+    return Scenario(seed, index, minutes, settings, operator, tuple(commands), by_time, board)
 
 
 def _fan(rng: random.Random, end_s: float) -> list[tuple[float, Command]]:
@@ -111,25 +123,40 @@ def _led(rng: random.Random) -> SetFan:
     )
 
 
-def _point(rng: random.Random, *, hostile: bool) -> tuple[float | None, float | None]:
+def _point(rng: random.Random, about: Subject, *, hostile: bool) -> tuple[float | None, float | None]:
+    e, scale = about.envelope, about.core_scale
+    volts, clocks = e.core_v, e.frequency_mhz
     if hostile:
-        clock = rng.choice([None, rng.uniform(0.0, 1200.0), rng.uniform(380.0, 640.0), -1.0, 1e9])
-        core = rng.choice([None, rng.uniform(0.0, 2.0), rng.uniform(0.98, 1.36), -1.0])
+        most_mhz, most_v = 1.2 * e.frequency_hard_mhz, 2.0 * scale
+        near_mhz = clocks.low - 20.0, clocks.high + 15.0
+        near_v = volts.low - 0.02 * scale, e.core_v_hard + 0.01 * scale
+        clock = rng.choice([None, rng.uniform(0.0, most_mhz), rng.uniform(*near_mhz), -1.0, 1e9])
+        core = rng.choice([None, rng.uniform(0.0, most_v), rng.uniform(*near_v), -1.0])
         return clock, core
-    return rng.choice([400.0, 450.0, 500.0, 525.0, 575.0, 625.0]), rng.choice([1.05, 1.10, 1.15, 1.20, 1.25])
+    span_mhz, span_v = clocks.high - clocks.low, volts.high - volts.low
+    known_mhz = [_clock(about, clocks.low + span_mhz * part / CLOCK_SPAN_MHZ) for part in CLOCKS]
+    return rng.choice(known_mhz), rng.choice([round(volts.low + span_v * part / 5, 4) for part in CORE_FIFTHS])
+
+
+def _clock(about: Subject, near_mhz: float) -> float:
+    """The nearest that every chip has, inside of the range."""
+    clocks = about.envelope.frequency_mhz
+    return min(max(round(near_mhz / CLOCK_STEP_MHZ) * CLOCK_STEP_MHZ, clocks.low), clocks.high)
 
 
 def _work(rng: random.Random) -> StartWork:
     return StartWork(work="synthetic", ticket_difficulty=256, seed=rng.randrange(1, 1000))
 
 
-def _command(rng: random.Random) -> Command:
+def _command(rng: random.Random, about: Subject) -> Command:
     hostile = rng.random() < 0.5
-    clock, core = _point(rng, hostile=hostile)
+    clock, core = _point(rng, about, hostile=hostile)
+    e, scale = about.envelope, about.core_scale
     match rng.randrange(16):
         case 0 | 1 | 2 | 3 | 4 | 5:
             if clock is None and core is None:
-                clock = 475.0
+                clocks = e.frequency_mhz
+                clock = _clock(about, clocks.low + (clocks.high - clocks.low) / 3.0)
             keep_s = rng.choice([None, None, 5.0, 30.0])
             return SetOperatingPoint(frequency_mhz=clock, core_v=core, preset=rng.random() < 0.7, keep_within_s=keep_s)
         case 6 | 7:
@@ -147,4 +174,7 @@ def _command(rng: random.Random) -> Command:
         case _:
             if rng.random() < 0.5:
                 return SetReach(reach=rng.choice(tuple(Reach)))
-            return LimitSession(limits=SessionLimits(core_v_max=rng.choice([None, 1.1, 1.2, 1.34])))
+            stock_v, hard_v = float(e.stock_core_v), float(e.core_v_hard)
+            near = (stock_v - 0.05 * scale, stock_v + 0.05 * scale, hard_v - 0.01 * scale)
+            most_v = rng.choice([None, *(round(volts, 4) for volts in near)])
+            return LimitSession(limits=SessionLimits(core_v_max=most_v))

@@ -85,8 +85,10 @@ class Stand:
         return [(move.what, move.detail) for move in self.bench.actuations]
 
     def is_safe(self) -> bool:
-        truth = self.bench.truth(asyncio.get_running_loop().time())
-        return bool(truth["reset_asserted"] and not truth["rail_on"] and truth["fan_duty"] == 1.0)
+        truth, means = self.bench.truth(asyncio.get_running_loop().time()), self.board.kind.envelope.means
+        off_v = self.board.kind.envelope.core_off_below_v
+        energised = truth["rail_on"] if means.rests_at_v is None else truth["rail_v"] > off_v
+        return bool(truth["reset_asserted"] and not energised and truth["fan_duty"] == 1.0)
 
     def new_data(self) -> None:
         """The data port comes back, on a new wire, for a rig that asks for it."""

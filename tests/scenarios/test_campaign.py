@@ -18,6 +18,13 @@ def test_no_scenario_of_the_short_campaign_breaks_a_promise(index: int) -> None:
     assert judge(told, live(told)).failures == ()
 
 
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("board", ["bitaxe-gt", "bitaxe-hex", "bitaxe-max", "bitaxe-ultra-205", "emberone00"])
+def test_nor_does_one_of_a_board_of_another_kind(board: str, index: int) -> None:
+    told = scenario(SEED, index, MINUTES, board)
+    assert judge(told, live(told)).failures == ()
+
+
 def test_a_scenario_that_is_lived_twice_is_the_same_to_the_last_event() -> None:
     told = scenario(SEED, 5, MINUTES)
     assert live(told).digest == live(scenario(SEED, 5, MINUTES)).digest

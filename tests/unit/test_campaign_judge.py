@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from controller.model import Cause, GuardState
-from emulator.benches import BenchSettings
-from emulator.benches.bitaxe import BitaxeGamma
+from controller.model import Cause, GuardState, PowerUp
+from drivers.boards import BOARDS
+from emulator.benches import BENCHES, BenchSettings
 from emulator.faults import ACTIONS
 from emulator.faults.actions import OFF
 from tests.campaign import judge
-from tests.campaign.catalogue import CATALOGUE, LEFT_OUT, Excuse, Fault, draw
+from tests.campaign.catalogue import LEFT_OUT, Excuse, Fault, catalogue_of, channels, draw, inapplicable
 from tests.campaign.life import Life, Move, Trip, Truth
 from tests.campaign.report import bounds
 from tests.campaign.scenario import scenario
+from tests.campaign.subject import GAMMA, subject_of
 
 CALM: dict[str, Any] = {
     "die_c": 55.0,
@@ -31,6 +32,7 @@ CALM: dict[str, Any] = {
     "frequency_mhz": 525.0,
     "rail_on": True,
     "share_right": 0.99,
+    "weakest_right": 0.99,
 }
 ON_S = 2.0
 
@@ -67,9 +69,9 @@ def fault(
     return Fault(at_s, action, {}, for_s, frozenset(causes), frozenset(excuses))
 
 
-def verdict(lived: Life, *faults: Fault) -> judge.Verdict:
+def verdict(lived: Life, *faults: Fault, board: str = GAMMA) -> judge.Verdict:
     told = scenario(1, 0, 2.0)
-    settled = type(told)(1, 0, 2.0, BenchSettings(), told.operator, (), faults)
+    settled = type(told)(1, 0, 2.0, BenchSettings(), told.operator, (), faults, board)
     return judge.judge(settled, lived)
 
 
@@ -184,7 +186,7 @@ def test_a_regulator_that_is_off_without_a_cause_is_right_when_a_second_fault_hi
         (Cause.INPUT_HIGH, {"input_v": 5.6}),
         (Cause.POWER, {"chip_w": 25.0}),
         (Cause.CURRENT, {"core_a": 28.5}),
-        (Cause.CHIP_SILENT, {"share_right": 0.1}),
+        (Cause.CHIP_SILENT, {"weakest_right": 0.1}),
         (Cause.ERROR_RATE, {"share_right": 0.85}),
     ],
 )
@@ -247,19 +249,101 @@ def test_the_page_has_the_bounds_of_the_judge() -> None:
     assert bounds() in page
 
 
+# --- other boards -----------------------------------------------------------------------------------------------------
+
+DAC = "bitaxe-ultra-205"
+AT_REST: dict[str, Any] = {"core_v": 0.975, "frequency_mhz": 0.0, "rail_on": True}
+
+
+def dac_life(*spells: tuple[float, dict[str, Any]], **more: Any) -> Life:
+    """One whose rail is on from the first moment: 1.458 V until a rig has been there, then at its lowest."""
+    lived = life((0.0, {"core_v": 1.10}), *spells, **more)
+    lived.truth = [
+        now._replace(rail_on=True, core_v=1.433 if now.at_s < 0.5 else 0.975) if now.at_s < ON_S else now
+        for now in lived.truth
+    ]
+    return lived
+
+
+def test_a_rail_that_wakes_high_is_declared_until_a_rig_has_been_there_and_no_longer() -> None:
+    calm = verdict(dac_life(), board=DAC)
+    assert calm.failures == ()
+    assert "core voltage 1.433 V" in calm.declared[0]
+    assert Excuse.WAKES_HIGH.value in calm.declared[0]
+    woken = (60.0, {"core_v": 1.433}), (61.0, {"core_v": 1.10})
+    assert "core voltage 1.433 V at 60.00 s" in verdict(dac_life(*woken), board=DAC).failures[0]
+    back = fault("power_cycle", 60.0, None, Excuse.ACTS_BY_ITSELF)
+    assert verdict(dac_life(*woken), back, board=DAC).failures == ()
+    higher = (60.0, {"core_v": 1.47}), (61.0, {"core_v": 1.10})
+    assert verdict(dac_life(*higher), back, board=DAC).failures
+
+
+def test_a_board_whose_rail_stays_on_is_safe_at_its_lowest_and_nowhere_else() -> None:
+    off = {"end_state": GuardState.LATCHED, "end_rail_on": False, "end_reset_asserted": True}
+    rests = dac_life((60.0, AT_REST), confirmed_s=[60.5], **off)
+    assert verdict(rests, board=DAC).failures == ()
+    higher = dac_life((60.0, AT_REST | {"core_v": 1.05}), confirmed_s=[60.5], **off)
+    assert verdict(higher, board=DAC).failures[0].startswith("false confirmation")
+    itself = fault("regulation_error", 50.0, None, Excuse.RAIL_IS_ITS_OWN)
+    assert verdict(higher, itself, board=DAC).failures == ()
+    assert subject_of(DAC).energised(1.05, True)
+    assert not subject_of(DAC).energised(1.03, True)
+
+
+def test_what_a_board_cannot_measure_is_not_promised() -> None:
+    assert set(judge.bounds_of(DAC)) == {"die", "core voltage", "input power"}
+    assert verdict(dac_life((60.0, {"vr_c": 200.0, "core_a": 99.0})), board=DAC).failures == ()
+
+
+@pytest.mark.parametrize(
+    ("board", "most"),
+    [
+        (GAMMA, {"die": 78.0, "core voltage": 1.400, "core current": 31.5, "input power": 41.0, "regulator": 106.0}),
+        ("bitaxe-gt", {"core voltage": 1.400, "core current": 56.5, "input power": 61.0}),
+        ("bitaxe-hex", {"die": 73.0, "core voltage": 4.100 / 3, "core current": 31.5, "input power": 91.0}),
+        ("emberone00", {"core voltage": 3.950 / 12, "core current": 31.5, "input power": 121.0}),
+        (DAC, {"die": 73.0, "core voltage": 1.304, "input power": 26.0}),
+    ],
+)
+def test_bounds_are_those_of_the_row(board: str, most: dict[str, float]) -> None:
+    known = judge.bounds_of(board)
+    for name, value in most.items():
+        assert known[name].most == pytest.approx(value, abs=1e-6), name
+
+
 # --- the catalogue ----------------------------------------------------------------------------------------------------
 
-
-def test_the_catalogue_has_every_action_of_the_emulator() -> None:
-    assert set(CATALOGUE) | LEFT_OUT == set(ACTIONS)
-    assert not set(CATALOGUE) & LEFT_OUT
+EACH = pytest.mark.parametrize("board", sorted(BOARDS))
 
 
-@pytest.mark.parametrize("action", sorted(CATALOGUE))
-def test_whatever_is_drawn_can_be_done_and_ended(action: str) -> None:
-    parts = BitaxeGamma(BenchSettings()).faults.parts
-    for number in range(100):
-        drawn = draw(random.Random(number), 0.0, action)
-        ACTIONS[action].check(drawn.arguments, parts)
-        if drawn.for_s is not None:
-            ACTIONS[action].check({**drawn.arguments, OFF: True}, parts)
+@EACH
+def test_the_catalogue_has_every_action_of_the_emulator_or_says_why_not(board: str) -> None:
+    known, left_out = set(catalogue_of(board)), LEFT_OUT | set(inapplicable(subject_of(board)))
+    assert known | left_out == set(ACTIONS)
+    assert not known & left_out
+
+
+@EACH
+def test_whatever_is_drawn_can_be_done_and_ended(board: str) -> None:
+    about = subject_of(board)
+    parts = BENCHES[board](BenchSettings()).faults.parts
+    for action in catalogue_of(board):
+        for number in range(60):
+            drawn = draw(random.Random(number), 0.0, about, action)
+            ACTIONS[action].check(drawn.arguments, parts)
+            if "chip" in drawn.arguments:
+                assert drawn.arguments["chip"] < about.chips
+            if "channel" in drawn.arguments:
+                assert drawn.arguments["channel"] in channels(about)
+            if drawn.for_s is not None:
+                ACTIONS[action].check({**drawn.arguments, OFF: True}, parts)
+
+
+@EACH
+def test_what_an_operator_in_his_right_mind_asks_for_is_inside_of_the_range(board: str) -> None:
+    e = BOARDS[board].envelope
+    for index in range(30):
+        told = scenario(1, index, 2.0, board)
+        up = next(command for _, command in told.commands if isinstance(command, PowerUp))
+        assert (up.frequency_mhz or 0.0) in e.frequency_mhz
+        assert (up.core_v or 0.0) in e.core_v

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from controller.model import Quality, Reading
 from controller.safety.commanded import Commanded
 from controller.safety.plausibility import Watchkeeper, plausible_ranges
+from drivers.boards import BOARDS
 from drivers.boards.board import FAULTY, BoardReading, Channel, PlausibilityLimits
 from tests.unit.controller.guarding import ENVELOPE
 
@@ -112,6 +113,12 @@ def test_each_channel_has_a_range_of_its_own(channel: Channel, good: float, bad:
     sweeps = Sweeps(channel)
     assert sweeps.sample(good).quality is Quality.GOOD
     assert sweeps.sample(bad).quality is Quality.SUSPECT
+
+
+def test_a_rail_that_nothing_limits_is_believed_as_high_as_its_input() -> None:
+    bounded, free = BOARDS["bitaxe-ultra-207"].envelope, BOARDS["bitaxe-ultra-205"].envelope
+    assert plausible_ranges(bounded)[Channel.CORE_V][1] == 1.2 * bounded.core_v_hard
+    assert plausible_ranges(free)[Channel.CORE_V][1] == free.input_v_high_trip
 
 
 def test_readings_made_without_validation_equal_validated_ones_and_survive_json() -> None:

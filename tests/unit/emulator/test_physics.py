@@ -228,6 +228,22 @@ def test_a_loose_heatsink_heats_the_die_and_not_the_sink() -> None:
     assert abs(plant.sink_c - sink_c) < 5.0
 
 
+def test_each_die_of_several_gets_to_where_its_own_paste_lets_it_and_no_faster_than_its_watts_heat_it() -> None:
+    plant = hashing(Plant(PlantSettings(chips=6, spread=True, seed=3)), 1.150, 525.0)
+    for chip in range(6):
+        plant.set_load(100.0, 1.0, 0.0, chip)
+    plant.advance(1200.0)
+    pulls = [unit.power_w_per_v2_mhz for unit in plant.units]
+    own_w = [plant.chip_w * pull / sum(pulls) for pull in pulls]
+    for chip, unit in enumerate(plant.units):
+        assert plant.die_of_c(chip) == pytest.approx(plant.sink_c + own_w[chip] * unit.die_to_sink_k_per_w, abs=0.1)
+    before_c = [plant.die_of_c(chip) for chip in range(6)]
+    plant.set_heatsink(1000.0, 1200.0)
+    plant.advance(1201.0)
+    for chip, was_c in enumerate(before_c):
+        assert 0.0 < plant.die_of_c(chip) - was_c <= own_w[chip] / 2.0 * 1.05  # of 2 J/K
+
+
 def test_too_high_a_rail_destroys_the_chip() -> None:
     plant = hashing(Plant(), 1.150, 525.0)
     plant.set_rail(1.6, True, 5.0)
