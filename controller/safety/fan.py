@@ -48,6 +48,7 @@ LEARN_SAMPLES: Final = 30
 LEARN_WITHIN: Final = 0.15
 """A fan of this kind of board is within 15 % of the row's; one that is not is no reason to expect less of it."""
 _NEAR: Final = 1e-6
+_NO_FAN: Final = "no fan of this board can be reached"
 
 
 class FanLoop:
@@ -138,6 +139,8 @@ class FanLoop:
     def full_while_off(self, now: BoardSnapshot, commanded: Commanded) -> str | None:
         """Why the fan of a board that is off has to be full; None when it need not be."""
         means = self._envelope.means
+        if not means.sees(Channel.FAN_RPM):
+            return _NO_FAN
         if self.wish.mode is FanMode.FULL:
             return "as it was asked for"
         if self.degraded is not None:
@@ -174,7 +177,7 @@ class FanLoop:
     def _full(self, now: BoardSnapshot, c: Commanded, requested: OperatingPoint, *, gives_way: bool) -> str | None:
         e = self._envelope
         if not e.means.sees(Channel.FAN_RPM):
-            return "no fan of this board can be reached"
+            return _NO_FAN
         if self.wish.mode is FanMode.FULL:
             return "as it was asked for"
         if self.degraded is not None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from controller.model import Cause, FanMode, GuardState, SetFan
+from controller.model import Cause, FanMode, GuardState, PowerDown, SetFan
 from drivers.boards import BOARDS
 from drivers.boards.bitaxe_safe_off import IO, RAIL, RESET
 from drivers.boards.board import Channel, CoreVoltage, FanDuty, LockDown
@@ -107,6 +107,11 @@ async def test_no_fan_can_be_reached_and_none_is_made_up() -> None:
         assert board.fan is not None
         assert board.fan.why_full == "no fan of this board can be reached"
         assert board.channels[Channel.FAN_RPM].value is None
+        await s.rig.request(NAME, PowerDown())
+        await asyncio.sleep(120.0)  # a fan that follows slows down by now, where there is one
+        board = s.rig.snapshot().boards[0]
+        assert board.fan is not None
+        assert board.fan.why_full == "no fan of this board can be reached"
     async with bitaxe(EMBERONE) as on:
         await live(on)
         with pytest.raises(LimitError, match="no fan"):
