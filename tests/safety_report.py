@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from controller.model import Cause, FaultLatched, GuardState, SafeOff, SetOperatingPoint, StartWork
-from controller.warden import end_tasks
+from controller.tasks import end_tasks
 from drivers.boards.leased_gamma import LEASED_GAMMA
 from drivers.errors import HashbridgeError
 from emulator.benches.leased_gamma import LeasedGamma
