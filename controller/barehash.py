@@ -263,14 +263,14 @@ class BareHash:
         chain = self._chain
         stopped, by = await self._stop(), "this process"
         stop_s = loop.time() - decided_s
+        chain.on_lost = None
         watcher = self._watcher
         if watcher is not None and stopped:
             await watcher.release()
-        elif watcher is not None and await watcher.aclose():
+        await chain.aclose()  # first: who goes on reading takes the watcher's answers away
+        if watcher is not None and not stopped and await watcher.aclose():
             stopped, by, stop_s = True, "its watcher", loop.time() - decided_s
         await end_tasks(*others)
-        chain.on_lost = None
-        await chain.aclose()
         return BareOutcome(
             work=self._work(intervals=True),
             frequency_mhz=self._frequency_mhz,

@@ -247,8 +247,9 @@ class Watcher:
             came = came[-KEEP_BYTES:]
         return False
 
-    def try_once(self, baud: int | None) -> str:
-        """The stop at this rate, None being that of the descriptor. What is not confirmed; empty: nothing."""
+    def try_once(self, baud: int | None) -> tuple[int, str]:
+        """The stop at this rate, None being that of the descriptor: how much is proven, and what is not (empty)."""
+        proven = 0
         try:
             if baud is not None:
                 set_rate(self.job.port_fd, baud)
@@ -256,18 +257,23 @@ class Watcher:
             termios.tcflush(self.job.port_fd, termios.TCIFLUSH)
             for proof in self.job.proofs:
                 if not any(self.ask(proof) for _ in range(TRIES)):
-                    return f"{proof.name}: no answer that says so"
-        except (PortGone, OSError, termios.error) as error:
-            return str(error)
-        return ""
+                    return proven, f"{proof.name}: no answer that says so"
+                proven += 1
+        except PortGone as error:
+            return proven, str(error)
+        except (OSError, termios.error) as error:
+            return proven, f"the port is lost: {error.args[-1]}"
+        return proven, ""
 
     def stop(self) -> dict[str, object]:
         """Until every chip has confirmed it, at most `ROUNDS` times at each rate. Never raises."""
-        began_s, missing, tries = monotonic_s(), "", 0
+        began_s, tries, most, missing = monotonic_s(), 0, -1, ""
         for baud in (None, *self.job.bauds[::-1]) * ROUNDS:
             tries += 1
-            missing = self.try_once(baud)
-            if not missing:
+            proven, lacks = self.try_once(baud)
+            if proven > most or not lacks:
+                most, missing = proven, lacks
+            if not lacks:
                 break
         return {
             "schema": REPORT_SCHEMA,

@@ -8,7 +8,7 @@ finds. Nothing is said of a chip before chance explains it in less than one case
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from controller.model import ChipWork
@@ -70,32 +70,40 @@ def chip_work(counts: Sequence[tuple[int, int]], tally: Tally | None) -> tuple[C
 
 def remarks(chips: Sequence[ChipWork]) -> tuple[str, ...]:
     """What is wrong, a sentence for each chip or domain."""
-    said: list[str] = []
+    return tuple(said for _, said in ailing(chips))
+
+
+def ailing(chips: Sequence[ChipWork]) -> tuple[tuple[int, str], ...]:
+    """The same, each with the chip that it is said of."""
+    said: list[tuple[int, str]] = []
     finds = sum(chip.verified for chip in chips)
     for chip in chips:
-        name = f"chip {chip.index}" if len(chips) > 1 else "the chip"
-        due, found = sum(chip.due_by_domain), sum(chip.found_by_domain)
-        if due >= _LEAST_DUE and not found:
-            said.append(f"{name} is silent: none of {due} known answers")
-            continue
-        if not due and len(chips) > 1 and (missing := _lacks(chip, finds, len(chips))) is not None:
-            said.append(f"{name} {missing}")
-            if not chip.verified:
-                continue
-        dead = _dead_domains(chip)
-        said += [
-            f"{name}, domain {domain} is dead: none of {chip.due_by_domain[domain]} known answers" for domain in dead
-        ]
-        returned = chip.verified + chip.hw_errors
-        if chip.hw_errors and binomial_at_least(chip.hw_errors, returned, _HEALTHY_WRONG) < CHANCE:
-            share = 100.0 * chip.hw_errors / returned
-            said.append(f"{name} is weak: {share:.1f} % of its nonces are wrong; more voltage or a lower clock")
-            continue
-        alive = [domain for domain in range(len(chip.due_by_domain)) if domain not in dead]
-        due, found = (sum(counts[domain] for domain in alive) for counts in (chip.due_by_domain, chip.found_by_domain))
-        if due >= _LEAST_DUE and binomial_at_most(found, due, _HEALTHY_YIELD) < CHANCE:
-            said.append(f"{name} is weak: {found} of {due} known answers")
+        said += [(chip.index, text) for text in _wrong_with(chip, finds, len(chips))]
     return tuple(said)
+
+
+def _wrong_with(chip: ChipWork, finds: int, chips: int) -> Iterator[str]:
+    name = f"chip {chip.index}" if chips > 1 else "the chip"
+    due, found = sum(chip.due_by_domain), sum(chip.found_by_domain)
+    if due >= _LEAST_DUE and not found:
+        yield f"{name} is silent: none of {due} known answers"
+        return
+    if not due and chips > 1 and (missing := _lacks(chip, finds, chips)) is not None:
+        yield f"{name} {missing}"
+        if not chip.verified:
+            return
+    dead = _dead_domains(chip)
+    for domain in dead:
+        yield f"{name}, domain {domain} is dead: none of {chip.due_by_domain[domain]} known answers"
+    returned = chip.verified + chip.hw_errors
+    if chip.hw_errors and binomial_at_least(chip.hw_errors, returned, _HEALTHY_WRONG) < CHANCE:
+        share = 100.0 * chip.hw_errors / returned
+        yield f"{name} is weak: {share:.1f} % of its nonces are wrong; more voltage or a lower clock"
+        return
+    alive = [domain for domain in range(len(chip.due_by_domain)) if domain not in dead]
+    due, found = (sum(counts[domain] for domain in alive) for counts in (chip.due_by_domain, chip.found_by_domain))
+    if due >= _LEAST_DUE and binomial_at_most(found, due, _HEALTHY_YIELD) < CHANCE:
+        yield f"{name} is weak: {found} of {due} known answers"
 
 
 def _dead_domains(chip: ChipWork) -> list[int]:
