@@ -144,7 +144,12 @@ async def test_a_weak_chip_is_named_and_the_line_goes_on() -> None:
 
 async def test_a_tenth_of_the_nonces_wrong_is_the_end() -> None:
     s = Spell(seconds=60.0)
-    s.after(1.0, lambda: [s.bench.weaken(chip, 0.2, s.now_s()) for chip in range(12)])
+
+    def sag() -> None:
+        for chip in range(12):
+            s.bench.weaken(chip, 0.2, s.now_s())
+
+    s.after(1.0, sag)
     outcome = await s.run()
     assert outcome.trip is not None
     assert outcome.trip.cause is Cause.ERROR_RATE

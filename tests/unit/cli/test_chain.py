@@ -107,7 +107,7 @@ async def test_json_has_every_field_of_the_manual(broken: dict[str, Any], capsys
     assert found["chips"][9]["domain"] == 1
     assert found["doubt"].startswith("108 chips in 12 domains")
     manual = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
-    section = manual.split("### `hashbridge.chain/1`")[1].split("\n## ")[0]
+    section = manual.split("### `hashbridge.chain/1`")[1].split("\n#### ")[0]
     assert [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")] == list(found)
 
 
