@@ -75,7 +75,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     asked = asked_of(arguments)
-    wish = hash_wish_of(arguments, asked.kind, emulated=asked.port is None)
+    wish = hash_wish_of(arguments, asked.kind, asked.chips, emulated=asked.port is None)
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(AttentiveSelector())) as runner:
         return runner.run(look(asked, wish, as_json=arguments.json, quiet=arguments.quiet))
 

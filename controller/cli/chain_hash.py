@@ -20,6 +20,8 @@ from controller.model import Cause, StartWork, WorkSnapshot
 from controller.paths import state_dir
 from controller.safety.watcher_client import WatcherClient
 from controller.work.chips import ailing
+from controller.work.meter import smallest_ticket_difficulty
+from controller.work.planning import PATTERN_DIFFICULTY
 from drivers.asics import AsicKind, pll
 from drivers.asics.chain import Chain
 from drivers.asics.survey import chips_named
@@ -28,6 +30,7 @@ from drivers.errors import Refused, UsageError
 from drivers.traits import Transport
 from drivers.transports.descriptor import DescriptorTransport
 from drivers.transports.memory import MemoryTransport
+from drivers.units import HashesPerSecond
 
 NOT_STOPPED: Final = "NOT STOPPED, cut the supply now"
 _LONG_LINE_DILUTION: Final = 16
@@ -63,7 +66,7 @@ def add_hash_options(parser: ArgumentParser) -> None:
     job.add_argument("--work", metavar="WORK", help="pattern (default) or synthetic")
 
 
-def hash_wish_of(arguments: Namespace, kind: AsicKind | None, *, emulated: bool) -> HashWish | None:
+def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emulated: bool) -> HashWish | None:
     """None: the survey alone. Raises `UsageError` for the first thing that is missing or makes no sense."""
     if not arguments.hash:
         options = ("supply", "accept_no_cutoff", "seconds", "frequency", "work")
@@ -94,8 +97,18 @@ def hash_wish_of(arguments: Namespace, kind: AsicKind | None, *, emulated: bool)
         bound = f"{low:g} to {high:g} MHz: the bound of this command, since no temperature is measured"
         raise UsageError("--frequency", arguments.frequency, bound)
     pll.solve(frequency_mhz, kind.pll_rule, kind.pll_shape)
+    if work == "pattern" and not _fits_the_line(kind, chips, frequency_mhz):
+        most = next(mhz for mhz in range(int(frequency_mhz), 0, -1) if _fits_the_line(kind, chips, mhz))
+        why = f"above it the nonces of {chips} {kind.name} fill more than half of the line"
+        raise UsageError("--frequency", arguments.frequency, f"{most} MHz at most with --work pattern: {why}")
     dilution = synthetic_dilution(kind.name) * _LONG_LINE_DILUTION if emulated and work == "synthetic" else 1
     return HashWish(supply, BareWish(StartWork.model_validate({"work": work}), frequency_mhz, seconds), dilution)
+
+
+def _fits_the_line(kind: AsicKind, chips: int, frequency_mhz: float) -> bool:
+    """Whether known answers, which are worth difficulty 1, leave room for what the chips are asked beside them."""
+    expected_hs = HashesPerSecond(frequency_mhz * 1e6 * kind.small_cores * chips)
+    return smallest_ticket_difficulty(expected_hs, kind.fast_baud, kind.reply_bytes) <= PATTERN_DIFFICULTY
 
 
 async def hash_on(port: Transport, name: str, kind: AsicKind, chips: int, wish: HashWish, talk: Talk) -> BareOutcome:

@@ -330,7 +330,8 @@ class Watcher:
 def log(job: Job, text: str) -> None:
     """To standard error, which may be closed: losing a line must never cost a stop."""
     try:
-        os.write(2, f"hashbridge watcher [{os.getpid()}] of {job.name}: {text}\n".encode())
+        below = "\n" if os.isatty(2) else ""  # the progress line of the rig has no end
+        os.write(2, f"{below}hashbridge watcher [{os.getpid()}] of {job.name}: {text}\n".encode())
     except OSError:
         return
 

@@ -98,6 +98,10 @@ def without(option: str, values: int) -> list[str]:
             "--frequency: '49.9' is not allowed; allowed: 50 to 200 MHz: the bound of this",
         ),
         ([*ALL, "--frequency", "201"], "--frequency: '201' is not allowed"),
+        (
+            [*ALL, "--frequency", "150"],
+            "--frequency: '150' is not allowed; allowed: 141 MHz at most with --work pattern",
+        ),
         ([*ALL, "--work", "headers:x"], "--work: 'headers:x' is not allowed; allowed: pattern or synthetic"),
         ([*ALL, "--baud", "1000000"], "--baud: '1000000' is not allowed; allowed: the rate of chips out of reset"),
     ],
