@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import selectors
 import signal
 import socket
 import sys
@@ -26,6 +25,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from controller import paths, wire
+from controller.attentive import AttentiveSelector
 from controller.journal import Journal
 from controller.model import Cause, SafeOffRecord
 from controller.rig import Rig, RigBoard
@@ -55,18 +55,6 @@ class Opened:
     board: Board
     sentinel: SentinelClient
     reopen_data: Callable[[], Awaitable[Transport]]
-
-
-class AttentiveSelector(selectors.DefaultSelector):
-    """Never reports a timeout without having looked once more.
-
-    A process that was stopped and continued comes out of its wait with nothing in hand, although its sockets may have
-    been closed meanwhile; its loop would then run the timers of its past before it hears that it was fenced off.
-    """
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        found = super().select(timeout)
-        return found if found or timeout == 0 else super().select(0)
 
 
 class Ending:

@@ -6,7 +6,6 @@ Safe-off goes first: it cancels the step in flight, and commands that were waiti
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -54,9 +53,9 @@ from controller.safety.envelope import fits
 from controller.safety.retry import Retries
 from controller.safety.throttle import Give
 from controller.stepper import Stepper
-from controller.warden import RigBoard, end_tasks
+from controller.warden import RigBoard
+from controller.work.feeder import Feeder
 from controller.work.planning import WorkPlan, plan_work
-from controller.work.session import WorkSession
 from drivers.boards.board import (
     Protection,
     Step,
@@ -68,7 +67,6 @@ from drivers.errors import (
     Latched,
     Refused,
     SafetyError,
-    Unplugged,
     UsageError,
 )
 from drivers.units import Megahertz
@@ -89,9 +87,7 @@ class BoardRunner(Stepper):
         self, given: RigBoard, feed: Feed, clock: Clock, swept: Callable[[], None], *, observe: bool = False
     ) -> None:
         super().__init__(given, feed, clock, swept, observe=observe)
-        self._session: WorkSession | None = None
-        self._feeder: asyncio.Task[None] | None = None
-        self._numbers = itertools.count(1)
+        self._work = Feeder(self.name, self._work_failed)
         self._lock = asyncio.Lock()
         self._mover = False
         """The command in flight moves the point."""
@@ -115,7 +111,8 @@ class BoardRunner(Stepper):
         self.poller.retry = lambda: self._retrier.status
 
     def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
-        return None if self._session is None else self._session.snapshot(intervals=intervals)
+        session = self._work.session
+        return None if session is None else session.snapshot(intervals=intervals)
 
     def _looked(self, snapshot: BoardSnapshot) -> None:
         self._keeper.look(snapshot.channels, snapshot.work)
@@ -280,8 +277,8 @@ class BoardRunner(Stepper):
         return now
 
     async def _move(self, steps: tuple[Step, ...]) -> None:
-        if self._session is not None:
-            self._session.hold()
+        if self._work.session is not None:
+            self._work.session.hold()
         try:
             await self._run(steps)
         except SafetyError:
@@ -291,8 +288,8 @@ class BoardRunner(Stepper):
                 await self._run((SweepWindow(Megahertz(clock)),))
             raise
         finally:
-            if self._session is not None:
-                self._session.resume()
+            if self._work.session is not None:
+                self._work.session.resume()
 
     # --- changes on trial ---------------------------------------------------------------------------------------------
 
@@ -395,7 +392,7 @@ class BoardRunner(Stepper):
         if guard.state is GuardState.STARTING:
             was = wanted
         powered = guard.state in (GuardState.STARTING, GuardState.LIVE)
-        work = self._fed if self._feeder is not None else None
+        work = self._fed if self._work.running else None
         await super()._latch(record)
         if retries is None or not powered or guard.fault is not record:
             return
@@ -479,11 +476,9 @@ class BoardRunner(Stepper):
         await self._in_turn(lambda: self._carry_chips_again(why), "initialises its chips again")
 
     async def _carry_chips_again(self, why: str) -> None:
-        session, feeder, began_s = self._session, self._feeder, asyncio.get_running_loop().time()
-        if session is None or feeder is None:
+        began_s = asyncio.get_running_loop().time()
+        if not await self._work.pause():
             return  # it was stopped meanwhile
-        session.hold()  # what was cut short is not due
-        await end_tasks(feeder)
         steps = self.guard.chips_again(self.poller.snapshot(full=False))
         self._note("warn", f"the chips are initialised again: {why}")
         self._announce_state(f"chips initialised again: {why}")
@@ -495,8 +490,7 @@ class BoardRunner(Stepper):
             return
         self.guard.reached()
         self._announce_state("the chips are back at their point")
-        session.resume()
-        self._feeder = asyncio.create_task(self._feed_chips(session), name=f"{self.name} work")
+        self._work.resume()
         taken_s = asyncio.get_running_loop().time() - began_s
         self._note("info", f"the chips were initialised again in {taken_s:.1f} s, the work goes on")
         self._keeper.fail(f"chips were silent: {why}")
@@ -504,40 +498,26 @@ class BoardRunner(Stepper):
     # --- work ---------------------------------------------------------------------------------------------------------
 
     def _plan(self, command: StartWork) -> WorkPlan:
-        if self._session is not None and self._feeder is not None:
-            raise Refused("state", f"work {self._session.kind} runs already")
+        if self._work.session is not None and self._work.running:
+            raise Refused("state", f"work {self._work.session.kind} runs already")
         return plan_work(command, self.board.chains[0])
 
     def _start_work(self, plan: WorkPlan) -> None:
-        loop = asyncio.get_running_loop()
         chain = self.board.chains[0]
-        self._session = session = plan.begin(chain, self._numbers, loop.time, self.poller.watched)
+        session = self._work.begin(plan, chain, self.poller.watched)
         self._feed.add(WorkStarted, self.name, work=session.kind, ticket_difficulty=chain.ticket_difficulty)
-        self._feeder = asyncio.create_task(self._feed_chips(session), name=f"{self.name} work")
 
-    async def _feed_chips(self, session: WorkSession) -> None:
-        try:
-            await session.run()
-        except Unplugged:
-            # The chain has told `_data_lost` already.
-            log.info("%s: work ends with the data port", self.name)
-        except Exception as error:
-            log.exception("%s: work failed", self.name)
-            self.trip(Cause.INTERNAL, f"work failed: {type(error).__name__}: {error}")
+    def _work_failed(self, error: Exception) -> None:
+        self.trip(Cause.INTERNAL, f"work failed: {type(error).__name__}: {error}")
 
     async def _stop_work(self, *, abort: bool) -> None:
-        feeder, self._feeder = self._feeder, None
-        session = self._session
-        if feeder is None or session is None:
+        if not self._work.running:
             return
         try:
-            # A safe-off may end this command here and finds no feeder any more: the session has to end all the same.
-            await end_tasks(feeder)
-            if not abort:
-                await session.finish()
+            await self._work.stop(abort=abort)
         finally:
-            session.abort()
-            self._feed.add(WorkStopped, self.name, result=session.snapshot())
+            assert self._work.session is not None
+            self._feed.add(WorkStopped, self.name, result=self._work.session.snapshot())
 
 
 def _is_dry(command: Command) -> bool:

@@ -39,6 +39,7 @@ from controller.model import (
 from controller.poller import PERIOD_S, Poller
 from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
+from controller.tasks import end_tasks
 from drivers.asics import pll
 from drivers.boards.board import (
     Attached,
@@ -486,13 +487,3 @@ class Warden(ABC):
         task = asyncio.create_task(coroutine, name=f"{self.name} {what}")
         self._others.add(task)
         task.add_done_callback(self._others.discard)
-
-
-async def end_tasks(*tasks: asyncio.Task[None] | None) -> None:
-    """Cancels and waits."""
-    running = [task for task in tasks if task is not None and not task.done()]
-    for task in running:
-        task.cancel()
-    if running:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait(running)

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from controller.model import Cause, FaultLatched, GuardState, SafeOff, SetOperatingPoint, StartWork
-from controller.warden import end_tasks
+from controller.tasks import end_tasks
 from drivers.boards import BOARDS
 from drivers.boards.leased_gamma import LEASED_GAMMA
 from drivers.errors import HashbridgeError

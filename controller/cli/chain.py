@@ -1,7 +1,8 @@
 """`hashbridge chain`: which chips answer on a bare hash board, a line of chips on a plain USB-UART without a bridge.
 
 It asks and gives addresses, and sends nothing that could clock, configure or feed a chip. It cannot cut the power of
-such a board, and says so before it sends anything.
+such a board, and says so before it sends anything. Only who names the supply and accepts that can have the chips hash
+as well, after a survey that has found nothing wrong (chain_hash.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.cli.exits import Exit
+from controller.attentive import AttentiveSelector
+from controller.cli.chain_hash import (
+    HashWish,
+    add_hash_options,
+    domain_rows,
+    hash_object,
+    hash_on,
+    hash_rows,
+    hash_wish_of,
+    verdict,
+)
+from controller.cli.exits import Exit, explain
 from controller.cli.talk import Talk, facts
 from controller.emulators import emulator_behind
 from drivers.asics import ASICS, AsicKind
@@ -23,7 +35,7 @@ from drivers.asics.survey import MOST_CHIPS, RESET_BAUD, ChainSurvey, ChipState,
 from drivers.boards.hashboards import HASHBOARDS, HashBoardKind, known_hashboard
 from drivers.codecs.bm13xx import LONG_REPLY_BYTES, SHORT_REPLY_BYTES
 from drivers.discovery import discover
-from drivers.errors import UnknownPart, UsageError
+from drivers.errors import Refused, UnknownPart, UsageError
 from drivers.traits import Transport
 from drivers.transports.memory import memory_pair
 from drivers.transports.serial import open_serial
@@ -34,7 +46,6 @@ from emulator.ports.memory import MemoryPort
 SCHEMA: Final = "hashbridge.chain/1"
 NO_SWITCH: Final = "hashbridge cannot cut the power of this board: it has no bridge. Keep its supply within reach"
 _BAUD_LIMITS: Final = (9_600, 4_000_000)
-_DOMAINS_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +70,54 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--chip", metavar="NAME", help=f"with --chips: which they should be, {', '.join(ASICS)}")
     parser.add_argument("--baud", metavar="N", help=f"line rate ({RESET_BAUD}: that of chips out of reset)")
     parser.add_argument("--json", action="store_true", help="one object")
+    add_hash_options(parser)
 
 
 def run(arguments: Namespace) -> int:
-    return asyncio.run(look(asked_of(arguments), as_json=arguments.json, quiet=arguments.quiet))
+    asked = asked_of(arguments)
+    wish = hash_wish_of(arguments, asked.kind, asked.chips, emulated=asked.port is None)
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(AttentiveSelector())) as runner:
+        return runner.run(look(asked, wish, as_json=arguments.json, quiet=arguments.quiet))
 
 
-async def look(asked: Asked, *, as_json: bool = False, quiet: bool = False) -> Exit:
-    """Survey the line and print what was found."""
+async def look(asked: Asked, wish: HashWish | None = None, *, as_json: bool = False, quiet: bool = False) -> Exit:
+    """Survey the line and print what was found; then hash, if that is wished and nothing was wrong."""
     talk = Talk(quiet)
     if asked.port is not None:
         talk.say(NO_SWITCH, "warn")
-    found = await survey(await _open(asked), asked.chips, asked.kind, baud=asked.baud)
-    print(json.dumps(chain_object(asked, found)) if as_json else chain_text(asked, found))
-    return Exit.FAILED if found.faults else Exit.OK
+    line = _Line(asked, 1 if wish is None else wish.dilution)
+    found = await survey(await line.open(), asked.chips, asked.kind, baud=asked.baud)
+    refused = None if wish is None or not found.faults else Refused("survey", "; ".join(found.faults))
+    if wish is None or refused is not None or not as_json:
+        print(json.dumps(chain_object(asked, found)) if as_json else chain_text(asked, found), flush=True)
+    if refused is not None:
+        talk.warn(explain(refused))
+        return Exit.REFUSED
+    if wish is None:
+        return Exit.FAILED if found.faults else Exit.OK
+    return await _hash(asked, wish, line, found, talk, as_json=as_json)
+
+
+async def _hash(asked: Asked, wish: HashWish, line: _Line, found: ChainSurvey, talk: Talk, *, as_json: bool) -> Exit:
+    assert asked.kind is not None
+    port = await line.open()
+    bare = wish.bare
+    talk.say(
+        f"hashing at {bare.frequency_mhz:g} MHz for {bare.seconds:g} s on the supply {wish.supply!r}: its volts and "
+        "the heat of the chips are unknown. Stay with its switch",
+        "warn",
+    )
+    name = f"{asked.chips} x {asked.kind.name}" if asked.board is None else asked.board.name
+    outcome = await hash_on(port, name, asked.kind, asked.chips, wish, talk)
+    try:
+        if as_json:
+            hashing = hash_object(asked.board, wish, outcome, watched=asked.port is not None)
+            print(json.dumps({**chain_object(asked, found), "hashing": hashing}), flush=True)
+        else:
+            print("\n" + facts(list(hash_rows(asked.board, wish, outcome))), flush=True)
+    finally:
+        code = verdict(outcome, talk)
+    return code
 
 
 def asked_of(arguments: Namespace) -> Asked:
@@ -119,13 +164,25 @@ def _refuse_control_ports(path: str) -> None:
         )
 
 
-async def _open(asked: Asked) -> Transport:
-    if asked.port is not None:
-        return await open_serial(asked.port, asked.baud)
-    assert asked.board is not None
-    host, wire = memory_pair(f"emulated {asked.board.name}")
-    MemoryPort(HashBoard(BENCHES[asked.board.name]).data, wire)
-    return host
+class _Line:
+    """The port that is meant, opened as often as somebody needs it; an emulated board is one board all the time."""
+
+    def __init__(self, asked: Asked, dilution: int) -> None:
+        self._asked, self._dilution = asked, dilution
+        self._emulated: MemoryPort | None = None
+
+    async def open(self) -> Transport:
+        asked = self._asked
+        if asked.port is not None:
+            return await open_serial(asked.port, asked.baud)
+        assert asked.board is not None
+        host, wire = memory_pair(f"emulated {asked.board.name}")
+        if self._emulated is None:
+            self._emulated = MemoryPort(HashBoard(BENCHES[asked.board.name], dilution=self._dilution).data, wire)
+        else:
+            self._emulated.hang_up()
+            self._emulated.replug(wire)
+        return host
 
 
 # --- what was found ---------------------------------------------------------------------------------------------------
@@ -171,6 +228,7 @@ def chain_object(asked: Asked, found: ChainSurvey) -> dict[str, Any]:
         "sent": dict(found.sent),
         "elapsed_s": round(found.elapsed_s, 3),
         "can_cut_power": False,
+        "hashing": None,
     }
 
 
@@ -199,25 +257,13 @@ def _rows(asked: Asked, found: ChainSurvey) -> Iterator[tuple[str, str]]:
         if positions:
             yield state.value, f"{chips_named(positions)}, counted from 0 at the host"
     if board is not None:
-        yield from (("domain", text) for text in _domains(board, found))
+        missing = found.in_state(ChipState.MISSING)
+        yield from domain_rows(
+            board, {*missing, *found.in_state(ChipState.UNSTABLE)}, missing, "all are missing: is its voltage there?"
+        )
     yield from (("FAULT", fault) for fault in found.faults)
     yield from (("remark", remark) for remark in found.remarks)
     sent = ", ".join(f"{count} x {what}" for what, count in found.sent)
     yield "sent", f"{sent}. No clock, no voltage, no sweep window, no job, no other register"
     yield "took", f"{found.elapsed_s:.1f} s"
     yield "power", NO_SWITCH
-
-
-def _domains(board: HashBoardKind, found: ChainSurvey) -> Iterator[str]:
-    """The voltage domains that are not whole, nearest the host first."""
-    missing = set(found.in_state(ChipState.MISSING))
-    unsteady = missing | set(found.in_state(ChipState.UNSTABLE))
-    hit = sorted({board.domain_of(position) for position in unsteady})
-    for domain in hit[:_DOMAINS_SHOWN]:
-        chips = board.in_domain(domain)
-        of_it = [position for position in chips if position in unsteady]
-        whole = missing.issuperset(chips)
-        what = "all are missing: is its voltage there?" if whole else f"{chips_named(of_it)} of it"
-        yield f"{domain} (chips {chips[0]} to {chips[-1]}): {what}"
-    if len(hit) > _DOMAINS_SHOWN:
-        yield f"and {len(hit) - _DOMAINS_SHOWN} behind"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controller.cli.talk import facts, hashrate, number
-from controller.model import BoardSnapshot, ChipWork, FaultLatched, Reading, SafeOffRecord, WorkSnapshot
+from controller.model import BoardSnapshot, ChipWork, FaultLatched, FaultRecord, Reading, SafeOffRecord, WorkSnapshot
 from drivers.boards.board import Channel
 from drivers.errors import HashbridgeError
 
@@ -83,21 +83,7 @@ def run_object(outcome: Outcome) -> dict[str, object]:
         "dilution": outcome.dilution,
         "seed": outcome.seed,
         "work": outcome.work_kind,
-        "jobs": work.jobs if work else 0,
-        "answers_due": work.answers_due if work else None,
-        "answers_found": work.answers_found if work else None,
-        "yield": work.yield_ratio if work else None,
-        "yield_ci95": list(work.yield_ci95) if work and work.yield_ci95 else None,
-        "nonces": work.nonces if work else 0,
-        "verified": work.verified if work else 0,
-        "extra": work.extra if work else 0,
-        "hw_errors": work.hw_errors if work else 0,
-        "duplicates": work.duplicates if work else 0,
-        "stale": work.stale if work else 0,
-        "link_errors": work.link_errors if work else 0,
-        "hashrate_hs": work.hashrate_hs if work else None,
-        "hashrate_ci95_hs": list(work.hashrate_ci95_hs) if work and work.hashrate_ci95_hs else None,
-        "expected_hs": work.expected_hs if work else None,
+        **work_fields(work),
         "frequency_mhz": snapshot.point.achieved.frequency_mhz if snapshot else None,
         "core_v_set": snapshot.point.granted.core_v if snapshot else None,
         "core_v": channel(Channel.CORE_V),
@@ -128,6 +114,27 @@ def run_object(outcome: Outcome) -> dict[str, object]:
     return result
 
 
+def work_fields(work: WorkSnapshot | None) -> dict[str, object]:
+    """What is counted of a spell of work, for every object that tells of one."""
+    return {
+        "jobs": work.jobs if work else 0,
+        "answers_due": work.answers_due if work else None,
+        "answers_found": work.answers_found if work else None,
+        "yield": work.yield_ratio if work else None,
+        "yield_ci95": list(work.yield_ci95) if work and work.yield_ci95 else None,
+        "nonces": work.nonces if work else 0,
+        "verified": work.verified if work else 0,
+        "extra": work.extra if work else 0,
+        "hw_errors": work.hw_errors if work else 0,
+        "duplicates": work.duplicates if work else 0,
+        "stale": work.stale if work else 0,
+        "link_errors": work.link_errors if work else 0,
+        "hashrate_hs": work.hashrate_hs if work else None,
+        "hashrate_ci95_hs": list(work.hashrate_ci95_hs) if work and work.hashrate_ci95_hs else None,
+        "expected_hs": work.expected_hs if work else None,
+    }
+
+
 def chip_object(chip: ChipWork) -> dict[str, object]:
     known = bool(chip.due_by_domain)
     return {
@@ -139,7 +146,7 @@ def chip_object(chip: ChipWork) -> dict[str, object]:
     }
 
 
-def trip_object(trip: FaultLatched) -> dict[str, object]:
+def trip_object(trip: FaultLatched | FaultRecord) -> dict[str, object]:
     return {"cause": trip.cause.value, "sensor": trip.sensor, "detail": trip.detail, "at_s": trip.at_s}
 
 
@@ -154,7 +161,7 @@ def run_table(outcome: Outcome) -> str:
         rows.append(("self-test", _answers(outcome.self_test) + (": passed" if why_not is None else ": FAILED")))
         rows += [("", said) for said in outcome.self_test.remarks]
     if work:
-        rows += _work_rows(outcome.work_kind, work)
+        rows += work_rows(outcome.work_kind, work)
     rows += [("trip", f"{trip.cause.value}: {trip.detail}") for trip in outcome.trips]
     rows.append(("safe-off", _safe_off_line(outcome.safe_off)))
     return facts(rows)
@@ -190,7 +197,8 @@ def _point_rows(snapshot: BoardSnapshot) -> list[tuple[str, str]]:
     ]
 
 
-def _work_rows(kind: str, work: WorkSnapshot) -> list[tuple[str, str]]:
+def work_rows(kind: str, work: WorkSnapshot) -> list[tuple[str, str]]:
+    """A spell of work, for people."""
     rows = [("work", f"{kind}, {work.jobs} jobs in {work.elapsed_s:.1f} s, ticket difficulty {work.ticket_difficulty}")]
     if work.answers_due is not None:
         rows.append(("answers", _answers(work)))

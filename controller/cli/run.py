@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -21,7 +19,7 @@ from controller.cli.live import event_line, snapshot_line
 from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
 from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
 from controller.cli.session import Plan, Session
-from controller.cli.signals import on_signals
+from controller.cli.signals import Interrupts, on_signals
 from controller.cli.talk import Talk
 from controller.files import new_file, readable_file
 from controller.model import Cause, SetFan, StartWork
@@ -127,8 +125,8 @@ def _parsed(text: str | None, parse: Callable[[str], _T]) -> _T | None:
 
 async def _run(arguments: Namespace, wish: Wish) -> int:
     talk = Talk(arguments.quiet)
-    interrupts = _Interrupts()
-    with on_signals(_Interrupts.SIGNALS, interrupts.heard):
+    interrupts = Interrupts()
+    with on_signals(Interrupts.SIGNALS, interrupts.heard):
         async with AsyncExitStack() as stack:
             targets = told_apart([await attach(where, wish.work.work, stack, keys=KEYS) for where in wish.wheres])
             for target in targets:
@@ -297,29 +295,3 @@ def verdict(outcome: Outcome, *, interrupted: bool, talk: Talk) -> Exit:
 
 def _then(outcome: Outcome) -> str:
     return "" if outcome.emulated else ": CUT THE BOARD'S SUPPLY"
-
-
-class _Interrupts:
-    """Ctrl+C, SIGTERM and SIGHUP. The first asks the session to end in order, the second ends this process at once.
-
-    The rig lives in a session of its own, where no signal of our terminal reaches it. When we are gone, it makes safe.
-    """
-
-    SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def __init__(self) -> None:
-        self.seen = False
-        self._tell: Callable[[], None] | None = None
-
-    def heard(self) -> None:
-        if self.seen:
-            os._exit(Exit.INTERRUPTED)
-        self.seen = True
-        if self._tell is not None:
-            self._tell()
-
-    def hand_to(self, tell: Callable[[], None]) -> None:
-        """From now on `tell` is called; at once when one came already."""
-        self._tell = tell
-        if self.seen:
-            tell()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from controller.cli.exits import Exit
 
 
 @contextmanager
@@ -19,3 +23,30 @@ def on_signals(numbers: tuple[signal.Signals, ...], call: Callable[[], object]) 
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+class Interrupts:
+    """Ctrl+C, SIGTERM and SIGHUP. The first asks to end in order, the second ends this process at once.
+
+    A rig, and a watcher, live in a session of their own, where no signal of our terminal reaches them. When we are
+    gone, they do what has to be done.
+    """
+
+    SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._tell: Callable[[], None] | None = None
+
+    def heard(self) -> None:
+        if self.seen:
+            os._exit(Exit.INTERRUPTED)
+        self.seen = True
+        if self._tell is not None:
+            self._tell()
+
+    def hand_to(self, tell: Callable[[], None]) -> None:
+        """From now on `tell` is called; at once when one came already."""
+        self._tell = tell
+        if self.seen:
+            tell()

@@ -94,7 +94,7 @@ class Talk:
         try:
             self.stream.write(text)
             self.stream.flush()
-        except (BrokenPipeError, BlockingIOError):
+        except OSError:  # a pipe that broke or is full, a terminal that hung up
             # Whoever read our talk is gone or slow. The board matters more.
             self.quiet = True
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from controller.model import BoardSnapshot, Channel, Envelope, Quality
+from controller.model import BoardSnapshot, Channel, Envelope, Quality, WorkSnapshot
 from controller.safety.commanded import Commanded
 from controller.safety.levels import Held
 
@@ -96,34 +96,48 @@ class ErrorRate:
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
-        self._counts: deque[tuple[float, int, int]] = deque()
+        self._wrong = WrongShare()
 
     def look(self, now: BoardSnapshot, commanded: Commanded) -> str | None:
         """What is seen, in numbers; None when nothing is."""
-        work, e, c = now.work, self._envelope, commanded
+        e, c = self._envelope, commanded
         easy = (
             c.frequency_mhz is not None
             and c.core_v is not None
             and c.frequency_mhz <= e.stock_frequency_mhz + 1.0
             and c.core_v >= e.stock_core_v - 1e-6
         )
-        if work is None or not work.running or not easy or c.moving:
+        return self._wrong.look(now.at_s, now.work if easy and not c.moving else None)
+
+    def forget(self) -> None:
+        self._wrong.forget()
+
+
+class WrongShare:
+    """How much of what the chips return does not hash, whatever the point. Fed with every look at the work."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, int, int]] = deque()
+
+    def look(self, at_s: float, work: WorkSnapshot | None) -> str | None:
+        """What is seen, in numbers; None when nothing is. Without `work` what was counted is forgotten."""
+        if work is None or not work.running:
             self._counts.clear()
             return None
         counts = self._counts
         if counts and (work.verified < counts[-1][1] or work.hw_errors < counts[-1][2]):
             counts.clear()
-        counts.append((now.at_s, work.verified, work.hw_errors))
-        while len(counts) > 1 and now.at_s - counts[1][0] >= ERROR_WINDOW_S - _JITTER_S:
+        counts.append((at_s, work.verified, work.hw_errors))
+        while len(counts) > 1 and at_s - counts[1][0] >= ERROR_WINDOW_S - _JITTER_S:
             counts.popleft()
         started_s, verified, wrong = counts[0]
-        if now.at_s - started_s < ERROR_WINDOW_S - _JITTER_S:
+        if at_s - started_s < ERROR_WINDOW_S - _JITTER_S:
             return None
         bad, good = work.hw_errors - wrong, work.verified - verified
         if bad + good < ERROR_AT_LEAST or bad <= ERROR_SHARE * (bad + good):
             return None
         share = bad / (bad + good)
-        return f"{bad} of {bad + good} nonces in {now.at_s - started_s:.0f} s do not hash ({100 * share:.1f} %)"
+        return f"{bad} of {bad + good} nonces in {at_s - started_s:.0f} s do not hash ({100 * share:.1f} %)"
 
     def forget(self) -> None:
         self._counts.clear()

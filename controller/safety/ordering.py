@@ -91,8 +91,12 @@ def power_down(envelope: Envelope, from_mhz: Megahertz) -> list[Step]:
 
 
 def clock_ramp(envelope: Envelope, from_mhz: Megahertz, to_mhz: Megahertz) -> list[Frequency]:
-    """Steps on the grid of the slew step, the last one exactly on the target. Empty when already there."""
-    grid, pause_s = envelope.frequency_step_mhz, envelope.frequency_step_s
+    """As `slew`, on the grid of the board."""
+    return slew(from_mhz, to_mhz, envelope.frequency_step_mhz, envelope.frequency_step_s)
+
+
+def slew(from_mhz: float, to_mhz: Megahertz, grid: float, pause_s: float) -> list[Frequency]:
+    """Steps on the grid (MHz), the last one exactly on the target. Empty when already there."""
     steps: list[Frequency] = []
     if to_mhz > from_mhz + _NEAR_MHZ:
         index = math.floor(from_mhz / grid + _NEAR_MHZ) + 1

@@ -10,9 +10,10 @@ not end. Levels: docs/safety.md, "Chips that fall silent".
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
-from controller.model import BoardSnapshot
+from controller.model import BoardSnapshot, WorkSnapshot
 from controller.safety.commanded import Commanded
 
 WARN_AT_LEAST_S: Final = 2.0
@@ -28,6 +29,19 @@ ENDS_WITHIN_S: Final = 60.0
 """A ramp to 1000 MHz takes 15 s, the bring-up of a long chain some more."""
 _HASHES_PER_DIFFICULTY: Final = 2.0**32
 _JITTER_S: Final = 0.01
+
+
+class CountedChip(Protocol):
+    """A chip of a chain and its counts, as a rig tells of it or as the driver keeps it."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def finds(self) -> int: ...
+    @property
+    def hw_errors(self) -> int: ...
 
 
 class Silence:
@@ -58,8 +72,7 @@ class Silence:
         if work.expected_hs <= 0.0:
             self._rest()
             return None
-        gap_s = _HASHES_PER_DIFFICULTY * work.ticket_difficulty / work.expected_hs
-        silent = self._who(now, gap_s)
+        silent = self._who(now.at_s, work, now.chains[0].chips if now.chains else ())
         if silent is None:
             self._asked_s = self._ask = None
             return None
@@ -70,6 +83,13 @@ class Silence:
         if now.at_s - self._asked_s >= BEGINS_WITHIN_S:
             return f"{silent}; not initialised again within {BEGINS_WITHIN_S:g} s"
         return None
+
+    def listen(self, at_s: float, work: WorkSnapshot | None, chips: Sequence[CountedChip]) -> str | None:
+        """Who is silent, in numbers, for who has no board and initialises nothing again; None while nobody is."""
+        if work is None or not work.running or work.expected_hs <= 0.0:
+            self._rest()
+            return None
+        return self._who(at_s, work, chips)
 
     def ask(self) -> str | None:
         """Why the chips should be initialised again, once for each time."""
@@ -95,16 +115,15 @@ class Silence:
         self._last.clear()
         self._asked_s = self._ask = self._warning = None
 
-    def _who(self, now: BoardSnapshot, gap_s: float) -> str | None:
+    def _who(self, at_s: float, work: WorkSnapshot, chips: Sequence[CountedChip]) -> str | None:
         """The whole chain first; else each chip that is silent, by name."""
-        assert now.work is not None
-        whole = self._held(None, "", now.work.nonces, now.at_s, gap_s, GAPS)
-        chips = now.chains[0].chips if now.chains else ()
+        gap_s = _HASHES_PER_DIFFICULTY * work.ticket_difficulty / work.expected_hs
+        whole = self._held(None, "", work.nonces, at_s, gap_s, GAPS)
         parts = []
         for chip in chips if len(chips) > 1 else ():
             name = f"chip {chip.index} of 0 to {len(chips) - 1}, address {chip.address:#04x}: "
             nonces, own_gap_s = chip.finds + chip.hw_errors, gap_s * len(chips)
-            if (held := self._held(chip.index, name, nonces, now.at_s, own_gap_s, CHIP_GAPS)) is not None:
+            if (held := self._held(chip.index, name, nonces, at_s, own_gap_s, CHIP_GAPS)) is not None:
                 parts.append(held)
         return whole or "; ".join(parts) or None
 

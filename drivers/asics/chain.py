@@ -16,6 +16,7 @@ from drivers.asics.judge import Judge
 from drivers.asics.kind import SETTLE_S, AsicKind, InitStep, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
 from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Work, of_register
+from drivers.asics.stop import CLOCK, StopFrames, floor_clock, stop_frames, stop_writes
 from drivers.codecs import sha256
 from drivers.codecs.bm13xx import (
     SHORT_REPLY_BYTES,
@@ -48,7 +49,7 @@ READ_TRIES: Final = 3
 DIE_EVERY_S: Final = 15.0
 """As ESP-Miner-NerdQAxePlus does; nobody was seen to measure more often."""
 
-_CLOCK, _NONCE_OFFSET, _TICKET, _ERROR_COUNT = 0x08, 0x0C, 0x14, 0x4C
+_NONCE_OFFSET, _TICKET, _ERROR_COUNT = 0x0C, 0x14, 0x4C
 _CRYSTAL_HZ: Final = 25e6
 
 
@@ -293,7 +294,7 @@ class Chain:
         for again in range(self.kind.clock_writes):
             if again:
                 await asyncio.sleep(SETTLE_S)
-            await self._link.send(WriteRegister(_CLOCK, clock.word, None))
+            await self._link.send(WriteRegister(CLOCK, clock.word, None))
         self._clock, self._asked_mhz, self._divider = clock, frequency_mhz, 1
         return clock.actual_mhz
 
@@ -360,7 +361,7 @@ class Chain:
             if found != self._running:
                 what = "sweep window" if self.kind.run_word is None else f"register {self.kind.stop_register:02x}"
                 raise VerifyError(f"{self.name}: {what} of chip {chip.index}", self._running, found)
-            word = await self.read_register(_CLOCK, chip.address)
+            word = await self.read_register(CLOCK, chip.address)
             if not self._is_clock(word, self._clock):
                 wanted = f"{self._clock.word:08x}" if self._clock else "a known clock"
                 raise VerifyError(f"{self.name}: PLL word of chip {chip.index}", wanted, f"{word:08x}")
@@ -379,7 +380,7 @@ class Chain:
         At the present line rate, then at the fast one, at which another program may have left the chip. True when every
         chip confirmed both. A chip that does not answer, or a port that is gone, is False, no error.
         """
-        floor = pll.solve(self.kind.floor_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
+        floor = floor_clock(self.kind)
         self._divider = 1  # or more, and the clock is slower still
         if self._clock is None and self.kind.reply_bytes != SHORT_REPLY_BYTES:
             self._codec.use_reply_bytes(None)  # found like this, not brought up here: both lengths may come
@@ -399,26 +400,24 @@ class Chain:
         return stopped
 
     async def _stop(self, floor: pll.PllWord) -> bool:
-        """Two attempts at one line rate; a silent chip costs 0.4 s.
-
-        The sweep window goes first. Any other stop register goes last: what its 0 does has not been seen.
-        """
+        """Two attempts at one line rate; a silent chip costs 0.4 s."""
         addresses = [chip.address for chip in self.chips] or [0]
         stop = self.kind.stop_register
-        writes = [WriteRegister(stop, 0, None), WriteRegister(_CLOCK, floor.word, None)]
-        if self.kind.run_word is not None:
-            writes.reverse()
         for _ in range(2):
-            for write in writes:
+            for write in stop_writes(self.kind):
                 await self._link.send(write)
             try:
                 running = [await self.read_register(stop, address, tries=2) for address in addresses]
-                words = [await self.read_register(_CLOCK, address, tries=2) for address in addresses]
+                words = [await self.read_register(CLOCK, address, tries=2) for address in addresses]
             except NoReply:
                 continue
             if not any(running) and all(self._is_clock(word, floor) for word in words):
                 return True
         return False
+
+    def stop_frames(self) -> StopFrames:
+        """What `stop_hashing` sends and wants to hear, as bytes for somebody else at this port."""
+        return stop_frames(self.kind, self.expected_chips)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -439,11 +438,16 @@ class Chain:
                     return reply.value
         raise UsageError("tries", tries, "1 or more")
 
+    @property
+    def looks_at(self) -> Chip:
+        """The chip that `read_clock` asks next, of those that were found."""
+        return self.chips[self._looks_at % len(self.chips)]
+
     async def read_clock(self) -> Megahertz | None:
         """The clock that a chip says it has; None when its word makes no sense. Each call asks the next chip of the
         chain, and one whose clock is not the commanded one again."""
         at = self._looks_at % len(self.chips) if self.chips else 0
-        word = await self.read_register(_CLOCK, self.chips[at].address if self.chips else 0, tries=1)
+        word = await self.read_register(CLOCK, self.chips[at].address if self.chips else 0, tries=1)
         if self._is_clock(word, self._clock):
             self._looks_at = at + 1
         elif len(self.chips) > 1:

@@ -1,5 +1,5 @@
-"""Hash boards that are a line of chips and nothing else: no bridge, so nothing here can cut their supply. Only asked
-who is there (`drivers.asics.survey`), never driven.
+"""Hash boards that are a line of chips and nothing else: no bridge, so nothing here can cut their supply. Asked who is
+there (`drivers.asics.survey`); driven by nobody but who names that supply and accepts it.
 
 Numbers: GPTechinno/bm13xx-rs and mujina REFERENCE.md (captures of chains of 126, 110, 77 and 65 chips; of an S19 XP, an
 S21 Pro and an S21 XP the words for the first and the last chip of each domain), the repair glossary of d-central.tech.

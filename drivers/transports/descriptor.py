@@ -40,6 +40,11 @@ class DescriptorTransport(ABC):
     def name(self) -> str:
         return self._name
 
+    @property
+    def descriptor(self) -> int:
+        """For a child process that is to inherit it; valid until `aclose`."""
+        return self._descriptor
+
     def start(self, sink: ByteSink) -> None:
         self._sink = sink
         if self._ended is not None and not self._closed:

@@ -1,7 +1,8 @@
 """Bare hash boards: a line of chips on one data port, with no bridge, no sensors and no fan.
 
-From the start each has power and is out of reset; what the supply does and how hot the chips are is not modelled, so
-they must not be made to hash for a result. Rows of the emulator's own: captures collected in GPTechinno/bm13xx-rs and
+From the start each has power and is out of reset. Clock, window and work are those of the chips; the supply gives their
+nominal voltage whatever they draw, and no heat is modelled, so each chip gets right what is right at nominal volts,
+unless a fault says otherwise. Rows of the emulator's own: captures collected in GPTechinno/bm13xx-rs and
 mujina REFERENCE.md (S19j Pro, S19 XP, S21 Pro, S21 XP), d-central.tech's glossary (S21, S19k Pro) [U].
 
 A chip that is dead, or a domain without its voltage, cuts the line: those behind hear nothing and are not heard. A
@@ -87,6 +88,21 @@ class HashBoard:
     def hashing(self) -> bool:
         """Whether any chip does."""
         return any(chip.hash_activity for chip in self.chips)
+
+    @property
+    def fastest_mhz(self) -> float:
+        """The clock of the chip that has the highest."""
+        return max(chip.frequency_mhz for chip in self.chips)
+
+    # --- faults that come in mid-run
+
+    def cut(self, position: int, at_s: float) -> None:
+        """This chip dies: those behind it hear nothing and are not heard, and hash on."""
+        self.line.break_at(self._known(position), at_s)
+
+    def weaken(self, position: int, wrong_share: float, at_s: float) -> None:
+        """Of what this chip finds, this share comes out wrong."""
+        self.chips[self._known(position)].set_wrong_share(wrong_share, at_s)
 
 
 def _steady(core_v: float) -> Callable[[float], ChipSupply]:

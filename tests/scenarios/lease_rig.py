@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from controller.host import AttentiveSelector
+from controller.attentive import AttentiveSelector
 from controller.model import FaultLatched, PowerUp, StartWork
 from controller.rig import Rig, RigBoard
 from controller.safety.sentinel_client import SentinelClient

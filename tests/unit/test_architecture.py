@@ -46,8 +46,10 @@ TABLE: Final = (  # the longest `who` that fits a module decides
     Row("D5", "drivers", ("drivers",)),
     Row("D6", "controller.safety", _JUDGEMENT),
     Row("D6", "controller.safety.sentinel", ()),
-    # The rig's end of the sentinel starts a process and opens its ports: hands, not judgement.
+    Row("D6", "controller.safety.watcher", ()),
+    # The rig's end of the sentinel starts a process and opens its ports: hands, not judgement. So does the watcher's.
     Row("D6", "controller.safety.sentinel_client", ("controller", "drivers")),
+    Row("D6", "controller.safety.watcher_client", ("controller", "drivers")),
     Row("D6", "controller.work.meter", (*_JUDGEMENT, "controller.work.statistics")),
     Row("D6", "controller.work.verdicts", (*_JUDGEMENT, "controller.work.statistics")),
     Row("D6", "controller.work.statistics", _VALUES),
@@ -75,11 +77,13 @@ TABLE: Final = (  # the longest `who` that fits a module decides
 
 STANDARD_LIBRARY_ONLY: Final = {
     "controller.safety.sentinel": "it runs as `python -I -S`, and has to outlive whatever breaks the rest",
+    "controller.safety.watcher": "as the sentinel",
 }
 
 CLOCKS: Final = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep"}
 OWN_CLOCK: Final = {
     "controller.safety.sentinel": "a process without an event loop, standard library only",
+    "controller.safety.watcher": "a process without an event loop, standard library only",
     "drivers.transports.tap": "recordings of several processes are laid side by side by CLOCK_MONOTONIC",
 }
 

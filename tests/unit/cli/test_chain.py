@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from drivers.transports.memory import memory_pair
 from emulator.benches.hashboard import HASHBOARDS as BENCHES
 from emulator.benches.hashboard import HashBoard
 from emulator.ports.memory import MemoryPort
-from emulator.ports.pty import PtyPort
+from tests.served import Served
 from tests.vectors import frame, rows
 
 
@@ -36,7 +34,7 @@ def emulated(name: str, baud: int = 115_200) -> Asked:
 def broken(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """How the emulated boards of this test are broken."""
     how: dict[str, Any] = {}
-    monkeypatch.setattr(chain, "HashBoard", lambda model: HashBoard(model, **how))
+    monkeypatch.setattr(chain, "HashBoard", lambda model, **given: HashBoard(model, **given, **how))
     return how
 
 
@@ -109,7 +107,7 @@ async def test_json_has_every_field_of_the_manual(broken: dict[str, Any], capsys
     assert found["chips"][9]["domain"] == 1
     assert found["doubt"].startswith("108 chips in 12 domains")
     manual = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
-    section = manual.split("### `hashbridge.chain/1`")[1].split("\n## ")[0]
+    section = manual.split("### `hashbridge.chain/1`")[1].split("\n#### ")[0]
     assert [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")] == list(found)
 
 
@@ -183,41 +181,6 @@ def test_the_control_port_of_a_bridge_is_refused(
     monkeypatch.setattr(chain, "discover", lambda: [board])
     assert main(["chain", "--port", str(link), "--chips", "1"]) == Exit.USAGE
     assert "this is the control port of a bridge, they are at /dev/ttyACM1" in capsys.readouterr().err
-
-
-class Served:
-    """An emulated hash board on a pseudo-terminal, on a loop of its own in a thread."""
-
-    def __init__(self, name: str, **broken: Any) -> None:
-        self._ready = threading.Event()
-        self.path = ""
-        self.heard = bytearray()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(name, broken)))
-
-    async def _serve(self, name: str, broken: dict[str, Any]) -> None:
-        loop = asyncio.get_running_loop()
-        self.bench = HashBoard(BENCHES[name], **broken)
-        receive = self.bench.line.receive
-
-        def hear(burst: Any, at_s: float, previous_baud: int | None = None) -> None:
-            self.heard += burst.data
-            receive(burst, at_s, previous_baud)
-
-        self.bench.line.receive = hear  # type: ignore[method-assign]
-        port = PtyPort(self.bench.data, loop, origin_s=loop.time())
-        self._loop, self._over, self.path = loop, asyncio.Event(), port.path
-        self._ready.set()
-        await self._over.wait()
-        port.close()
-
-    def __enter__(self) -> Served:
-        self._thread.start()
-        assert self._ready.wait(20.0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(20.0)
 
 
 @pytest.mark.real_time

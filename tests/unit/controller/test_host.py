@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.host import AttentiveSelector
+from controller.attentive import AttentiveSelector
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.errors import PortMissing, UnknownPart, UsageError
 from tests.unit.controller.tiny_firmware import TinyFirmware

@@ -1,0 +1,289 @@
+"""A bare line that hashes, in virtual time: brought up, fed, watched, and whatever ends it, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from controller.barehash import BareHash, BareOutcome, BareWish
+from controller.clock import LoopClock
+from controller.model import Cause, StartWork, WorkSnapshot
+from drivers.asics import ASICS, pll
+from drivers.asics.chain import SLEW_STEP_MHZ, Chain
+from drivers.codecs.bm13xx import DeviceCodec, Job, MidstateJob, WriteRegister
+from drivers.errors import VerifyError
+from drivers.transports.memory import memory_pair
+from drivers.units import Megahertz, Seconds
+from emulator.benches.hashboard import HashBoard, HashBoardModel
+from emulator.ports.memory import MemoryPort
+from tests.unit.boards.recording import Recording
+
+CLOCK, WINDOW = 0x08, 0x10
+
+
+class Spell:
+    """A line of emulated chips, and one spell of hashing on it."""
+
+    def __init__(
+        self,
+        kind: str = "BM1362",
+        chips: int = 12,
+        *,
+        mhz: float = 50.0,
+        seconds: float = 20.0,
+        work: str = "pattern",
+        dilution: int = 1,
+        expected: int | None = None,
+    ) -> None:
+        self.kind = ASICS[kind]
+        self.bench = HashBoard(HashBoardModel("bench", ((kind, chips),)), dilution=dilution)
+        port, self.wire = memory_pair("data")
+        self.port, self.carrier = Recording(port), MemoryPort(self.bench.data, self.wire)
+        self.chain = Chain(self.port, self.kind, expected_chips=expected or chips, dilution=dilution, name="bench")
+        wish = BareWish(StartWork.model_validate({"work": work}), Megahertz(mhz), Seconds(seconds))
+        self.clock = LoopClock()
+        self.on_look: Callable[[], None] = lambda: None
+        self.hash = BareHash(self.chain, wish, self.clock, None, self._looked)
+        self.decided_s = 0.0
+
+    def _looked(self, phase: str, work: WorkSnapshot | None) -> None:
+        self.on_look()
+
+    def after(self, seconds: float, what: Callable[[], Any]) -> None:
+        """So long after the chips have begun to hash."""
+
+        def wait() -> None:
+            if self.bench.hashing:
+                self.on_look = lambda: None
+                asyncio.get_running_loop().call_later(seconds, strike)
+
+        def strike() -> None:
+            self.decided_s = asyncio.get_running_loop().time()
+            what()
+
+        self.on_look = wait
+
+    async def run(self) -> BareOutcome:
+        outcome = await self.hash.run()
+        self.ended_s = asyncio.get_running_loop().time()
+        return outcome
+
+    def now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    @property
+    def still(self) -> bool:
+        return not self.bench.hashing and self.bench.fastest_mhz == self.kind.floor_clock_mhz
+
+    def heard(self) -> list[Any]:
+        """What the chips were sent, as a chip decodes it."""
+        codec = DeviceCodec(full_header_jobs=not self.kind.midstates)
+        return list(codec.feed(b"".join(data for _, data in self.port.writes)))
+
+
+@pytest.mark.parametrize("kind", sorted(ASICS))
+async def test_a_line_of_every_kind_hashes_for_its_time_and_stands_still_afterwards(kind: str) -> None:
+    s = Spell(kind, mhz=100.0, seconds=10.0)
+    outcome = await s.run()
+    assert (outcome.trip, outcome.failure, outcome.interrupted) == (None, None, False)
+    assert outcome.work is not None
+    assert outcome.work.answers_due is not None
+    assert outcome.work.answers_due > 100
+    assert outcome.work.yield_ratio == pytest.approx(1.0, abs=0.02)
+    assert outcome.work.remarks == ()
+    assert outcome.frequency_mhz == pytest.approx(100.0, abs=1.0)
+    assert (outcome.stopped, outcome.stopped_by) == (True, "this process")
+    assert outcome.stop_s < 0.1
+    assert s.still
+
+
+async def test_the_clock_is_written_at_its_floor_and_climbs_by_slew_steps_and_no_job_goes_out_before_it_is_there() -> (
+    None
+):
+    s = Spell("BM1370", 65, mhz=200.0, seconds=3.0)
+    outcome = await s.run()
+    heard = s.heard()
+    clocks = [
+        pll.clock_mhz(each.value, s.kind.pll_shape)
+        for each in heard
+        if isinstance(each, WriteRegister) and each.register == CLOCK
+    ]
+    assert clocks[0] == clocks[-1] == 50.0
+    assert max(clocks) == pytest.approx(200.0, abs=1.0)
+    assert all(after - before < SLEW_STEP_MHZ + 0.5 for before, after in pairwise(clocks))
+    jobs = [at for at, each in enumerate(heard) if isinstance(each, Job | MidstateJob)]
+    top = next(at for at, each in enumerate(heard) if isinstance(each, WriteRegister) and each.register == WINDOW)
+    assert min(jobs) > top
+    assert outcome.work is not None
+    assert sum(chip.verified for chip in outcome.work.chips) == outcome.work.verified > 50
+    assert s.still
+
+
+async def test_open_work_tells_the_rate_of_the_line() -> None:
+    s = Spell(mhz=100.0, work="synthetic", dilution=1 << 27, seconds=10.0)
+    outcome = await s.run()
+    assert outcome.work is not None
+    assert outcome.work.hashrate_hs == pytest.approx(12 * 512 * 100e6, rel=0.05)
+    assert s.still
+
+
+async def test_a_weak_chip_is_named_and_the_line_goes_on() -> None:
+    s = Spell(seconds=25.0)
+    s.after(1.0, lambda: s.bench.weaken(5, 0.4, s.now_s()))
+    outcome = await s.run()
+    assert outcome.trip is None
+    assert outcome.work is not None
+    (said,) = outcome.work.remarks
+    assert said.startswith("chip 5 is weak: ")
+    assert s.still
+
+
+async def test_a_tenth_of_the_nonces_wrong_is_the_end() -> None:
+    s = Spell(seconds=60.0)
+
+    def sag() -> None:
+        for chip in range(12):
+            s.bench.weaken(chip, 0.2, s.now_s())
+
+    s.after(1.0, sag)
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert outcome.trip.cause is Cause.ERROR_RATE
+    assert outcome.trip.at_s - s.decided_s < 31.0
+    assert outcome.stopped
+    assert s.still
+
+
+async def test_a_chip_that_dies_is_named_at_once_and_those_behind_it_that_hash_on_are_not_called_stopped() -> None:
+    s = Spell()
+    s.after(3.0, lambda: s.bench.cut(7, s.now_s()))
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert outcome.trip.cause is Cause.CHIP_SILENT
+    assert outcome.trip.detail.startswith("chip ")
+    assert outcome.trip.detail.endswith("did not answer 3 questions in a row; chip 0 does")
+    assert outcome.trip.at_s - s.decided_s < 4.0  # twelve chips are asked in 2.4 s
+    assert s.bench.hashing
+    assert (outcome.stopped, outcome.stopped_by) == (False, "nobody")
+
+
+async def test_a_line_that_is_cut_at_the_host_is_told_as_the_whole_chain() -> None:
+    s = Spell()
+    s.after(3.0, lambda: s.bench.cut(0, s.now_s()))
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert outcome.trip.cause is Cause.CHIP_SILENT
+    assert "the whole chain is silent" in outcome.trip.detail or "it is the first of the line" in outcome.trip.detail
+    assert outcome.trip.at_s - s.decided_s < 2.0
+    assert not outcome.stopped
+
+
+async def test_a_chip_whose_clock_is_not_the_one_that_was_written_is_the_end() -> None:
+    s = Spell(mhz=100.0)
+    word = pll.solve(150.0, s.kind.pll_rule, s.kind.pll_shape).word
+    s.after(2.0, lambda: s.bench.chips[3]._write(CLOCK, word, s.now_s()))
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert outcome.trip.cause is Cause.ACTUATION
+    assert outcome.trip.detail == "chip 3, address 0x30: 150 MHz where 100 was written, 3 times"
+    assert outcome.stopped
+    assert s.still
+
+
+async def test_a_port_that_is_lost_ends_it_at_once_and_nothing_is_called_stopped() -> None:
+    s = Spell()
+    s.after(3.0, s.wire.hang_up)
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert outcome.trip.cause is Cause.DATA_PORT_LOST
+    assert s.ended_s - s.decided_s < 0.1
+    assert s.bench.hashing
+    assert not outcome.stopped
+
+
+async def test_an_interruption_stops_the_chips_and_keeps_what_was_counted() -> None:
+    s = Spell(mhz=100.0, seconds=600.0)
+    s.after(5.0, s.hash.interrupt)
+    outcome = await s.run()
+    assert outcome.interrupted
+    assert outcome.trip is None
+    assert outcome.work is not None
+    assert outcome.work.verified > 50
+    assert s.ended_s - s.decided_s < 0.2
+    assert outcome.stopped
+    assert s.still
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.5, 1.0, 1.9, 2.2, 2.4, 2.9, 3.2])
+async def test_an_interruption_of_the_bring_up_leaves_no_chip_above_its_floor(after_s: float) -> None:
+    s = Spell(mhz=100.0)
+    asyncio.get_running_loop().call_later(after_s, s.hash.interrupt)
+    outcome = await s.run()
+    assert outcome.interrupted
+    assert outcome.work is None
+    assert outcome.stopped
+    assert s.still
+
+
+async def test_who_cancels_it_waits_for_the_stop() -> None:
+    s = Spell(mhz=100.0)
+    running = asyncio.create_task(s.run())
+    s.after(2.0, running.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert s.still
+
+
+async def test_an_exception_in_the_work_or_in_the_look_is_the_end() -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of its mind")
+
+    s = Spell()
+    s.after(2.0, lambda: setattr(s.chain, "send", fail))
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert (outcome.trip.cause, outcome.trip.detail) == (Cause.INTERNAL, "work failed: RuntimeError: out of its mind")
+    assert outcome.stopped
+    assert s.still
+    s = Spell()
+    s.after(2.0, lambda: setattr(s, "on_look", fail))
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert (outcome.trip.cause, outcome.trip.detail) == (Cause.INTERNAL, "RuntimeError: out of its mind")
+    assert outcome.stopped
+    assert s.still
+
+
+async def test_a_machine_that_has_slept_is_the_end() -> None:
+    s = Spell()
+    s.after(2.0, lambda: setattr(s.clock, "sleeps_s", 30.0))
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert (outcome.trip.cause, outcome.stopped) == (Cause.SUSPENDED, True)
+    assert s.still
+
+
+async def test_a_line_that_is_not_what_it_was_starts_nothing() -> None:
+    s = Spell(chips=11, expected=12)
+    outcome = await s.run()
+    assert isinstance(outcome.failure, VerifyError)
+    assert "chip 11, counted from 0 at the host, is the first that is missing" in str(outcome.failure)
+    assert outcome.stopped
+    assert not any(isinstance(each, WriteRegister) and each.register != 0xA4 for each in s.heard())
+
+
+async def test_a_bring_up_that_fails_half_way_is_stopped_and_read_back() -> None:
+    s = Spell(mhz=100.0)
+
+    async def fail() -> None:
+        raise VerifyError("bench: line rate", "1000000 baud", "no answer at all")
+
+    s.chain.fast_link = fail  # type: ignore[method-assign]
+    outcome = await s.run()
+    assert isinstance(outcome.failure, VerifyError)
+    assert outcome.stopped
+    assert s.still

@@ -1,0 +1,72 @@
+"""The stop as bytes: of every kind it is what the driver sends, and its proofs are what stopped chips answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from drivers.asics import ASICS
+from drivers.asics.chain import Chain, Work
+from drivers.transports.memory import memory_pair
+from emulator.benches.hashboard import HashBoard, HashBoardModel
+from emulator.ports.memory import MemoryPort
+from tests.unit.boards.recording import Recording
+
+CHIPS = 3
+
+
+@pytest.mark.parametrize("name", sorted(ASICS))
+async def test_written_by_somebody_else_it_stops_the_chips_and_they_answer_as_foreseen(name: str) -> None:
+    kind = ASICS[name]
+    bench = HashBoard(HashBoardModel("bench", ((name, CHIPS),)))
+    port, wire = memory_pair("data")
+    recording = Recording(port)
+    MemoryPort(bench.data, wire)
+    chain = Chain(recording, kind, expected_chips=CHIPS)
+    chain.start()
+    await chain.enumerate()
+    await chain.initialise()
+    await chain.set_frequency_step(56.25)
+    await chain.set_window(56.25)
+    await chain.fast_link()
+    await chain.send(Work(1, bytes(76)))
+    assert [chip.hash_activity for chip in bench.chips] == [1.0] * CHIPS
+    frames = chain.stop_frames()
+    assert frames.bauds == (kind.reset_baud, kind.fast_baud)
+    came = bytearray()
+    deliver = wire.deliver
+
+    def hear(data: bytes) -> None:
+        came.extend(data)
+        deliver(data)
+
+    wire.deliver = hear  # type: ignore[method-assign]
+    running = await _answers(recording, frames.proofs, came)
+    assert not any(running)
+    for write in frames.writes:
+        await port.write(write)
+    assert not bench.hashing
+    assert bench.fastest_mhz == kind.floor_clock_mhz
+    assert all(await _answers(recording, frames.proofs, came))
+    before = len(recording.writes)
+    assert await chain.stop_hashing()
+    sent = [data for _, data in recording.writes[before:]]
+    assert tuple(sent[: len(frames.writes)]) == frames.writes
+    assert {proof.question for proof in frames.proofs} == set(sent[len(frames.writes) :])
+    await chain.aclose()
+
+
+async def _answers(port: Recording, proofs: tuple, came: bytearray) -> list[bool]:  # type: ignore[type-arg]
+    """Which of the proofs the chips give now."""
+    given = []
+    for proof in proofs:
+        came.clear()
+        await port.write(proof.question)
+        await asyncio.sleep(0.02)
+        matches = [
+            all((a ^ b) & m == 0 for a, b, m in zip(came[at:], proof.answer, proof.mask, strict=False))
+            for at in range(len(came) - len(proof.answer) + 1)
+        ]
+        given.append(any(matches))
+    return given
