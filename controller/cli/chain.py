@@ -108,7 +108,7 @@ async def _hash(asked: Asked, wish: HashWish, line: _Line, found: ChainSurvey, t
         "warn",
     )
     name = f"{asked.chips} x {asked.kind.name}" if asked.board is None else asked.board.name
-    outcome = await hash_on(port, name, asked.kind, asked.chips, wish, talk)
+    outcome = await hash_on(port, name, asked.kind, asked.chips, asked.board, wish, talk)
     try:
         if as_json:
             hashing = hash_object(asked.board, wish, outcome, watched=asked.port is not None)

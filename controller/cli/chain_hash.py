@@ -111,12 +111,15 @@ def _fits_the_line(kind: AsicKind, chips: int, frequency_mhz: float) -> bool:
     return smallest_ticket_difficulty(expected_hs, kind.fast_baud, kind.reply_bytes) <= PATTERN_DIFFICULTY
 
 
-async def hash_on(port: Transport, name: str, kind: AsicKind, chips: int, wish: HashWish, talk: Talk) -> BareOutcome:
+async def hash_on(
+    port: Transport, name: str, kind: AsicKind, chips: int, board: HashBoardKind | None, wish: HashWish, talk: Talk
+) -> BareOutcome:
     """One spell on a line that was found whole. `port`: opened, not started; closed at the end.
 
     Raises `Refused` for a real port that no child can inherit: nothing would stop the chips without this process.
     """
-    chain = Chain(port, kind, expected_chips=chips, dilution=wish.dilution, name=name)
+    ends = None if board is None else board.boundaries
+    chain = Chain(port, kind, expected_chips=chips, dilution=wish.dilution, name=name, boundaries=ends)
     watcher: WatcherClient | None = None
     try:
         if not isinstance(port, DescriptorTransport | MemoryTransport):

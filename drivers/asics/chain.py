@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from drivers.asics import pll
+from drivers.asics.boundaries import Boundaries
 from drivers.asics.judge import Judge
 from drivers.asics.kind import SETTLE_S, AsicKind, InitStep, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
@@ -61,7 +62,14 @@ class Chain:
     """
 
     def __init__(
-        self, transport: Transport, kind: AsicKind, *, expected_chips: int, dilution: int = 1, name: str = "chain"
+        self,
+        transport: Transport,
+        kind: AsicKind,
+        *,
+        expected_chips: int,
+        dilution: int = 1,
+        name: str = "chain",
+        boundaries: Boundaries | None = None,
     ) -> None:
         self.kind, self.name, self.dilution = kind, name, dilution
         self.expected_chips = expected_chips
@@ -70,6 +78,7 @@ class Chain:
         self.hash_count: int | None = None
         """The chips' own count, in units of 2**32 hashes, as last read; None: not read since the reset."""
         self.on_lost: Callable[[Unplugged], None] | None = None
+        self._boundaries = boundaries
         self._transport = transport
         self._codec = HostCodec()
         self._link: Link[HostMessage, HostEvent] = Link(
@@ -243,6 +252,8 @@ class Chain:
         first = next((index for index, step in enumerate(steps) if step.per_chip), len(steps))
         last = next((index for index in range(first, len(steps)) if not steps[index].per_chip), len(steps))
         for step in steps[:first]:
+            await self._play(step)
+        for step in self._boundaries.steps(self.partition.address) if self._boundaries is not None else ():
             await self._play(step)
         for chip in self.chips:
             for step in steps[first:last]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from drivers.asics.boundaries import Boundaries
 from drivers.errors import UnknownPart
 
 
@@ -26,6 +27,14 @@ class HashBoardKind:
     domain_chips: int
     """In parallel on one voltage; the domains are in series."""
     doubt: str = ""
+    boundary_io_word: int | None = None
+    """Register 58 of the last chip of each domain, as captured; None: nothing is known to be sent at boundaries."""
+
+    @property
+    def boundaries(self) -> Boundaries | None:
+        """What its chips are told at the ends of their domains, if they are made to hash."""
+        word = self.boundary_io_word
+        return None if word is None else Boundaries(self.chips, self.domain_chips, word)
 
     @property
     def domains(self) -> int:
@@ -57,7 +66,14 @@ _KINDS: Final = (
         domain_chips=7,
         doubt="its 11 domains, which are derived from the volts of the board",
     ),
-    HashBoardKind(name="antminer-s19-xp", title="Antminer S19 XP", chip="BM1366", chips=110, domain_chips=10),
+    HashBoardKind(
+        name="antminer-s19-xp",
+        title="Antminer S19 XP",
+        chip="BM1366",
+        chips=110,
+        domain_chips=10,
+        boundary_io_word=0x0211_F111,
+    ),
     HashBoardKind(
         name="antminer-s21",
         title="Antminer S21",
@@ -66,8 +82,22 @@ _KINDS: Final = (
         domain_chips=9,
         doubt="108 chips in 12 domains: a repair glossary says so, no capture; others write 156",
     ),
-    HashBoardKind(name="antminer-s21-pro", title="Antminer S21 Pro", chip="BM1370", chips=65, domain_chips=5),
-    HashBoardKind(name="antminer-s21-xp", title="Antminer S21 XP", chip="BM1370", chips=91, domain_chips=7),
+    HashBoardKind(
+        name="antminer-s21-pro",
+        title="Antminer S21 Pro",
+        chip="BM1370",
+        chips=65,
+        domain_chips=5,
+        boundary_io_word=0x0001_F111,
+    ),
+    HashBoardKind(
+        name="antminer-s21-xp",
+        title="Antminer S21 XP",
+        chip="BM1370",
+        chips=91,
+        domain_chips=7,
+        boundary_io_word=0x0001_3111,
+    ),
 )
 
 HASHBOARDS: Final[dict[str, HashBoardKind]] = {kind.name: kind for kind in _KINDS}

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from drivers.asics import ASICS
 from drivers.asics.boundaries import Boundaries
+from drivers.asics.chain import Chain
+from drivers.boards.hashboards import HASHBOARDS
 from drivers.codecs.bm13xx import encode
 from drivers.errors import UsageError
+from drivers.transports.memory import memory_pair
+from emulator.benches.hashboard import HASHBOARDS as MODELS
+from emulator.benches.hashboard import HashBoard
+from emulator.ports.memory import MemoryPort
+from tests.unit.boards.recording import Recording
 
 S19_XP = Boundaries(110, 10, 0x0211_F111)
 S21_XP = Boundaries(91, 7, 0x0001_3111)
@@ -54,3 +62,28 @@ def test_a_domain_of_one_chip_is_told_once() -> None:
 def test_domains_that_do_not_fit_are_refused(domain_chips: int) -> None:
     with pytest.raises(UsageError, match="domain_chips"):
         Boundaries(110, domain_chips, 0)
+
+
+async def test_a_chain_with_boundaries_sends_them_before_the_pass_over_its_chips() -> None:
+    board = HASHBOARDS["antminer-s21-pro"]
+    port, wire = memory_pair("data")
+    recording, bench = Recording(port), HashBoard(MODELS["antminer-s21-pro"])
+    MemoryPort(bench.data, wire)
+    chain = Chain(recording, ASICS[board.chip], expected_chips=board.chips, boundaries=board.boundaries)
+    chain.start()
+    await chain.reset_line()
+    await chain.enumerate()
+    seen = len(recording.frames)
+    await chain.initialise()
+    sent = [frame.upper() for frame in recording.frames[seen:]]
+    told = frames(S21_PRO)
+    at = sent.index(told[0])
+    assert sent[at : at + len(told)] == told
+    passes = [index for index, frame in enumerate(sent) if frame.startswith("55 AA 41 09 00 A8")]
+    assert passes[0] > at + len(told) - 1
+    await chain.aclose()
+
+
+def test_only_boards_whose_boundaries_were_captured_send_any() -> None:
+    sends = {name for name, kind in HASHBOARDS.items() if kind.boundaries is not None}
+    assert sends == {"antminer-s19-xp", "antminer-s21-pro", "antminer-s21-xp"}
