@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from drivers.boards import five_volt
+from drivers.boards import five_volt, twelve_volt
 from drivers.boards.bitaxe import Parts, row
 from drivers.boards.bitaxe_safe_off import Wiring
 from drivers.boards.board import (
@@ -33,8 +33,7 @@ from drivers.boards.board import (
 from drivers.boards.cooling import of_tmp451
 from drivers.boards.rails import of_tps546
 from drivers.bridges.firmware import EMBERONE
-from drivers.peripherals.tps546 import Profile
-from drivers.units import Amps, Celsius, Volts
+from drivers.units import Volts
 
 CHIPS: Final = 12
 _THERMOMETER: Final = 0x49
@@ -66,19 +65,8 @@ _ENVELOPE: Final[Envelope] = replace(
     command_core_v_max_change_v=Volts(0.0125),
     means=Means(sensors=tuple(each for each in Means().sensors if each is not Channel.FAN_RPM)),
 )
-_REGULATOR: Final = Profile(
-    core_v=(Volts(CHIPS * 0.250), Volts(CHIPS * _ENVELOPE.core_v_hard)),
-    vout_max_v=Volts(CHIPS * _ENVELOPE.core_v_hard + 0.050),
-    vin_on_v=Volts(11.5),
-    vin_off_v=Volts(11.0),
-    vin_ov_v=Volts(14.8),
-    scale_loop=0.125,
-    frequency_khz=650,
-    oc_warn_a=Amps(25.0),
-    oc_fault_a=Amps(30.0),
-    ot_warn_c=Celsius(105.0),
-    ot_fault_c=Celsius(125.0),
-    on_off_config=0x1F,
+_REGULATOR: Final = replace(
+    twelve_volt.regulator(_ENVELOPE, domains=CHIPS, lowest_core_v=_ENVELOPE.core_v.low), on_off_config=0x1F
 )
 _DIODE: Final = TemperatureSensor(
     step_c=0.0625,

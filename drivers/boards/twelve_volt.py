@@ -59,11 +59,11 @@ def envelope(
     )
 
 
-def regulator(limits: Envelope) -> Profile:
-    """What ESP-Miner sets on these boards, with a tighter ceiling for the output."""
+def regulator(limits: Envelope, *, domains: int = DOMAINS, lowest_core_v: float = _LOWEST_CORE_V) -> Profile:
+    """What ESP-Miner sets on a Hex, with a tighter ceiling for the output."""
     return Profile(
-        core_v=(Volts(DOMAINS * _LOWEST_CORE_V), Volts(DOMAINS * limits.core_v_hard)),
-        vout_max_v=Volts(DOMAINS * limits.core_v_hard + 0.050),
+        core_v=(Volts(domains * lowest_core_v), Volts(domains * limits.core_v_hard)),
+        vout_max_v=Volts(domains * limits.core_v_hard + 0.050),
         vin_on_v=Volts(11.5),
         vin_off_v=Volts(11.0),
         vin_ov_v=Volts(14.8),
