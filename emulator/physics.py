@@ -62,7 +62,7 @@ class PlantSettings:
 
     seed: int = 1
     spread: bool = False
-    """Draw k (8 %), Vc (20 mV) and R_js (15 %) from `seed`, as they differ from unit to unit."""
+    """Draw k (8 %), Vc (`v99_spread_mv`) and R_js (15 %) from `seed`, as they differ from unit to unit."""
     ambient_c: float = 25.0
     start_c: float | None = None
     """Temperature of all parts at time 0; None: ambient."""
@@ -125,6 +125,8 @@ class PlantSettings:
     """At this core voltage a chip is destroyed [A]; the regulator of a Gamma can give 2.0 V."""
     nominal_core_v: float = 1.150
     v99_mv: float = 1062.0
+    v99_spread_mv: float = 20.0
+    """One sigma: a third Gamma of three needed 25 mV more [F]."""
     v99_at_mhz: float = 525.0
     v99_at_c: float = REFERENCE_DIE_C
     mv_per_mhz: float = 0.40
@@ -152,7 +154,7 @@ def units_of(settings: PlantSettings) -> tuple[Unit, ...]:
     return tuple(
         Unit(
             nominal.power_w_per_v2_mhz * max(0.5, rng.gauss(1.0, 0.08)),
-            nominal.v99_mv + rng.gauss(0.0, 20.0),
+            nominal.v99_mv + rng.gauss(0.0, settings.v99_spread_mv),
             nominal.die_to_sink_k_per_w * max(0.4, rng.gauss(1.0, 0.15)),
         )
         for _ in range(settings.chips)

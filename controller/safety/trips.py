@@ -42,6 +42,8 @@ _RECOVERS_V: Final = 0.05
 
 STATUS_OFF: Final = 0x0040
 STATUS_NOT_GOOD: Final = 0x0800
+_STATUS_VOUT: Final = 0x8000
+"""A limit of its output, warning or fault: the regulator tells which by switching off."""
 _STATUS_VIN_UV: Final = 0x0008
 _STATUS_TEMPERATURE: Final = 0x0004
 """Warning or fault: the regulator tells which by switching off. The warning level is a trip of our own."""
@@ -250,6 +252,8 @@ class Trips:
                 limit_v = self._envelope.input_v_high_trip
                 text = f"status {word:#06x}: off while commanded on, input {high_v:.2f} V, above {limit_v:.1f} V"
                 found.append((Cause.INPUT_HIGH, sensor, text))
+            elif word & _STATUS_VOUT:
+                found.append((Cause.REGULATOR_FAULT, sensor, f"status {word:#06x}: off by its own limit of the output"))
             elif (weak := self._weak_supply(supply)) is not None:
                 found.append((Cause.INPUT_LOW, sensor, f"status {word:#06x}: off while commanded on; {weak}"))
             else:

@@ -37,6 +37,7 @@ UNIT: Final = PlantSettings(
     burn_v=0.42,  # [A] in proportion to that of a BM1370
     nominal_core_v=0.321,
     v99_mv=300.0,  # [A]
+    v99_spread_mv=5.6,  # [A] in proportion to the volts
     v99_at_mhz=550.0,
     mv_per_mhz=0.12,  # [A]
     mv_per_k=-0.16,  # [A] in proportion to the volts

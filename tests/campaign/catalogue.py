@@ -24,7 +24,7 @@ class Excuse(StrEnum):
     """Why a board may be outside what is promised."""
 
     RAIL_IS_ITS_OWN = (
-        "the regulator gives another voltage than it was told, until that is read: its own limit bounds it"
+        "the regulator gives another voltage than it was told, until that is read: its own limit bounds it, if any"
     )
     WAKES_HIGH = "the rail comes up by itself with the supply, and stays there until a rig has been there"
     RAIL_STAYS = "the regulator does not obey, or cannot be reached: reset is asserted, the rail stays on"
@@ -304,7 +304,9 @@ def _catalogue(about: Subject) -> dict[str, Drawn]:
             for_s=lambda rng: rng.choice([0.001, 0.02, 0.3, 3.0]),
         ),
         "regulation_error": _of(
-            {Cause.CORE_VOLTAGE, Cause.ACTUATION}, own, volts=lambda rng: rng.uniform(-0.3, 0.3) * rail
+            {Cause.CORE_VOLTAGE, Cause.REGULATOR_FAULT, Cause.ACTUATION},
+            own,
+            volts=lambda rng: rng.uniform(-0.3, 0.3) * rail,
         ),
         "run_away": _of(
             {Cause.CORE_VOLTAGE, Cause.REGULATOR_FAULT, Cause.ACTUATION},

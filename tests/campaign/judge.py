@@ -206,6 +206,8 @@ def explained(trip: Trip, truth: Sequence[Truth], about: Subject) -> bool:
     if not past:
         return False
     e, near_v = about.envelope, 0.02 * about.input_scale
+    if past[-1].burnt and trip.cause in (Cause.ACTUATION, Cause.CHIP_SILENT):
+        return True  # a chip that is destroyed answers nothing
     match trip.cause:
         case Cause.CHIP_TEMPERATURE:
             return max(now.die_c for now in past) >= e.chip_c_trip - 1.0

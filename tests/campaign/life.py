@@ -46,6 +46,7 @@ class Truth(NamedTuple):
     """Of the chips' results, if they hash; else 1."""
     weakest_right: float
     """The same, of the chip that does worst."""
+    burnt: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ def _watch(s: Stand, life: Life) -> None:
                 plant.rail_on,
                 sum(shares) / len(shares),
                 min(shares),
+                plant.burnt is not None,
             )
         )
 

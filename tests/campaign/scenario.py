@@ -33,6 +33,8 @@ from tests.campaign.subject import GAMMA, Subject, subject_of
 
 DILUTION = 1 << 31
 """Coarse work: a find a second at ticket difficulty 256 costs next to nothing to emulate."""
+DILUTION_OF_OTHERS = 1 << 32
+"""As coarse as it gets: many chips find more."""
 WITHOUT_FAULT = 0.2
 """This share of the scenarios has no fault: whatever trips there is a false trip."""
 WITH_FAN = 0.5
@@ -78,7 +80,7 @@ def scenario(seed: int, index: int, minutes: float, board: str = GAMMA, *, by_it
     )
     settings = BenchSettings(
         seed=rng.randrange(1, 1 << 30),
-        dilution=DILUTION,
+        dilution=DILUTION if board == GAMMA else DILUTION_OF_OTHERS,
         ambient_c=rng.uniform(5.0, 45.0),
         plant=plant,
         fan_controller=rng.choice(["EMC2101", "EMC2101-R"]),

@@ -33,6 +33,7 @@ CALM: dict[str, Any] = {
     "rail_on": True,
     "share_right": 0.99,
     "weakest_right": 0.99,
+    "burnt": False,
 }
 ON_S = 2.0
 
@@ -195,6 +196,14 @@ def test_a_trip_that_says_what_was_really_so_is_right(cause: Cause, change: dict
     assert verdict(life((58.0, change), trips=[trip])).failures == ()
     assert verdict(life((58.0, change), trips=[Trip(57.0, cause, None, "")])).failures
     assert verdict(life(trips=[trip])).failures
+
+
+@pytest.mark.parametrize("cause", [Cause.ACTUATION, Cause.CHIP_SILENT])
+def test_a_chip_that_is_destroyed_answers_nothing(cause: Cause) -> None:
+    trip = Trip(60.0, cause, None, "")
+    assert verdict(life((40.0, {"burnt": True}), trips=[trip])).failures == ()
+    assert verdict(life((61.0, {"burnt": True}), trips=[trip])).failures
+    assert verdict(life((40.0, {"burnt": True}), trips=[Trip(60.0, Cause.SENSOR_BUS, None, "")])).failures
 
 
 # --- order, confirmations, end ----------------------------------------------------------------------------------------

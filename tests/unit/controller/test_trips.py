@@ -91,6 +91,7 @@ def test_a_stale_or_doubtful_sample_does_not_feed_a_trip() -> None:
         (0x4850, Cause.REGULATOR_FAULT, "IOUT_OC_FAULT"),
         (0x0844, Cause.VR_TEMPERATURE, "over-temperature"),
         (0x0848, Cause.INPUT_LOW, "VIN_UV_FAULT"),
+        (0x8841, Cause.REGULATOR_FAULT, "off by its own limit of the output"),
         (0x0840, Cause.REGULATOR_OFF, "no cause given"),
     ],
 )
@@ -120,6 +121,12 @@ def test_an_input_that_does_not_recover_when_the_load_is_gone_is_what_gave_way()
     fault = scene.look(input_v=5.12, status_word=float(0x0840))
     assert fault.cause is Cause.INPUT_LOW
     assert "5.100 V with the load and 5.120 V without it" in fault.detail
+    said = Scene().live()
+    assert said.look(input_v=5.1) is None
+    assert said.look(input_v=5.12, status_word=float(0x8841)).cause is Cause.REGULATOR_FAULT
+    sagged = Scene().live()
+    assert sagged.look(input_v=4.70) is None
+    assert sagged.look(input_v=5.12, status_word=float(0x8841)).cause is Cause.INPUT_LOW
     healthy = Scene().live()
     assert healthy.look(input_v=5.1) is None
     assert healthy.look(input_v=5.25, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF

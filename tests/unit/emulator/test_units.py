@@ -6,8 +6,10 @@ import math
 import statistics
 from dataclasses import replace
 
-from emulator.chips import bm1368
-from emulator.physics import domain_yields
+import pytest
+
+from emulator.chips import bm1362, bm1368
+from emulator.physics import domain_yields, units_of
 from tests.vectors import rows
 
 THE_UNIT_OF_THE_GRID = replace(bm1368.UNIT, v99_mv=1150.0)
@@ -26,6 +28,12 @@ def test_its_yields_follow_the_grid_where_the_unit_of_the_grid_is_taken() -> Non
         off.append(abs(sum(yields) / 4.0 - row["hashrate_ghs"] / best[row["freq_mhz"]]))
     assert statistics.median(off) < 0.01
     assert math.sqrt(statistics.fmean(each * each for each in off)) < 0.065
+
+
+def test_chips_on_a_quarter_of_the_volts_differ_by_a_quarter_of_the_millivolts() -> None:
+    units = units_of(replace(bm1362.UNIT, chips=600, spread=True))
+    assert statistics.stdev(unit.v99_mv for unit in units) == pytest.approx(20.0 * 300.0 / 1062.0, rel=0.1)
+    assert statistics.fmean(unit.v99_mv for unit in units) == pytest.approx(300.0, abs=1.0)
 
 
 def test_the_usual_unit_is_right_at_stock_on_a_cold_die_as_on_a_warm_one() -> None:
