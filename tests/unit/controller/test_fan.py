@@ -385,7 +385,8 @@ def test_an_off_that_was_not_confirmed_is_none() -> None:
     ("means", "why"),
     [
         (Means(rests_at_v=Volts(1.0)), "the core rail cannot be switched off"),
-        (Means(sensors=(Channel.CHIP_C, Channel.INPUT_V, Channel.CORE_V)), "vr_c is not measured on this board"),
+        (Means(sensors=(Channel.CHIP_C, Channel.CORE_V, Channel.FAN_RPM)), "vr_c is not measured on this board"),
+        (Means(sensors=(Channel.CHIP_C, Channel.CORE_V)), "no fan of this board can be reached"),
     ],
 )
 def test_a_board_that_cannot_be_switched_off_or_measures_too_little_stays_at_full(means: Means, why: str) -> None:
