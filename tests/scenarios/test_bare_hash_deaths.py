@@ -22,7 +22,7 @@ from emulator.benches.hashboard import HashBoardModel
 from tests.processes import alive, strike
 from tests.served import Served
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.alone]  # it measures
 
 CHIPS = 12
 KILLED_WITHIN_S = 0.5

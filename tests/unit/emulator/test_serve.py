@@ -104,7 +104,7 @@ async def test_a_name_in_use_is_refused_and_one_of_the_dead_is_taken_over(tmp_pa
 
 
 async def test_an_unknown_board_is_named_with_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no emulated board 'abacus'; there are: bitaxe-gamma"):
+    with pytest.raises(ValueError, match="no emulated board 'abacus'; there are: bitaxe-bonanza, bitaxe-gamma"):
         await main_async("abacus", tmp_path)
 
 
