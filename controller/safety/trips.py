@@ -39,6 +39,9 @@ CORE_LOW_S: Final = 0.5
 _DIPS: Final = 3
 _RECOVERS_V: Final = 0.05
 """What the input gains at least when 10 W go away: 2 A over the 0.066 to 0.15 ohm of healthy supplies are 0.13 V."""
+_FIVE_VOLT_BELOW_V: Final = 6.0
+"""On 12 V they are 0.8 A, over a few hundredths of an ohm hardly a step of the sensor: there only an input that is
+lower without the load than with it has given way."""
 
 STATUS_OFF: Final = 0x0040
 STATUS_NOT_GOOD: Final = 0x0800
@@ -273,7 +276,8 @@ class Trips:
         before = self._loaded_input_v
         if supply is None or supply.quality is not Quality.GOOD or supply.value is None or before is None:
             return None
-        if supply.value > before + _RECOVERS_V:
+        five_volt = self._envelope.input_v_enable.low < _FIVE_VOLT_BELOW_V
+        if supply.value > before + (_RECOVERS_V if five_volt else 0.0):
             return None
         return f"input {before:.3f} V with the load and {supply.value:.3f} V without it: the supply gives way"
 

@@ -108,7 +108,10 @@ class SafeOff:
         self.rail, self.decay, self.decayed = rail.outcome, rail.decay, None
         if rail.decay is not None:
             down = rail.decay.proof
-            request = bitaxe_raw.i2c_write_read(rail.address, bytes([down.register]), len(down.value))
+            if rail.decay.by_adc:
+                request = bitaxe_raw.adc_read(down.register)
+            else:
+                request = bitaxe_raw.i2c_write_read(rail.address, bytes([down.register]), len(down.value))
             self.decayed = Proof(rail.outcome, down.what, request, down.value, down.mask)
 
     def recipe(self) -> tuple[RecipeAction, ...]:

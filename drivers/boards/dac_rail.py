@@ -7,9 +7,9 @@ byte wraps round. Nothing here has limits of its own, and nothing measures the c
 is.
 
 Core volts: what the DAC is set to, held against the bridge's ADC. That is not calibrated: 4,095 steps are taken for
-3.1 V, and 12 % are allowed [U]. When both agree, the setting is told, else what the ADC sees. Core power is reckoned
-from the input: 2.45 W go elsewhere, 88 % of the rest arrive (79 public points of one board with a BM1368; the factory
-target of a Bitaxe Max, 2 W and 88 %, says nearly the same).
+3.1 V, and 12 % are allowed [U]. When both agree, the setting is told, else what the ADC sees; a safe-off is confirmed
+by both. Core power is reckoned from the input: 2.45 W go elsewhere, 88 % of the rest arrive (79 public points of one
+board with a BM1368; the factory target of a Bitaxe Max, 2 W and 88 %, says nearly the same).
 
 Sources: ESP-Miner main/power/DS4432U.c, INA260.c, vcore.c and main/device_config.h; korbin/bitaxe-raw.
 """
@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from drivers.boards.board import Channel
 from drivers.boards.plausibility import CoreFromInput
-from drivers.boards.rails import Adc, Rail, RailBytes, RailKind, RailProof
+from drivers.boards.rails import Adc, Rail, RailBytes, RailDecay, RailKind, RailProof
 from drivers.boards.sweep import Sweep
 from drivers.errors import LimitError, UnknownPart, VerifyError
 from drivers.peripherals import ds4432u
@@ -39,6 +39,13 @@ _UP_FROM_V: Final = 0.7
 """Less at the ADC is no rail, whatever its scale."""
 _REST_CODE: Final = ds4432u.BITAXE.encode(RESTS_AT_V)
 OUTCOME: Final = "core at its lowest"
+_REST_BELOW_V: Final = RESTS_AT_V * (1.0 + _ADC_WITHIN_RATIO)
+_ADC_LOW: Final = RailProof("ADC", 0x50, b"\x00\x00", b"\x00\xf8")
+"""Fewer than 2,048 steps, so below 1.55 V: the nearest to 1.12 V that a mask can say."""
+
+
+def _seen_v(payload: bytes) -> float:
+    return int.from_bytes(payload, "little") / _ADC_STEPS * _ADC_FULL_V
 
 
 @dataclass(slots=True)
@@ -138,7 +145,7 @@ def of_ds4432u(hard_v: Volts) -> RailKind:
             ds4432u.ADDRESS,
             moves=(bytes([Output.OUT0, _REST_CODE]),),
             proofs=(RailProof("DAC", Output.OUT0, bytes([_REST_CODE]), b"\xff"),),
-            decay=None,
+            decay=RailDecay(_ADC_LOW, _seen_v, _REST_BELOW_V, by_adc=True),
             outcome=OUTCOME,
         ),
         channels=(Channel.CORE_V, Channel.INPUT_V, Channel.INPUT_W, Channel.POWER_W, Channel.CORE_W),

@@ -40,11 +40,13 @@ class RailProof:
 
 @dataclass(frozen=True, slots=True)
 class RailDecay:
-    """A voltage that has to fall, which takes a while. `proof`: the nearest to it that a mask can say."""
+    """A voltage that has to fall, which takes a while. `proof`: the nearest to it that a mask can say. `by_adc`: its
+    register is a command of the bridge's ADC."""
 
     proof: RailProof
     volts: Callable[[bytes], float]
     below_v: float
+    by_adc: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,14 +261,19 @@ def confirmations(faults: Sequence[Fault], life: Life, about: Subject) -> list[F
     for at_s in life.confirmed_s:
         place = bisect_right(life.truth, at_s, key=lambda now: now.at_s)
         if place and about.energised((now := life.truth[place - 1]).core_v, now.rail_on):
-            excuse = Excuse.RAIL_IS_ITS_OWN.value if _rests_elsewhere(faults, at_s, about) else ""
+            excuse = Excuse.RAIL_IS_ITS_OWN.value if _rests_elsewhere(faults, at_s, now.core_v, about) else ""
             found.append(Finding(f"false confirmation: the rail is on at {at_s:.2f} s", excuse))
     return found
 
 
-def _rests_elsewhere(faults: Sequence[Fault], at_s: float, about: Subject) -> bool:
-    """A rail that nobody can switch off is not where its DAC was told, and nothing tells it to better than 12 %."""
-    return about.has_dac and bool(_with(faults, Excuse.RAIL_IS_ITS_OWN, at_s, 0.0))
+SEEN_V: Final = 1.12
+"""What the ADC of a bridge tells from the 1.000 V of a rail at rest: 12 %."""
+
+
+def _rests_elsewhere(faults: Sequence[Fault], at_s: float, core_v: float, about: Subject) -> bool:
+    """A rail that nobody can switch off is not where its DAC was told, and nothing sees it."""
+    own = bool(_with(faults, Excuse.RAIL_IS_ITS_OWN, at_s, 0.0))
+    return about.has_dac and core_v <= SEEN_V and own
 
 
 def order(faults: Sequence[Fault], life: Life, *, rail_on_at_first: bool = False) -> list[Finding]:
@@ -314,7 +319,7 @@ def end(faults: Sequence[Fault], life: Life, lasts_s: float, about: Subject) -> 
     reach = (Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT)
     still = [fault for excuse in reach for fault in _with(faults, excuse, lasts_s, REACHES_AGAIN_S)]
     excuse = min((each.value for fault in still for each in fault.excuses if each in reach), default="")
-    own = Excuse.RAIL_IS_ITS_OWN.value if _rests_elsewhere(faults, lasts_s, about) else ""
+    own = Excuse.RAIL_IS_ITS_OWN.value if _rests_elsewhere(faults, lasts_s, life.truth[-1].core_v, about) else ""
     match state:
         case GuardState.LIVE:
             if not life.end_rail_on or life.end_reset_asserted is not False:

@@ -295,6 +295,8 @@ def test_a_board_whose_rail_stays_on_is_safe_at_its_lowest_and_nowhere_else() ->
     assert verdict(higher, board=DAC).failures[0].startswith("false confirmation")
     itself = fault("regulation_error", 50.0, None, Excuse.RAIL_IS_ITS_OWN)
     assert verdict(higher, itself, board=DAC).failures == ()
+    seen = dac_life((60.0, AT_REST | {"core_v": 1.13}), confirmed_s=[60.5], **off)
+    assert verdict(seen, itself, board=DAC).failures[0].startswith("false confirmation")
     assert subject_of(DAC).energised(1.05, True)
     assert not subject_of(DAC).energised(1.03, True)
 

@@ -87,6 +87,26 @@ async def test_a_dac_that_does_not_take_the_safe_byte_leaves_the_safe_off_unconf
 
 
 @each
+async def test_a_rail_that_does_not_go_where_its_dac_was_told_leaves_the_safe_off_unconfirmed(name: str) -> None:
+    async with bitaxe(name) as on:
+        await on.board.first_contact()
+        await on.power_up()
+        on.bench.faults.regulation_error(0.10)  # 1.10 V: the ADC may be wrong by as much
+        assert (await on.board.safe_off()).confirmed
+        on.bench.faults.regulation_error(0.20)
+        (action,) = (action for action in (await on.board.safe_off()).actions if not action.confirmed)
+        assert action.name == OUTCOME
+        assert "the rail still reads 1.17" in action.detail
+
+
+def test_the_sentinel_asks_the_adc_as_well_as_far_as_a_mask_can_tell() -> None:
+    last = BOARDS["bitaxe-max"].safe_off_recipe[-1]
+    assert last.confirms == f"{OUTCOME}: ADC"
+    assert last.request.hex(" ") == "06 00 00 00 07 50"
+    assert (last.reply[-2:], last.mask[-2:]) == (b"\x00\x00", b"\x00\xf8")  # below 2,048 steps, 1.55 V
+
+
+@each
 async def test_volts_that_would_wrap_round_are_refused_and_nothing_is_written(name: str) -> None:
     async with bitaxe(name) as on:
         await on.board.first_contact()

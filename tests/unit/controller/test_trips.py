@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.model import Cause, GuardState, Quality
+from controller.model import BoardSnapshot, Cause, GuardState, Quality
+from drivers.boards import BOARDS
 from drivers.boards.board import Channel, CoreVoltage, FanDuty, Frequency, SweepWindow
 from drivers.units import Megahertz, Ratio, Volts
 from tests.unit.controller.guarding import Scene
@@ -130,6 +131,23 @@ def test_an_input_that_does_not_recover_when_the_load_is_gone_is_what_gave_way()
     healthy = Scene().live()
     assert healthy.look(input_v=5.1) is None
     assert healthy.look(input_v=5.25, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
+
+
+def test_on_12_v_an_input_that_rises_by_a_little_has_not_given_way() -> None:
+    """0.02 ohm and 20 W make 30 mV: an input_low could come back by itself, a regulator_off must not."""
+    for after_v, cause in ((12.281, Cause.REGULATOR_OFF), (12.10, Cause.INPUT_LOW)):
+        scene = Scene(BOARDS["emberone00"].envelope)
+        scene.guard.state, scene.guard.commanded.rail_on = GuardState.LIVE, True
+        assert scene.guard._trips.watch(shown(scene, 12.250, 0x0000), scene.guard.commanded) is None
+        fault = scene.guard._trips.watch(shown(scene, after_v, 0x0840), scene.guard.commanded)
+        assert fault is not None
+        assert fault.cause is cause
+
+
+def shown(scene: Scene, input_v: float, status: int) -> BoardSnapshot:
+    scene.at_s += 0.2
+    scene.values |= {Channel.INPUT_V: input_v, Channel.STATUS_WORD: float(status), Channel.CORE_V: None}
+    return scene.now()
 
 
 def test_off_while_the_input_is_above_its_level_is_blamed_on_the_input() -> None:
