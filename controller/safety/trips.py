@@ -163,7 +163,9 @@ class Trips:
         if core is not None and core.quality is Quality.GOOD and core.value is not None:
             off_v, switches = self._envelope.core_off_below_v, self._envelope.means.rests_at_v is None
             held_s = self._core_present.feed(core.at_s, core.value > off_v)
-            if held_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
+            # One that nobody can switch off has lost its setting with its supply; there is no decay to wait for.
+            lost = not switches and core.value > self._envelope.core_v_hard + self._envelope.core_v_above_hard_v
+            if lost or held_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
                 told = "off" if switches else f"down, to less than {off_v:.3f} V"
                 detail = f"the core rail reads {core.value:.3f} V for {held_s:.1f} s although it is commanded {told}"
         reset = now.channels.get(Channel.RESET_RELEASED)

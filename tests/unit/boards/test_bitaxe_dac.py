@@ -172,10 +172,14 @@ async def test_a_dac_that_lost_its_byte_trips_within_a_second_and_is_set_again(n
 @each
 async def test_a_board_that_is_off_and_not_at_its_lowest_is_told_and_set_again(name: str) -> None:
     async with on_a_stand(name) as s:
-        s.bench.regulator.dac.power_up(asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        s.bench.regulator.dac.power_up(began_s)
         fault = await s.fault()
         assert (fault.cause, fault.sensor) == (Cause.ACTUATION, Channel.CORE_V)
         assert "commanded down" in fault.detail
+        # A Max may have 1.458 V; above what the others may have, nothing is waited for.
+        assert loop.time() - began_s < (3.0 if name == "bitaxe-max" else 0.5)
         assert is_safe(s)
 
 
