@@ -78,11 +78,12 @@ def remarks(board: BoardSnapshot) -> tuple[str, ...]:
 
 
 def _doubted(board: BoardSnapshot) -> str:
-    """The channels that are not to be trusted now, with what speaks against the first; "" for none."""
+    """The channels that are not to be trusted now, with what speaks against the first; "" for none. A channel that has
+    no value on a live board has never had one: what a board must measure was good before it was live."""
     doubted = [
         (channel, reading)
         for channel, reading in board.channels.items()
-        if reading.quality is not Quality.GOOD and not (channel is Channel.INPUT_W and reading.value is None)
+        if reading.quality is not Quality.GOOD and reading.value is not None
     ]
     if not doubted:
         return ""

@@ -45,8 +45,11 @@ def test_the_gravest_is_said_first_and_nothing_is_left_out() -> None:
 
 
 def test_readings_that_are_not_to_be_trusted_are_named_while_the_board_is_live() -> None:
-    bad = Reading(value=None, at_s=0.0, quality=Quality.INVALID, evidence="no answer from 0x24")
-    channels = {**board_snapshot().channels, Channel.VR_C: bad, Channel.INPUT_V: bad}
+    bad = Reading(value=5.0, at_s=0.0, quality=Quality.INVALID, evidence="no answer from 0x24")
+    never = Reading(
+        value=None, at_s=0.0, quality=Quality.INVALID, evidence="not measured on this board; never measured"
+    )
+    channels = {**board_snapshot().channels, Channel.VR_C: bad, Channel.INPUT_V: bad, Channel.CORE_A: never}
     assert remarks(board_snapshot(work=HASHES, channels=channels)) == ("doubtful: vr_c, input_v: no answer from 0x24",)
     assert remarks(board_snapshot(state=GuardState.SAFE_OFF, channels=channels)) == ()
 
