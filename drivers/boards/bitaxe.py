@@ -52,6 +52,7 @@ from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.bridges.lease import HostLease
 from drivers.errors import (
     DeviceError,
+    LimitError,
     NoReply,
     ProtocolError,
     TransportError,
@@ -61,7 +62,7 @@ from drivers.errors import (
     VerifyError,
 )
 from drivers.traits import I2c, Transport
-from drivers.units import Volts
+from drivers.units import Ratio, Volts
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -117,7 +118,7 @@ class Bitaxe:
         self.bridge = bridge
         self._retired: list[BitaxeRawBridge] = []
         self._rail: Rail | None = None
-        self._fan: Cooling | None = None
+        self._cooling: Cooling | None = None
         self._limits_hold = False
         self._table_written = False
         self._table_in_command = False
@@ -139,7 +140,7 @@ class Bitaxe:
         self._retired.append(self.bridge)
         self.bridge = BitaxeRawBridge(control, dialect=self._wiring.dialect)
         self.bridge.start()
-        self._rail = self._fan = None
+        self._rail = self._cooling = None
 
     async def replace_data(self, data: Transport) -> None:
         """From now on over this port. The chip is as it was left."""
@@ -160,7 +161,7 @@ class Bitaxe:
         await self.bridge.open()
         contact, pin = _Contact(), self.bridge.gpio(self._wiring.reset_pin)
         await contact.ask(self._fan_up)
-        fan = await contact.ask(self._open_fan)
+        cooling = await contact.ask(self._open_cooling)
         rail = await contact.ask(self._open_rail)
         part = rail.name if rail else await contact.ask(self._unusable_part)
         released = await contact.ask(pin.get)
@@ -169,7 +170,7 @@ class Bitaxe:
         return BoardIdentity(
             board=self.kind.name,
             firmware=await self._firmware(),
-            parts={"regulator": part, self._parts.cooling.told: fan.name if fan else None},
+            parts={"regulator": part, self._parts.cooling.told: cooling.name if cooling else None},
             hashing_suspected=bool(released) or bool(on) or bool(up),
         )
 
@@ -185,11 +186,11 @@ class Bitaxe:
         self._table_in_command = False
         return True
 
-    async def _open_fan(self, i2c: I2c | None = None) -> Cooling:
-        if self._fan is None:
+    async def _open_cooling(self, i2c: I2c | None = None) -> Cooling:
+        if self._cooling is None:
             retrying = self.bridge.i2c()
-            self._fan = (await self._parts.cooling.open(i2c or retrying)).over(retrying)
-        return self._fan
+            self._cooling = (await self._parts.cooling.open(i2c or retrying)).over(retrying)
+        return self._cooling
 
     async def _open_rail(self, i2c: I2c | None = None) -> Rail:
         if self._rail is None:
@@ -208,15 +209,15 @@ class Bitaxe:
         match step:
             case FanDuty(ratio=ratio):
                 async with self._turning_fan:  # two at once would each read back what the other has written
-                    await (await self._open_fan()).set_duty(ratio)
+                    await self._set_duty(ratio)
                     self._table_in_command = False
             case FanTable():
-                fan = await self._open_fan()
-                if not fan.has_table:
-                    raise UsageError("fan table", "on", f"nothing: the {fan.name} of this board has none")
+                cooling = await self._open_cooling()
+                if cooling.table is None:
+                    raise UsageError("fan table", "on", f"nothing: the {cooling.name} of this board has none")
                 if not self._table_written:
                     raise UsageError("fan table", "on", "only after lock-down has written it")
-                await fan.table_on()
+                await cooling.table.table_on()
                 self._table_in_command = True
             case LockDown():
                 await self._lock_down()
@@ -243,14 +244,21 @@ class Bitaxe:
             case TicketDifficulty(difficulty=difficulty):
                 await self.chain.set_ticket(difficulty)
 
+    async def _set_duty(self, ratio: Ratio) -> None:
+        fan = (await self._open_cooling()).fan
+        if fan is not None:
+            await fan.set_duty(ratio)
+        elif ratio != 1.0:  # somebody else sees to it that it runs: full is what it is taken to be
+            raise LimitError("fan duty", ratio, f"1: {_NO_FAN}")
+
     async def _lock_down(self) -> None:
         self._limits_hold = self._table_written = self._table_in_command = False
-        rail, fan = await self._open_rail(), await self._open_fan()
+        rail, cooling = await self._open_rail(), await self._open_cooling()
         found = await rail.lock_down()
         _log.info("%s: regulator before lock-down: %s", self.kind.name, found)
         self._limits_hold = True
-        await fan.configure()
-        self._table_written = fan.has_table
+        await cooling.configure()
+        self._table_written = cooling.table is not None
 
     async def _rail_on(self) -> None:
         if not self._limits_hold:
@@ -336,19 +344,20 @@ class Bitaxe:
         return await self.bridge.adc(tries=1)
 
     async def _read_fan(self, sweep: Sweep, i2c: I2c, *, fan_speed: bool, fan_duty: bool) -> None:
-        fan = self._fan or await sweep.ask(_FAN_CHANNELS, lambda: self._open_fan(i2c))
-        if fan is None:
+        cooling = self._cooling or await sweep.ask(_FAN_CHANNELS, lambda: self._open_cooling(i2c))
+        if cooling is None:
             return
-        fan = fan.over(i2c)
+        cooling = cooling.over(i2c)
         if self._since(self._released_at_s, sweep.at_s) < _DIODE_BLANK_S:
             sweep.leave_out(Channel.CHIP_C, "the diode settles after reset release")
         elif self._since(self._enabled_at_s, sweep.at_s) < _DIODE_BLANK_S:
             sweep.leave_out(Channel.CHIP_C, "the diode settles after the rail was switched on")
         else:
-            die = await sweep.ask((Channel.CHIP_C,), fan.chip)
+            die = await sweep.ask((Channel.CHIP_C,), cooling.chip)
             if die is not None:
                 sweep.put(Channel.CHIP_C, die.chip_c, die.note and f"{FAULTY}: {die.note}")
-        if self._parts.cooling.bytes is None:
+        fan = cooling.fan
+        if fan is None:
             sweep.put(Channel.FAN_RPM, None, _NO_FAN)
             sweep.put(Channel.FAN_RATIO, None, _NO_FAN)
             return
@@ -363,7 +372,7 @@ class Bitaxe:
 
     async def _review_protections(self, sweep: Sweep, i2c: I2c) -> None:
         """Limits and table are registers: a supply that went and came has wiped them, and then they protect nothing."""
-        rail, fan = self._rail, self._fan
+        rail, cooling = self._rail, self._cooling
         if (
             self._limits_hold
             and rail is not None
@@ -371,7 +380,8 @@ class Bitaxe:
         ):
             self._limits_hold = self._table_written = False
             _log.warning("%s: the regulator has lost its limits", self.kind.name)
-        if self._table_in_command and fan is not None and await sweep.ask((), fan.over(i2c).is_host_set):
+        table = cooling and cooling.over(i2c).table
+        if self._table_in_command and table and await sweep.ask((), table.is_host_set):
             self._table_in_command = False
 
     async def _read_clock(self, sweep: Sweep, turn: int) -> None:

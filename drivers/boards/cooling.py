@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from drivers.errors import LimitError
 from drivers.peripherals import emc230x, emc2101, emc2103
 from drivers.peripherals.emc230x import Emc230x
 from drivers.peripherals.emc2101 import Diode, DiodeReading, Emc2101
@@ -33,13 +32,39 @@ class FanBytes:
     """What, register, value, mask: all hold while the fans are at full speed by the host's word."""
 
 
+class Fan(Protocol):
+    """A fan controller."""
+
+    async def set_duty(self, ratio: Ratio) -> None: ...
+
+    async def duty(self) -> Ratio: ...
+
+    async def rpm(self) -> Rpm: ...
+
+
+class Table(Protocol):
+    """A temperature-to-duty table of the fan controller's own, written by `Cooling.configure`."""
+
+    async def table_on(self) -> None: ...
+
+    async def is_host_set(self) -> bool: ...
+
+
 class Cooling(Protocol):
     """The parts, opened. Raises what the bus raises; `VerifyError` for a register that does not hold."""
 
     name: str
-    """Of the fan controller."""
-    has_table: bool
-    """Whether it can lead the fan by itself."""
+    """Of the part that was asked who it is."""
+
+    @property
+    def fan(self) -> Fan | None:
+        """None: no fan of this board can be reached."""
+        ...
+
+    @property
+    def table(self) -> Table | None:
+        """None: it cannot lead the fan by itself, or by nothing that is there."""
+        ...
 
     def over(self, i2c: I2c) -> Self:
         """The same parts over another access to their bus."""
@@ -49,17 +74,7 @@ class Cooling(Protocol):
         """Set up and read back. The fan stays as it is. A table is written and not in command."""
         ...
 
-    async def set_duty(self, ratio: Ratio) -> None: ...
-
-    async def duty(self) -> Ratio: ...
-
-    async def rpm(self) -> Rpm: ...
-
     async def chip(self) -> DiodeReading: ...
-
-    async def table_on(self) -> None: ...
-
-    async def is_host_set(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,36 +105,20 @@ EMC2101_BYTES: Final = FanBytes(
 
 
 class Emc2101Cooling:
-    has_table = True
-
     def __init__(self, fan: Emc2101, diode: Diode) -> None:
         self.name = fan.name
-        self._fan, self._diode = fan, diode
+        self.fan, self._diode = fan, diode
+        self.table: Table | None = fan
 
     def over(self, i2c: I2c) -> Self:
-        return type(self)(self._fan.over(i2c), self._diode)
+        return type(self)(self.fan.over(i2c), self._diode)
 
     async def configure(self) -> None:
-        await self._fan.configure(self._diode)
-        await self._fan.write_table(emc2101.CONSERVATIVE_TABLE)
-
-    async def set_duty(self, ratio: Ratio) -> None:
-        await self._fan.set_duty(ratio)
-
-    async def duty(self) -> Ratio:
-        return await self._fan.duty()
-
-    async def rpm(self) -> Rpm:
-        return await self._fan.rpm()
+        await self.fan.configure(self._diode)
+        await self.fan.write_table(emc2101.CONSERVATIVE_TABLE)
 
     async def chip(self) -> DiodeReading:
-        return await self._fan.diode_c()
-
-    async def table_on(self) -> None:
-        await self._fan.table_on()
-
-    async def is_host_set(self) -> bool:
-        return await self._fan.is_host_set()
+        return await self.fan.diode_c()
 
 
 def of_emc2101(diode: Diode) -> CoolingKind:
@@ -135,26 +134,22 @@ class Emc2101BoardCooling(Emc2101Cooling):
     """The part's own temperature and so many degrees stand for the die: there is no diode in it. Its table goes by the
     diode, so it is not used."""
 
-    has_table = False
-
     def __init__(self, fan: Emc2101, above_c: float) -> None:
         super().__init__(fan, emc2101.POWER_UP_DIODE)
+        self.table = None
         self._above_c = above_c
 
     def over(self, i2c: I2c) -> Self:
-        return type(self)(self._fan.over(i2c), self._above_c)
+        return type(self)(self.fan.over(i2c), self._above_c)
 
     async def configure(self) -> None:
-        await self._fan.configure(self._diode)
+        await self.fan.configure(self._diode)
 
     async def chip(self) -> DiodeReading:
-        internal_c = await self._fan.internal_c()
+        internal_c = await self.fan.internal_c()
         if internal_c in _NO_TEMPERATURE_C:
             return DiodeReading(None, f"its own temperature reads {internal_c:g} C")
         return DiodeReading(Celsius(internal_c + self._above_c), None)
-
-    async def table_on(self) -> None:
-        raise NotImplementedError("its table goes by a diode that is not there; `has_table` says so")
 
 
 _NO_TEMPERATURE_C: Final = (-128.0, -1.0, 127.0)
@@ -188,39 +183,23 @@ _EMC2103_BYTES: Final = FanBytes(
 class Emc2103Cooling:
     """The warmer of two dies. A broken diode leaves none: the other one need not be the warmer."""
 
-    has_table = False
+    table = None
 
     def __init__(self, fan: Emc2103) -> None:
-        self.name = fan.name
-        self._fan = fan
+        self.name, self.fan = fan.name, fan
 
     def over(self, i2c: I2c) -> Self:
-        return type(self)(self._fan.over(i2c))
+        return type(self)(self.fan.over(i2c))
 
     async def configure(self) -> None:
-        await self._fan.configure()
-
-    async def set_duty(self, ratio: Ratio) -> None:
-        await self._fan.set_duty(ratio)
-
-    async def duty(self) -> Ratio:
-        return await self._fan.duty()
-
-    async def rpm(self) -> Rpm:
-        return await self._fan.rpm()
+        await self.fan.configure()
 
     async def chip(self) -> DiodeReading:
-        found = await self._fan.diodes()
+        found = await self.fan.diodes()
         for number, diode in enumerate(found, start=1):
             if diode.chip_c is None:
                 return DiodeReading(None, f"diode {number}: {diode.note}")
         return max(found, key=lambda diode: diode.chip_c or 0.0)
-
-    async def table_on(self) -> None:
-        raise NotImplementedError("its table is not used; `has_table` says so")
-
-    async def is_host_set(self) -> bool:
-        return True
 
 
 def of_emc2103() -> CoolingKind:
@@ -237,28 +216,19 @@ class BoardCooling:
     """The dies are reckoned: the warmest thermometer and `above_c`. One that is broken, or far from the others, leaves
     none: the warmest of what is left need not be the warmest."""
 
-    has_table = False
+    table = None
 
     def __init__(self, fan: Emc230x, i2c: I2c, thermometers: tuple[int, ...], above_c: float, apart_c: float) -> None:
         self.name = fan.name
-        self._fan, self._above_c, self._apart_c = fan, above_c, apart_c
+        self.fan, self._above_c, self._apart_c = fan, above_c, apart_c
         self._thermometers = tuple(Tmp1075(i2c, address) for address in thermometers)
 
     def over(self, i2c: I2c) -> Self:
         addresses = tuple(each.address for each in self._thermometers)
-        return type(self)(self._fan.over(i2c), i2c, addresses, self._above_c, self._apart_c)
+        return type(self)(self.fan.over(i2c), i2c, addresses, self._above_c, self._apart_c)
 
     async def configure(self) -> None:
-        await self._fan.configure()
-
-    async def set_duty(self, ratio: Ratio) -> None:
-        await self._fan.set_duty(ratio)
-
-    async def duty(self) -> Ratio:
-        return await self._fan.duty()
-
-    async def rpm(self) -> Rpm:
-        return await self._fan.rpm()
+        await self.fan.configure()
 
     async def chip(self) -> DiodeReading:
         found: list[float] = []
@@ -271,12 +241,6 @@ class BoardCooling:
             told = " and ".join(f"{celsius:.1f} C" for celsius in found)
             return DiodeReading(None, f"the thermometers read {told}, more than {self._apart_c:g} C apart")
         return DiodeReading(Celsius(max(found) + self._above_c), None)
-
-    async def table_on(self) -> None:
-        raise NotImplementedError("this fan controller has no table; `has_table` says so")
-
-    async def is_host_set(self) -> bool:
-        return True
 
 
 def of_emc230x(
@@ -313,10 +277,10 @@ def of_emc230x(
 
 
 class DiodeAlone:
-    """A fan that somebody else has to see to. It can be asked for nothing but full speed, which changes nothing."""
+    """A fan that somebody else has to see to."""
 
     name = "TMP451"
-    has_table = False
+    fan = table = None
 
     def __init__(self, thermometer: Tmp451) -> None:
         self._thermometer = thermometer
@@ -327,25 +291,9 @@ class DiodeAlone:
     async def configure(self) -> None:
         await self._thermometer.configure()
 
-    async def set_duty(self, ratio: Ratio) -> None:
-        if ratio != 1.0:
-            raise LimitError("fan duty", ratio, "1: no fan of this board can be reached")
-
-    async def duty(self) -> Ratio:
-        raise NotImplementedError("there is no fan to ask; `CoolingKind.bytes` says so")
-
-    async def rpm(self) -> Rpm:
-        raise NotImplementedError("there is no fan to ask; `CoolingKind.bytes` says so")
-
     async def chip(self) -> DiodeReading:
         reading = await self._thermometer.remote()
         return DiodeReading(reading.celsius, reading.note)
-
-    async def table_on(self) -> None:
-        raise NotImplementedError("there is no fan; `has_table` says so")
-
-    async def is_host_set(self) -> bool:
-        return True
 
 
 def of_tmp451(address: int) -> CoolingKind:

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from drivers.boards.board import FanTable, Protection
-from drivers.boards.cooling import Cooling
+from drivers.boards.cooling import Cooling, Fan
 from drivers.errors import LimitError, Nack, UsageError
 from drivers.units import Ratio
 from tests.unit.boards.on_a_bench import OnBench, bitaxe
@@ -25,45 +25,47 @@ every_cooling = pytest.mark.parametrize(
 )
 
 
-async def opened(on: OnBench) -> Cooling:
+async def opened(on: OnBench) -> tuple[Cooling, Fan]:
     await on.board.first_contact()
-    return await on.board._open_fan()
+    cooling = await on.board._open_cooling()
+    assert cooling.fan is not None
+    return cooling, cooling.fan
 
 
 @every_cooling
 async def test_a_duty_is_true_and_read_back(board: str, part: str) -> None:
     async with bitaxe(board) as on:
-        cooling = await opened(on)
+        _, fan = await opened(on)
         await asyncio.sleep(4.0)  # an EMC2101 spins the fan up at full for 3.2 s, whatever is asked meanwhile
         for ratio in (1.0, 0.5, 0.75, 0.25, 1.0):
-            await cooling.set_duty(Ratio(ratio))
+            await fan.set_duty(Ratio(ratio))
             assert on.truth("fan_duty") == pytest.approx(ratio, abs=0.015)
-            assert await cooling.duty() == pytest.approx(ratio, abs=0.015)
+            assert await fan.duty() == pytest.approx(ratio, abs=0.015)
 
 
 @every_cooling
 @pytest.mark.parametrize("ratio", [-0.01, 1.01, math.nan, math.inf])
 async def test_a_duty_outside_is_refused_and_the_fan_stays(board: str, part: str, ratio: float) -> None:
     async with bitaxe(board) as on:
-        cooling = await opened(on)
+        _, fan = await opened(on)
         with pytest.raises(LimitError):
-            await cooling.set_duty(Ratio(ratio))
+            await fan.set_duty(Ratio(ratio))
         assert on.truth("fan_duty") == 1.0
 
 
 @every_cooling
 async def test_the_speed_is_the_fans_and_nothing_when_it_stands_or_says_nothing(board: str, part: str) -> None:
     async with bitaxe(board) as on:
-        cooling = await opened(on)
+        cooling, fan = await opened(on)
         await cooling.configure()
         await asyncio.sleep(20.0)
-        assert await cooling.rpm() == pytest.approx(on.truth("fan_rpm"), rel=0.02)
+        assert await fan.rpm() == pytest.approx(on.truth("fan_rpm"), rel=0.02)
         on.bench.faults.lose_tach()
-        assert await cooling.rpm() == 0.0
+        assert await fan.rpm() == 0.0
         on.bench.faults.lose_tach(off=True)
         on.bench.faults.stall_fan()
         await asyncio.sleep(20.0)
-        assert await cooling.rpm() == 0.0
+        assert await fan.rpm() == 0.0
 
 
 @every_cooling
@@ -72,7 +74,7 @@ async def test_the_die_is_as_warm_as_it_is_and_a_broken_thermometer_leaves_none(
         await on.board.first_contact()
         await on.power_up()
         await asyncio.sleep(20.0)
-        cooling = await on.board._open_fan()
+        cooling = await on.board._open_cooling()
         found = await cooling.chip()
         assert found.chip_c == pytest.approx(on.truth("die_c"), abs=1.0)
         assert found.note is None
@@ -86,9 +88,9 @@ async def test_the_die_is_as_warm_as_it_is_and_a_broken_thermometer_leaves_none(
 @every_cooling
 async def test_a_part_that_does_not_answer_raises_what_the_bus_raises(board: str, part: str) -> None:
     async with bitaxe(board) as on:
-        cooling = await opened(on)
+        cooling, fan = await opened(on)
         on.bench.faults.nak(part)
-        for question in (cooling.duty(), cooling.rpm(), cooling.set_duty(Ratio(0.5)), cooling.configure()):
+        for question in (fan.duty(), fan.rpm(), fan.set_duty(Ratio(0.5)), cooling.configure()):
             with pytest.raises(Nack):
                 await question
 
@@ -98,11 +100,11 @@ async def test_a_table_is_there_or_refused_by_name(board: str, part: str) -> Non
     async with bitaxe(board) as on:
         await on.board.first_contact()
         await on.power_up()
-        cooling = await on.board._open_fan()
-        if cooling.has_table:
+        cooling = await on.board._open_cooling()
+        if cooling.table is not None:
             await on.board.apply(FanTable())
             assert Protection.FAN_TABLE in on.board.protections()
-            assert not await cooling.is_host_set()
+            assert not await cooling.table.is_host_set()
         else:
             with pytest.raises(UsageError, match=cooling.name):
                 await on.board.apply(FanTable())
