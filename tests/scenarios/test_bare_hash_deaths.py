@@ -21,6 +21,7 @@ from controller.emulators import child_command, child_environment
 from emulator.benches.hashboard import HashBoardModel
 from tests.processes import alive, strike
 from tests.served import Served
+from tests.waiting import until
 
 pytestmark = [pytest.mark.real_time, pytest.mark.alone]  # it measures
 
@@ -30,12 +31,9 @@ FROZEN_WITHIN_S = 2.0
 """As the rail of a rig's board: the watcher's 1.0 s of patience, and a loaded machine."""
 
 
-def until(what: Callable[[], bool], limit_s: float) -> float:
+def when(what: Callable[[], bool], within_s: float) -> float:
     """When it was so, CLOCK_MONOTONIC."""
-    give_up_s = time.monotonic() + limit_s
-    while not what():
-        assert time.monotonic() < give_up_s, "it never came to that"
-        time.sleep(0.001)
+    assert until(what, within_s), "it never came to that"
     return time.monotonic()
 
 
@@ -50,7 +48,7 @@ def hashing(directory: Path) -> Iterator[tuple[Served, subprocess.Popen[str], Pa
             child_command(*line), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
         try:
-            until(lambda: board.bench.hashing, 30.0)
+            assert until(lambda: board.bench.hashing, 30.0)
             assert board.bench.fastest_mhz == pytest.approx(100.0, abs=1.0)
             yield board, process, directory / "state" / f"watcher-{process.pid}.json"
         finally:
@@ -60,7 +58,7 @@ def hashing(directory: Path) -> Iterator[tuple[Served, subprocess.Popen[str], Pa
 
 
 def read(report: Path) -> dict[str, Any]:
-    until(report.exists, 5.0)
+    assert until(report.exists, 5.0)
     found: dict[str, Any] = json.loads(report.read_text(encoding="ascii"))
     return found
 
@@ -68,7 +66,7 @@ def read(report: Path) -> dict[str, Any]:
 def test_killed_the_chips_stand_still_within_half_a_second(tmp_path: Path) -> None:
     with hashing(tmp_path) as (board, process, report):
         struck_s = strike(process.pid, signal.SIGKILL)
-        stopped_s = until(lambda: not board.bench.hashing and board.bench.fastest_mhz == 50.0, 5.0)
+        stopped_s = when(lambda: not board.bench.hashing and board.bench.fastest_mhz == 50.0, 5.0)
         print(f"stopped {1000.0 * (stopped_s - struck_s):.0f} ms after SIGKILL")
         assert stopped_s - struck_s < KILLED_WITHIN_S
         said = process.communicate()[1]  # until the watcher, which has the same standard error, has ended too
@@ -81,7 +79,7 @@ def test_killed_the_chips_stand_still_within_half_a_second(tmp_path: Path) -> No
 def test_frozen_the_chips_stand_still_and_the_program_does_not_start_them_again_when_it_wakes(tmp_path: Path) -> None:
     with hashing(tmp_path) as (board, process, report):
         struck_s = strike(process.pid, signal.SIGSTOP)
-        stopped_s = until(lambda: not board.bench.hashing and board.bench.fastest_mhz == 50.0, 5.0)
+        stopped_s = when(lambda: not board.bench.hashing and board.bench.fastest_mhz == 50.0, 5.0)
         print(f"stopped {1000.0 * (stopped_s - struck_s):.0f} ms after SIGSTOP")
         assert stopped_s - struck_s < FROZEN_WITHIN_S
         assert read(report)["confirmed"] is True
