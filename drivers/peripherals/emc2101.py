@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple, Self
 
-from drivers.errors import LimitError, UnknownPart, VerifyError
+from drivers.errors import LimitError, UnknownPart
+from drivers.peripherals.byte_registers import ByteRegisters
 from drivers.traits import I2c
 from drivers.units import Celsius, Ratio, Rpm
 
@@ -99,14 +100,13 @@ class DiodeReading(NamedTuple):
     note: str | None
 
 
-class Emc2101:
+class Emc2101(ByteRegisters):
     """One fan controller. Made by `open`, so that one which exists has been identified."""
 
     def __init__(self, i2c: I2c, name: str, full_scale: int, address: int = ADDRESS) -> None:
-        self.name, self.address = name, address
+        super().__init__(i2c, name, address)
         self.full_scale = full_scale
         """The setting that is full speed: twice the PWM frequency register; 46 after power-up."""
-        self._i2c = i2c
 
     @classmethod
     async def open(cls, i2c: I2c, *, address: int = ADDRESS) -> Self:
@@ -188,18 +188,6 @@ class Emc2101:
         return Celsius(float(raw - 256 if raw & 0x80 else raw))
 
     # --- registers ----------------------------------------------------------------------------------------------------
-
-    async def _read(self, register: int) -> int:
-        return (await self._i2c.write_read(self.address, bytes([register]), 1))[0]
-
-    async def _write(self, register: int, value: int) -> None:
-        await self._i2c.write(self.address, bytes([register, value]))
-
-    async def _set(self, register: int, value: int) -> None:
-        await self._write(register, value)
-        found = await self._read(register)
-        if found != value:
-            raise VerifyError(f"{self.name} register {register:#04x}", f"{value:#04x}", f"{found:#04x}")
 
 
 def decode_diode(high: int, low: int) -> DiodeReading:

@@ -10,7 +10,8 @@ import math
 from enum import IntEnum
 from typing import Final, Self
 
-from drivers.errors import LimitError, UnknownPart, VerifyError
+from drivers.errors import LimitError, UnknownPart
+from drivers.peripherals.byte_registers import ByteRegisters
 from drivers.peripherals.emc2101 import DiodeReading
 from drivers.traits import I2c
 from drivers.units import Celsius, Ratio, Rpm
@@ -43,12 +44,11 @@ class Register(IntEnum):
     MANUFACTURER = 0xFE
 
 
-class Emc2103:
+class Emc2103(ByteRegisters):
     """One fan controller. Made by `open`, so that one which exists has been identified."""
 
     def __init__(self, i2c: I2c, name: str, address: int = ADDRESS) -> None:
-        self.name, self.address = name, address
-        self._i2c = i2c
+        super().__init__(i2c, name, address)
 
     @classmethod
     async def open(cls, i2c: I2c, *, address: int = ADDRESS) -> Self:
@@ -87,15 +87,6 @@ class Emc2103:
             high = await self._read(register)
             found.append(decode_diode(high, await self._read(register + 1)))
         return found[0], found[1]
-
-    async def _read(self, register: int) -> int:
-        return (await self._i2c.write_read(self.address, bytes([register]), 1))[0]
-
-    async def _set(self, register: int, value: int) -> None:
-        await self._i2c.write(self.address, bytes([register, value]))
-        found = await self._read(register)
-        if found != value:
-            raise VerifyError(f"{self.name} register {register:#04x}", f"{value:#04x}", f"{found:#04x}")
 
 
 def decode_rpm(high: int, low: int) -> Rpm:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from typing import Final, Self
 
-from drivers.errors import LimitError, UnknownPart, VerifyError
+from drivers.errors import LimitError, UnknownPart
+from drivers.peripherals.byte_registers import ByteRegisters
 from drivers.traits import I2c
 from drivers.units import Ratio, Rpm
 
@@ -39,13 +40,13 @@ def register(fan: int, offset: int) -> int:
     return 0x30 + 0x10 * fan + offset
 
 
-class Emc230x:
+class Emc230x(ByteRegisters):
     """One fan controller, all its outputs driven alike. Made by `open`, so that one which exists has been
     identified."""
 
     def __init__(self, i2c: I2c, name: str, fans: int, address: int) -> None:
-        self.name, self.fans, self.address = name, fans, address
-        self._i2c = i2c
+        super().__init__(i2c, name, address)
+        self.fans = fans
 
     @classmethod
     async def open(cls, i2c: I2c, address: int) -> Self:
@@ -87,18 +88,6 @@ class Emc230x:
         high = await self._read(register(fan, TACH_HIGH))
         low = await self._read(register(fan, TACH_LOW))
         return decode_rpm(high, low)
-
-    async def _read(self, address: int) -> int:
-        return (await self._i2c.write_read(self.address, bytes([address]), 1))[0]
-
-    async def _write(self, address: int, value: int) -> None:
-        await self._i2c.write(self.address, bytes([address, value]))
-
-    async def _set(self, address: int, value: int) -> None:
-        await self._write(address, value)
-        found = await self._read(address)
-        if found != value:
-            raise VerifyError(f"{self.name} register {address:#04x}", f"{value:#04x}", f"{found:#04x}")
 
 
 def decode_rpm(high: int, low: int, multiplier: int = 1) -> Rpm:

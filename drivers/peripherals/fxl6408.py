@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Final, Self
 
 from drivers.errors import UnknownPart, UsageError, VerifyError
+from drivers.peripherals.byte_registers import ByteRegisters
 from drivers.traits import I2c
 
 ADDRESS: Final = 0x43
@@ -44,13 +45,12 @@ class Q1370Pin(IntEnum):
     """An input with a pull-up; low: slave."""
 
 
-class Fxl6408:
+class Fxl6408(ByteRegisters):
     """One expander. Made by `open`, so that one which exists has been identified. All methods raise what the bus
     raises; a write is never sent twice."""
 
     def __init__(self, i2c: I2c, address: int = ADDRESS) -> None:
-        self.address = address
-        self._i2c = i2c
+        super().__init__(i2c, "FXL6408", address)
 
     @classmethod
     async def open(cls, i2c: I2c, address: int = ADDRESS) -> Self:
@@ -84,7 +84,7 @@ class Fxl6408:
         levels = await self._read(OUTPUT)
         await self._set(OUTPUT, levels | mask if high else levels & ~mask)
         if not await self.is_driven(pin):
-            raise VerifyError(f"FXL6408 pin {pin}", "an output", "not driven")
+            raise VerifyError(f"{self.name} pin {pin}", "an output", "not driven")
 
     async def get(self, pin: int) -> bool:
         """The level that an output is told to have: the latch, not the pin."""
@@ -104,14 +104,8 @@ class Fxl6408:
         """An output as a `GpioPin`."""
         return ExpanderPin(self, _check(pin))
 
-    async def _read(self, register: int) -> int:
-        return (await self._i2c.write_read(self.address, bytes([register]), 1))[0]
-
-    async def _set(self, register: int, value: int) -> None:
-        await self._i2c.write(self.address, bytes([register, value]))
-        found = await self._read(register)
-        if found != value:
-            raise VerifyError(f"FXL6408 {_NAMES[register]} ({register:02x})", f"{value:#04x}", f"{found:#04x}")
+    def _called(self, register: int) -> str:
+        return f"{_NAMES[register]} ({register:02x})"
 
 
 class ExpanderPin:

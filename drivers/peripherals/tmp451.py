@@ -20,6 +20,7 @@ import math
 from typing import Final, Self
 
 from drivers.errors import LimitError, UnknownPart, VerifyError
+from drivers.peripherals.byte_registers import ByteRegisters
 from drivers.peripherals.tmp1075 import Temperature
 from drivers.traits import I2c
 from drivers.units import Celsius
@@ -43,13 +44,13 @@ DEFAULT_RATE: Final = 0x08
 _TEXAS_INSTRUMENTS: Final = 0x55
 
 
-class Tmp451:
+class Tmp451(ByteRegisters):
     """One thermometer. Made by `open`, so that one which exists has been identified. All methods raise what the bus
     raises."""
 
     def __init__(self, i2c: I2c, address: int, *, extended: bool) -> None:
-        self.address, self.extended = address, extended
-        self._i2c = i2c
+        super().__init__(i2c, "TMP451", address)
+        self.extended = extended
 
     @classmethod
     async def open(cls, i2c: I2c, address: int) -> Self:
@@ -73,11 +74,11 @@ class Tmp451:
         configuration = await self._read(CONFIGURATION)
         if bool(configuration & EXTENDED) != self.extended:
             raise VerifyError("TMP451 range", self.extended, not self.extended)
-        await self._set(CONFIGURATION_WRITE, CONFIGURATION, configuration & ~SHUTDOWN)
-        await self._set(RATE_WRITE, RATE, rate)
-        await self._set(OFFSET_HIGH, OFFSET_HIGH, offset_high)
-        await self._set(OFFSET_LOW, OFFSET_LOW, offset_low)
-        await self._set(N_FACTOR, N_FACTOR, 0x00)
+        await self._set(CONFIGURATION_WRITE, configuration & ~SHUTDOWN, read_at=CONFIGURATION)
+        await self._set(RATE_WRITE, rate, read_at=RATE)
+        await self._set(OFFSET_HIGH, offset_high)
+        await self._set(OFFSET_LOW, offset_low)
+        await self._set(N_FACTOR, 0x00)
 
     async def local(self) -> Temperature:
         """Where the part itself sits."""
@@ -102,15 +103,6 @@ class Tmp451:
         if not LOW_C <= celsius <= HIGH_C:
             return Temperature(None, f"reads {celsius:g} C, outside {LOW_C:g} to {HIGH_C:g}")
         return Temperature(celsius, None)
-
-    async def _read(self, register: int) -> int:
-        return (await self._i2c.write_read(self.address, bytes([register]), 1))[0]
-
-    async def _set(self, written_at: int, read_at: int, value: int) -> None:
-        await self._i2c.write(self.address, bytes([written_at, value]))
-        found = await self._read(read_at)
-        if found != value:
-            raise VerifyError(f"TMP451 register {read_at:#04x}", f"{value:#04x}", f"{found:#04x}")
 
 
 def decode(high: int, low: int, *, extended: bool) -> Celsius:
