@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -12,18 +12,21 @@ from controller.tui.widgets.panel import Line, Panel, Word
 
 K = TypeVar("K")
 
+MARK_KEYS: Final = (
+    Binding("up", "move(-1)", "up", show=False),
+    Binding("down", "move(1)", "down", show=False),
+    Binding("pageup", "page(-1)", "page up", show=False),
+    Binding("pagedown", "page(1)", "page down", show=False),
+    Binding("home", "end(-1)", "first", show=False),
+    Binding("end", "end(1)", "last", show=False),
+)
+"""What moves the mark, wherever there is one."""
+
 
 class Listing(Panel, Generic[K], can_focus=True):
     """Rows with keys; the mark stays on its key when rows come, go or change places. A head line stays in place."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "up", show=False),
-        Binding("down", "move(1)", "down", show=False),
-        Binding("pageup", "page(-1)", "page up", show=False),
-        Binding("pagedown", "page(1)", "page down", show=False),
-        Binding("home", "end(-1)", "first", show=False),
-        Binding("end", "end(1)", "last", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*MARK_KEYS]
 
     class Moved(Message):
         """Another row is marked."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
 from controller.model import OperatingPoint
@@ -16,6 +16,7 @@ from controller.tui import causes, words
 from controller.tui.desk import Desk
 from controller.tui.store import LogRow
 from controller.tui.widgets.facts import LEVEL_LOOKS, LEVEL_SIGNS
+from controller.tui.widgets.listing import MARK_KEYS
 from controller.tui.widgets.panel import Line, Panel, Word, column, fit, no_more_than, width_of, wrap
 
 PORTION: Final = 20_000
@@ -31,14 +32,7 @@ class LogView(Panel, can_focus=True):
         "c shows only what led to the marked event and what came of it. y copies the marked line. The mark moves with "
         "the arrows, page up and down, home and end; moving it stops following."
     )
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "up", show=False),
-        Binding("down", "move(1)", "down", show=False),
-        Binding("pageup", "page(-1)", "page up", show=False),
-        Binding("pagedown", "page(1)", "page down", show=False),
-        Binding("home", "end(-1)", "first", show=False),
-        Binding("end", "end(1)", "last", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*MARK_KEYS]
 
     class Moved(Message):
         """Another row is marked."""
