@@ -214,10 +214,6 @@ class MiningChip:
     def address(self) -> int:
         return self._address
 
-    def sweep_position(self, at_s: float) -> tuple[int, float, float]:
-        """Batch of the present job, seconds into it, nonces walked by each core in it."""
-        return self._cores.sweep.position(at_s)
-
     # --- time
 
     def advance(self, to_s: float) -> None:
