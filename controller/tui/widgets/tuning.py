@@ -66,7 +66,7 @@ class SetPoint(Panel, can_focus=True):
         if found is None:
             return ""
         low, high, layer = found
-        return f"{low:g} to {high:g}{f' ({layer})' if layer else ''}, steps of {step:g} {unit}"
+        return f"{low:g} to {high:g}{f' ({layer})' if layer else ''} by {step:g} {unit}"
 
     def _what(self, width: int) -> Line:
         desk, board = self._desk, self._desk.board
@@ -126,8 +126,8 @@ class Rails(Panel):
     ) -> Line:
         shown = words.CHANNELS[channel]
         worst = max((value for value in (now, then) if value is not None), default=None)
-        text = number(now, min(shown.digits, 2))
-        arrow = "" if then is None else f" → {number(then, min(shown.digits, 2))}"
+        text = number(now, shown.digits)
+        arrow = "" if then is None else f" → {number(then, shown.digits)}"
         label = "voltage" if channel is Channel.CORE_V else "current" if channel is Channel.CORE_A else shown.label
         head: list[Word] = [
             (f"{sign_of(worst, *marks[1:])} ", look_of(worst, *marks[1:], "")),
