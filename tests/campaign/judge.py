@@ -42,6 +42,8 @@ WHY: Final[Mapping[str, str]] = {
 }
 """Why a board may be beyond its limit by so much."""
 DAC_STEP_V: Final = 0.004
+RAIL_STEP_V: Final = 2.0**-9
+"""Of a TPS546: it may have been told half of this more than the hard limit."""
 
 
 @cache
@@ -181,7 +183,8 @@ def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], about
                 return Excuse.WAKES_HIGH.value
             own = _with(faults, Excuse.RAIL_IS_ITS_OWN, at_s, 2.0)
             # Where nothing limits the rail, nothing bounds it.
-            most_v = math.inf if about.own is None else about.own.over_ratio * about.envelope.core_v_hard
+            told_v = about.envelope.core_v_hard + RAIL_STEP_V / 2.0 / about.plant.board_domains
+            most_v = math.inf if about.own is None else about.own.over_ratio * told_v
             bounded = name != "core voltage" or starts or value <= most_v
             return Excuse.RAIL_IS_ITS_OWN.value if own and bounded else ""
     raise AssertionError(name)

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from controller.model import Cause, GuardState, SafeOffDone, StartWork
-from emulator.benches import BenchSettings
+from controller.model import Cause, GuardState, OperatorLimits, Reach, SafeOffDone, StartWork
+from drivers.boards import BOARDS
+from drivers.boards.board import Channel
+from emulator.benches import BENCHES, BenchSettings
 from emulator.script import Script
 from tests.scenarios.gamma import NAME, Stand, stand
 
@@ -65,6 +67,20 @@ async def test_a_fault_of_the_field_is_named_and_the_board_made_safe_in_time(
         assert truth["reset_asserted"]
         assert not truth["rail_on"]
         assert s.rig.snapshot().boards[0].state is GuardState.LATCHED
+
+
+@pytest.mark.parametrize("board", sorted(name for name, row in BOARDS.items() if Channel.CORE_V in row.own_limits))
+async def test_a_rail_just_below_the_regulators_own_limit_is_real_and_trips_at_the_first_reading(board: str) -> None:
+    kind, e = BOARDS[board], BOARDS[board].envelope
+    async with stand(kind=kind, build=BENCHES[board], operator=OperatorLimits(unlock=Reach.HARD)) as s:  # type: ignore[arg-type]
+        await s.power_up(core_v=float(e.core_v_hard))
+        began_s = asyncio.get_running_loop().time()
+        above_v = 0.225 * e.core_v_hard * s.bench.plant.settings.board_domains  # it goes off by itself above 25 %
+        s.bench.faults.regulation_error(above_v)
+        fault = await s.fault()
+        assert (fault.cause, fault.sensor) == (Cause.CORE_VOLTAGE, "core_v")
+        assert fault.at_s - began_s <= 0.4  # a sweep, and the one that was under way
+        assert s.is_safe()
 
 
 async def test_a_bus_held_low_is_a_bus_fault_the_chip_is_reset_at_once_and_the_rail_cut_when_the_bus_is_free() -> None:
