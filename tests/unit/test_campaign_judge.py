@@ -356,5 +356,5 @@ def test_what_an_operator_in_his_right_mind_asks_for_is_inside_of_the_range(boar
     for index in range(30):
         told = scenario(1, index, 2.0, board)
         up = next(command for _, command in told.commands if isinstance(command, PowerUp))
-        assert (up.frequency_mhz or 0.0) in e.frequency_mhz
-        assert (up.core_v or 0.0) in e.core_v
+        assert (e.stock_frequency_mhz if up.frequency_mhz is None else up.frequency_mhz) in e.frequency_mhz
+        assert (e.stock_core_v if up.core_v is None else up.core_v) in e.core_v
