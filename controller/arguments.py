@@ -26,7 +26,7 @@ from controller.model import (
     SetFan,
 )
 from drivers.boards.board import Span
-from drivers.errors import UsageError
+from drivers.errors import UsageError, one_of
 
 MAX_SECONDS: Final = 31 * 86400.0
 _MAX_SEED: Final = 10**18 - 1
@@ -106,7 +106,7 @@ def name(key: str, value: object) -> str | None:
 def choice(key: str, value: object, allowed: Collection[str]) -> str:
     if isinstance(value, str) and value in allowed:
         return value
-    raise UsageError(key, value, f"one of {', '.join(allowed)}")
+    raise UsageError(key, value, one_of(allowed, value))
 
 
 def reach(value: object) -> Reach | None:

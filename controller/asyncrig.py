@@ -449,7 +449,7 @@ class AsyncRig:
 
     def _asked_point(self, frequency_mhz: float | None, core_v: float | None) -> OperatingPoint:
         if frequency_mhz is None and core_v is None:
-            raise UsageError("frequency_mhz and core_v", None, "one of them, or both")
+            raise UsageError("frequency_mhz or core_v", None, "one of them, or both")
         return arguments.point(self._info.envelope, frequency_mhz, core_v)
 
     def _eye(self, *, faults: bool = False, silence: bool = False) -> Eye:

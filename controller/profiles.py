@@ -43,7 +43,7 @@ from controller.model import (
 from controller.text import printable
 from drivers.asics import ASICS, pll
 from drivers.boards import BOARDS, known_board
-from drivers.errors import Refused, UsageError
+from drivers.errors import Refused, UsageError, one_of
 
 SCHEMA: Final = "hashbridge.profiles/1"
 
@@ -211,7 +211,7 @@ class Profiles:
 
 def _known(profiles: Mapping[str, Profile], name: str) -> Profile:
     if name not in profiles:
-        raise UsageError("profile", name, f"one of {', '.join(profiles)}" if profiles else "none: no profile is saved")
+        raise UsageError("profile", name, one_of(profiles, name) if profiles else "none: no profile is saved")
     return profiles[name]
 
 

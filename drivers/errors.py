@@ -13,6 +13,9 @@ Errors carry fields, not only text, so that they cross a socket and come out who
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class HashbridgeError(Exception):
     """Root of all errors of this project."""
@@ -22,8 +25,20 @@ class UsageError(HashbridgeError, ValueError):
     """A request that can never be right: names the key, the value and what is allowed."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"{key}: {value!r} is not allowed; allowed: {allowed}")
+        missing = value is None
+        super().__init__(
+            f"{key} is missing; needed: {allowed}"
+            if missing
+            else f"{key}: {value!r} is not allowed; allowed: {allowed}"
+        )
         self.key, self.value, self.allowed = key, value, allowed
+
+
+def one_of(names: Iterable[str], meant: object = None) -> str:
+    """What `UsageError` says is allowed, and which of them may have been meant by a wrong one."""
+    known = list(names)
+    near = difflib.get_close_matches(meant, known, n=1) if isinstance(meant, str) else []
+    return f"one of {', '.join(known)}{f'; did you mean {near[0]}?' if near else ''}"
 
 
 class LimitError(UsageError):

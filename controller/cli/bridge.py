@@ -22,7 +22,7 @@ from drivers.bridges.bonanza import BridgePage, safety_text
 from drivers.bridges.firmware import FIRMWARES, BridgeFirmware, firmware_of
 from drivers.codecs.bridge_system import FirmwareInfo, RxLoss, SafetyStatus
 from drivers.discovery import FoundBoard, discover
-from drivers.errors import BridgeRefused, NotInFirmware, PortMissing, Refused, UnknownPart, UsageError
+from drivers.errors import BridgeRefused, NotInFirmware, PortMissing, Refused, UnknownPart, UsageError, one_of
 from drivers.transports.serial import open_serial
 
 SCHEMA: Final = "hashbridge.bridge/1"
@@ -106,13 +106,13 @@ async def _find(arguments: Namespace, stack: AsyncExitStack) -> tuple[str, Bridg
     told = None
     if arguments.firmware is not None:
         if arguments.firmware not in FIRMWARES:
-            raise UnknownPart("--firmware", arguments.firmware, f"one of {', '.join(FIRMWARES)}")
+            raise UnknownPart("--firmware", arguments.firmware, one_of(FIRMWARES, arguments.firmware))
         told = FIRMWARES[arguments.firmware]
     if arguments.emulate is None:
         return _given(arguments.port, told)
     known = {*BOARDS, *BRIDGES_ALONE}
     if arguments.emulate not in known:
-        raise UnknownPart("--emulate", arguments.emulate, f"one of {', '.join(sorted(known))}")
+        raise UnknownPart("--emulate", arguments.emulate, one_of(sorted(known), arguments.emulate))
     child = await EmulatorChild.start([arguments.emulate, "--name", f"{arguments.emulate}-{os.getpid()}"], "--emulate")
     stack.push_async_callback(child.aclose)
     return child.sidecar.control, told or _of_board(child.sidecar.board)

@@ -35,7 +35,7 @@ from drivers.asics.survey import MOST_CHIPS, RESET_BAUD, ChainSurvey, ChipState,
 from drivers.boards.hashboards import HASHBOARDS, HashBoardKind, known_hashboard
 from drivers.codecs.bm13xx import LONG_REPLY_BYTES, SHORT_REPLY_BYTES
 from drivers.discovery import discover
-from drivers.errors import Refused, UnknownPart, UsageError
+from drivers.errors import Refused, UnknownPart, UsageError, one_of
 from drivers.traits import Transport
 from drivers.transports.memory import memory_pair
 from drivers.transports.serial import open_serial
@@ -139,7 +139,7 @@ def asked_of(arguments: Namespace) -> Asked:
     if arguments.chips is None:
         raise UsageError("--board", None, f"one of {', '.join(sorted(HASHBOARDS))}; or --chips N")
     if arguments.chip is not None and arguments.chip not in ASICS:
-        raise UnknownPart("--chip", arguments.chip, f"one of {', '.join(ASICS)}")
+        raise UnknownPart("--chip", arguments.chip, one_of(ASICS, arguments.chip))
     kind = None if arguments.chip is None else ASICS[arguments.chip]
     return Asked(arguments.port, None, _whole(arguments.chips, "--chips", 1, MOST_CHIPS), kind, baud)
 

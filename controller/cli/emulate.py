@@ -13,7 +13,7 @@ from controller.cli.quantities import parse_dilution, parse_number, parse_seed
 from controller.cli.talk import Talk, facts
 from controller.emulators import emulator_directory
 from controller.files import new_file, readable_file
-from drivers.errors import PortBusy, UnknownPart, UsageError
+from drivers.errors import PortBusy, UnknownPart, UsageError, one_of
 from emulator.benches import BENCHES, BRIDGES_ALONE, BenchSettings
 from emulator.script import ScriptError
 from emulator.serve import Served, main_async
@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     board = arguments.board
     if board not in _NAMES:
-        raise UnknownPart("emulate", board, f"one of {', '.join(_NAMES)}")
+        raise UnknownPart("emulate", board, one_of(_NAMES, board))
     settings = settings_of(arguments)
     name = arguments.name or board
     if not set(name) <= _NAME_LETTERS or name.startswith("."):

@@ -31,7 +31,7 @@ from controller.recording import RecordedRig
 from controller.tui.app import HashbridgeApp
 from controller.tui.desk import KEEP_WITHIN_S
 from controller.tui.store import RigStore
-from drivers.errors import UsageError
+from drivers.errors import UsageError, one_of
 
 _COLOURS_16: Final = ("ansi-dark", "ansi-light")
 _THEMES: Final = ("hashbridge", "textual-light", "nord", "gruvbox", "solarized-light", *_COLOURS_16)
@@ -85,7 +85,7 @@ def understand(arguments: Namespace) -> Wish:
     wheres = wheres_of(arguments)
     keep_within_s = parse_keep_within(arguments.keep_within)
     if arguments.theme not in (None, *_THEMES):
-        raise UsageError("--theme", arguments.theme, f"one of {', '.join(_THEMES)}")
+        raise UsageError("--theme", arguments.theme, one_of(_THEMES, arguments.theme))
     return Wish(
         wheres=wheres,
         keep_within_s=KEEP_WITHIN_S if keep_within_s is None else keep_within_s,

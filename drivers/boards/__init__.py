@@ -14,7 +14,7 @@ from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
 from drivers.boards.bridge_alone import BRIDGES_ALONE
 from drivers.boards.emberone import EMBERONE00
-from drivers.errors import UnknownPart
+from drivers.errors import UnknownPart, one_of
 
 _KINDS: Final = (
     BITAXE_GAMMA,
@@ -38,7 +38,7 @@ def known_board(name: str, key: str = "board") -> str:
     if name in BRIDGES_ALONE:
         raise UnknownPart(key, name, f"a board whose chip is driven; {BRIDGES_ALONE[name].refusal}")
     if name not in BOARDS:
-        raise UnknownPart(key, name, f"one of {', '.join(sorted(BOARDS))}")
+        raise UnknownPart(key, name, one_of(sorted(BOARDS), name))
     return name
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.asics.boundaries import Boundaries
-from drivers.errors import UnknownPart
+from drivers.errors import UnknownPart, one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +106,5 @@ HASHBOARDS: Final[dict[str, HashBoardKind]] = {kind.name: kind for kind in _KIND
 def known_hashboard(name: str, key: str = "board") -> HashBoardKind:
     """The row. `UnknownPart` lists the names that there are."""
     if name not in HASHBOARDS:
-        raise UnknownPart(key, name, f"one of {', '.join(sorted(HASHBOARDS))}")
+        raise UnknownPart(key, name, one_of(sorted(HASHBOARDS), name))
     return HASHBOARDS[name]

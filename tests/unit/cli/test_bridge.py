@@ -171,7 +171,7 @@ def test_the_usb_strings_say_which_firmware_it_is(
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        (["--port", "{stranger}"], 2, "--firmware: None is not allowed; allowed: one of bitaxe-raw, "),
+        (["--port", "{stranger}"], 2, "--firmware is missing; needed: one of bitaxe-raw, "),
         (["--port", "{stranger}x"], 3, "no such port"),
         (["--port", "{stranger}", "--firmware", "axeos"], 2, "--firmware: 'axeos' is not allowed"),
         (["--port", "{stranger}", "--firmware", "bitaxe-raw", "--fan", "50"], 2, "bitaxe-raw has none"),

@@ -140,7 +140,7 @@ async def test_silence_is_an_error_that_says_where_to_look(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (["--port", "/dev/null"], "--board: None is not allowed; allowed: one of antminer-s19-xp, "),
+        (["--port", "/dev/null"], "--board is missing; needed: one of antminer-s19-xp, "),
         (["--port", "/dev/null", "--chips", "0"], "--chips: '0' is not allowed; allowed: a whole number from 1 to 128"),
         (["--port", "/dev/null", "--chips", "many"], "--chips: 'many' is not allowed"),
         (["--port", "/dev/null", "--chips", "3", "--chip", "BM1387"], "--chip: 'BM1387' is not allowed; allowed: one"),

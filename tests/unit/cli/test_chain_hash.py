@@ -82,16 +82,16 @@ def without(option: str, values: int) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (without("--supply", 1), "--supply: None is not allowed; allowed: what feeds the board and how you cut it"),
+        (without("--supply", 1), "--supply is missing; needed: what feeds the board and how you cut it"),
         ([*without("--supply", 1), "--supply", "  "], "--supply: '  ' is not allowed"),
         (
             without("--accept-no-cutoff", 0),
-            "--accept-no-cutoff: None is not allowed; allowed: said, because hashbridge",
+            "--accept-no-cutoff is missing; needed: said, because hashbridge",
         ),
         (without("--hash", 0), "--supply: 'APW12, switch in hand' is not allowed; allowed: only with --hash"),
         (["--accept-no-cutoff"], "--accept-no-cutoff: True is not allowed; allowed: only with --hash"),
         (["--frequency", "100"], "--frequency: '100' is not allowed; allowed: only with --hash"),
-        (without("--seconds", 1), "--seconds: None is not allowed; allowed: a time up to 600 s"),
+        (without("--seconds", 1), "--seconds is missing; needed: a time up to 600 s"),
         ([*ALL, "--seconds", "601"], "--seconds: '601' is not allowed; allowed: a time up to 600 s"),
         (
             [*ALL, "--frequency", "49.9"],
@@ -121,7 +121,7 @@ def test_what_was_not_said_is_one_line_before_a_port_is_opened(
 
 def test_chips_of_no_named_kind_are_not_driven(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chain", "--port", "/dev/null", "--chips", "12", *ALL]) == Exit.USAGE
-    assert "--chip: None is not allowed; allowed: said with --hash" in capsys.readouterr().err
+    assert "--chip is missing; needed: said with --hash" in capsys.readouterr().err
 
 
 async def test_a_whole_board_hashes_and_is_told_with_its_supply(

@@ -14,7 +14,7 @@ HEAD = 'schema = "hashbridge.faults/1"\n'
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "night.toml, schema: None is not allowed; allowed: 'hashbridge.faults/1'"),
+        ("", "night.toml, schema is missing; needed: 'hashbridge.faults/1'"),
         (HEAD + "[[at]]\ns = 1\ndo = 'burn'", "night.toml, at 1, do: 'burn' is not allowed; allowed: ambient_c"),
         (
             HEAD + "[[at]]\ns = 1\ndo = 'panic'\n[[between]]\nfrom_s = 1\nto_s = 2\ndo = 'lose_bytes'\np = 2",

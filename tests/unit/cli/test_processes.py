@@ -130,7 +130,7 @@ def test_a_board_of_a_rig_is_chosen_by_its_name_and_without_one_all_are_named(pl
     with _start(places, "run", "--emulate", "bitaxe-gamma*2", "--work", "synthetic", "--json") as process:
         try:
             _say(process, "bitaxe-gamma-2: synthetic")
-            names = "allowed: one of bitaxe-gamma, bitaxe-gamma-2, the boards of this rig"
+            names = ": one of bitaxe-gamma, bitaxe-gamma-2, the boards of this rig"
             for verb in (["set", "--frequency", "500"], ["profile", "save", "x"], ["status", "--board", "gamma"]):
                 code, out, err = _run(places, *verb)
                 assert (code, out, names in err) == (2, "", True), (verb, err)

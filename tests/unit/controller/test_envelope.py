@@ -246,7 +246,7 @@ def test_the_file_of_the_kind_is_taken_where_there_is_one(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "schema: None is not allowed; allowed: hashbridge.envelope/1"),
+        ("", "schema is missing; needed: hashbridge.envelope/1"),
         ('schema = "hashbridge.envelope/2"', "schema: 'hashbridge.envelope/2'"),
         ("= 1", "TOML ("),
         (

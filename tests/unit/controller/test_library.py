@@ -420,8 +420,8 @@ async def test_one_of_several_boards_has_to_be_named() -> None:
     async with stand() as s:
         (info,) = s.rig.info
     two = Two(info)
-    for name in (None, "c"):
-        with pytest.raises(UsageError, match=f"board: {name!r} is not allowed; allowed: one of gamma, b"):
+    for name, says in ((None, "board is missing; needed"), ("c", "board: 'c' is not allowed; allowed")):
+        with pytest.raises(UsageError, match=f"{says}: one of gamma, b"):
             AsyncRig(two, name)
     rig = AsyncRig(two, "b")
     assert (rig.info.name, rig.boards) == ("b", ("gamma", "b"))

@@ -26,7 +26,7 @@ WRONG: list[tuple[str, Verb, str]] = [
     ("frequency_mhz: 1001", lambda r: r.set_point(1001), MHZ),
     ("core_v: 1150", lambda r: r.power_up(525.0, 1150), VOLT),
     ("core_v: 1.3501", lambda r: r.check_point(core_v=1.3501), VOLT),
-    ("frequency_mhz and core_v: None", lambda r: r.set_point(), "one of them, or both"),
+    ("frequency_mhz or core_v is missing", lambda r: r.set_point(), "one of them, or both"),
     ("preset: 1", lambda r: r.set_point(525.0, preset=1), "True or False"),  # type: ignore[arg-type]
     ("keep_within_s: 0.5", lambda r: r.set_point(525.0, keep_within_s=0.5), "1 to 3600 s"),
     ("keep_within_s: nan", lambda r: r.set_point(525.0, keep_within_s=math.nan), "1 to 3600 s"),
@@ -34,11 +34,11 @@ WRONG: list[tuple[str, Verb, str]] = [
     ("note: 'xxx", lambda r: r.set_point(525.0, note="x" * 501), "0 to 500 characters"),
     ("on_progress: 5", lambda r: r.power_up(on_progress=5), "a function, or None"),  # type: ignore[arg-type]
     ("on_progress: 5", lambda r: r.work("pattern", 1, on_progress=5), "a function"),  # type: ignore[arg-type]
-    ("why: None", lambda r: r.revert(None), "0 to 500 characters"),  # type: ignore[arg-type]
+    ("why is missing", lambda r: r.revert(None), "0 to 500 characters"),  # type: ignore[arg-type]
     ("reason: b'x'", lambda r: r.safe_off(b"x"), "0 to 500 characters"),  # type: ignore[arg-type]
     ("text: ''", lambda r: r.remark(""), "1 to 500 characters"),
     ("kind: 'mine'", lambda r: r.start_work("mine"), "one of pattern, synthetic, headers"),  # type: ignore[arg-type]
-    ("headers: None", lambda r: r.work("headers", 1.0), 'a path for work "headers"'),
+    ("headers is missing", lambda r: r.work("headers", 1.0), 'a path for work "headers"'),
     ("headers: 'x'", lambda r: r.start_work("pattern", headers="x"), "None for other work"),
     ("headers: '/no/such/file'", lambda r: r.start_work("headers", headers="/no/such/file"), "a file that exists"),
     ("headers: 5", lambda r: r.start_work("headers", headers=5), "a path"),  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def test_a_wrong_word_to_connect_is_named_before_anything_is_started(keys: dict[
             "board: 'x' is not allowed; allowed: only with port; emulate na",
         ),
         ({"port": "/dev/null", "seed": 3}, "seed: 3 is not allowed; allowed: only with emulate"),
-        ({"port": "/dev/null"}, "board: None is not allowed; allowed: one of bitaxe-gamma"),
+        ({"port": "/dev/null"}, "board is missing; needed: one of bitaxe-gamma"),
     ],
 )
 async def test_what_only_the_ports_can_tell_is_named_in_the_words_of_a_script(keys: dict[str, Any], says: str) -> None:
