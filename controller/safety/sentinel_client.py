@@ -17,19 +17,18 @@ All callbacks run in the event loop. A client ends either lost or fenced; neithe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from controller.model import ActionRecord, SafeOffRecord
 from controller.safety import sentinel
+from controller.safety.guardian import BeatSocket, ended, spawn
 from drivers.boards.board import RecipeAction
 from drivers.errors import NoReply, PortBusy, PortMissing, ProtocolError, UnexpectedReply
 from drivers.traits import Transport
@@ -129,12 +128,10 @@ class SentinelClient:
         self._open_port: OpenPort = open_serial if open_port is None else open_port
         self._state: State = "new"
         self._process: subprocess.Popen[bytes] | None = None
-        self._beats: socket.socket | None = None
+        self._beats: BeatSocket | None = None
         self._data: socket.socket | None = None
         self._transport: Transport | None = None
-        self._text = b""
         self._beat = 0
-        self._asked_s: float | None = None
         self._next_ping_s = 0.0
         self._ready: asyncio.Future[dict[str, Any]] | None = None
         self._released: asyncio.Future[None] | None = None
@@ -166,12 +163,10 @@ class SentinelClient:
         self._ready, self._released = loop.create_future(), loop.create_future()
         self.report_path.unlink(missing_ok=True)
         self._data, data_far = socket.socketpair()
-        self._beats, beats_far = socket.socketpair()
-        with data_far, beats_far, self.log_path.open("ab") as log_file:
-            fds = (data_far.fileno(), beats_far.fileno())
-            self._process = self._spawn(fds, log_file)
-        self._beats.setblocking(False)
-        loop.add_reader(self._beats, self._on_readable)
+        self._beats = BeatSocket(self.name, "sentinel", self._on_readable)
+        with data_far, self._beats.far as beats_far, self.log_path.open("ab") as log_file:
+            fds = data_far.fileno(), beats_far.fileno()
+            self._process = spawn(sentinel.__file__, self._job(fds), fds, log_file)
         try:
             async with asyncio.timeout(START_S):
                 answer = await self._ready
@@ -191,16 +186,8 @@ class SentinelClient:
         self._transport = SocketTransport(self._data.dup(), f"{self.port} (sentinel)")
         return self._transport
 
-    def _spawn(self, fds: tuple[int, int], log_file: BinaryIO) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", sentinel.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=log_file,
-            pass_fds=fds,
-            start_new_session=True,
-        )
-        job = job_json(
+    def _job(self, fds: tuple[int, int]) -> bytes:
+        return job_json(
             self.name,
             self.port,
             self._recipe,
@@ -209,42 +196,26 @@ class SentinelClient:
             orphan_s=self._orphan_s,
             report=self.report_path,
         )
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin:  # one that has ended already: its sockets say so
-            process.stdin.write(job)
-        return process
 
     def beat(self) -> None:
         """Say that the sensors were just looked at. Called by the loop that watches them and by nothing else."""
         if self._state != "watching" or self._beats is None:
             return
         self._beat += 1
-        self._say(b'{"beat":%d}\n' % self._beat)
-
-    def _say(self, line: bytes) -> None:
-        assert self._beats is not None
-        if self._asked_s is None:
-            self._asked_s = asyncio.get_running_loop().time()
-        try:
-            self._beats.send(line)
-        except BlockingIOError:
-            log.warning("%s: the sentinel does not read", self.name)
-        except OSError as error:
-            log.warning("%s: beat: %s", self.name, error)  # its end of file is on the way to the reader
+        self._beats.say(b'{"beat":%d}\n' % self._beat)
 
     async def release(self) -> None:
         """The rig's own safe-off is confirmed: let the sentinel go without a byte to the port."""
         if self._state == "watching" and self._beats is not None and self._released is not None:
             self._state = "released"
             self._stop_timer()
-            try:
-                self._beats.send(b'{"release":true}\n')
-                async with asyncio.timeout(EXIT_S):
-                    await self._released
-            except (OSError, TimeoutError) as error:
-                log.warning("%s: the sentinel was not released: %r", self.name, error)
-            else:
+            said = self._beats.say(b'{"release":true}\n')
+            if said:
+                await asyncio.wait([self._released], timeout=EXIT_S)
+            if self._released.done():
                 self.log_path.unlink(missing_ok=True)  # nothing happened that somebody might look up
+            else:
+                log.warning("%s: the sentinel was not released", self.name)
         await self.aclose()
 
     async def aclose(self) -> SafeOffRecord | None:
@@ -255,7 +226,7 @@ class SentinelClient:
             task.cancel()
         if self._process is None:
             return None
-        if await self._gone(5.0 if watching else EXIT_S) is None:
+        if await ended(self._process, 5.0 if watching else EXIT_S) is None:
             log.error("%s: the sentinel [%s] goes on without us", self.name, self.pid)
         return self._read_report() if watching else None
 
@@ -265,29 +236,13 @@ class SentinelClient:
         """Read all that is there; an end of file after a fence is something else than one without."""
         if self._beats is None:
             return
-        ended = False
-        try:
-            while True:
-                chunk = self._beats.recv(65536)
-                if not chunk:
-                    ended = True
-                    break
-                self._text += chunk
-        except BlockingIOError:
-            ended = False
-        except OSError as error:
-            log.warning("%s: beat socket: %s", self.name, error)
-            ended = True
-        *lines, self._text = self._text.split(b"\n")
-        for line in lines:
-            self._on_message(json.loads(line))
-        if ended:
+        messages, closed = self._beats.heard()
+        for message in messages:
+            self._on_message(message)
+        if closed:
             self._on_end()
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        if "ack" in message:
-            self._asked_s = None
-            return
         match message.get("event"):
             case "ready" | "failed":
                 if self._ready is not None and not self._ready.done():
@@ -315,25 +270,25 @@ class SentinelClient:
             else:
                 self._begin(self._end())
         elif self._beats is not None:
-            asyncio.get_running_loop().remove_reader(self._beats)
+            self._beats.mute()
 
     def _tick(self) -> None:
         """Is the sentinel alive? A frozen one cannot close its sockets, so its silence is all there is to see."""
-        if self._state != "watching":
-            return
         loop = asyncio.get_running_loop()
-        if self._silent(loop.time()):
+        if self._silent():
             self._on_readable()  # it may be we who were frozen: then its words are waiting
-        if self._state == "watching" and self._silent(loop.time()):
+        if self._silent():
             self._begin(self._kill(f"the sentinel did not answer for {self._limit_s:.1f} s"))
+            return
+        if self._state != "watching" or self._beats is None:
             return
         if loop.time() >= self._next_ping_s:
             self._next_ping_s = loop.time() + PING_S
-            self._say(b'{"ping":0}\n')
+            self._beats.say(b'{"ping":0}\n')
         self._timer = loop.call_later(TICK_S, self._tick)
 
-    def _silent(self, now_s: float) -> bool:
-        return self._asked_s is not None and now_s - self._asked_s > self._limit_s
+    def _silent(self) -> bool:
+        return self._state == "watching" and self._beats is not None and self._beats.silent(self._limit_s)
 
     # --- the end of a sentinel ------------------------------------------------------------------------------------
 
@@ -346,11 +301,12 @@ class SentinelClient:
 
     async def _end(self) -> None:
         """Its sockets closed. A process that crashed is gone within milliseconds; one that lives has fenced us off."""
-        code = await self._gone(0.1) if self._fenced_why is None else None
+        assert self._process is not None
+        code = await ended(self._process, 0.1) if self._fenced_why is None else None
         if self._fenced_why is None and code not in (None, 0, 5):
             await self._take_over(f"the sentinel died ({code})")
             return
-        await self._gone(REPORT_S)
+        await ended(self._process, REPORT_S)
         self._fenced()
 
     def _fenced(self) -> None:
@@ -383,18 +339,8 @@ class SentinelClient:
                 self.on_lost(why, None)
         log.error("%s: %s; control port taken over", self.name, why)
         self.on_lost(why, transport)
-        await self._gone(EXIT_S)
-
-    async def _gone(self, patience_s: float) -> int | None:
-        """The exit code, or None when the sentinel still runs after that time."""
         assert self._process is not None
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + patience_s
-        while True:
-            code = self._process.poll()
-            if code is not None or loop.time() > until_s:
-                return code
-            await asyncio.sleep(0.002)
+        await ended(self._process, EXIT_S)
 
     def _read_report(self) -> SafeOffRecord | None:
         try:
@@ -412,7 +358,6 @@ class SentinelClient:
         """Close our ends. The bridge's own descriptor is the bridge's to close; the sentinel watches the beats too."""
         self._stop_timer()
         if self._beats is not None:
-            asyncio.get_running_loop().remove_reader(self._beats)
             self._beats.close()
             self._beats = None
         if self._data is not None:

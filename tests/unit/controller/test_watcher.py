@@ -113,16 +113,16 @@ async def test_at_whichever_rate_chips_and_port_were_left(tmp_path: Path) -> Non
 
 async def test_a_line_that_is_no_beat_and_whatever_comes_after_it_are_answered_with_the_stop(tmp_path: Path) -> None:
     async with hashing(tmp_path) as s:
-        assert s.watcher._socket is not None
+        assert s.watcher._line is not None
         asyncio.get_running_loop().remove_reader(s.port.descriptor)  # the answers are the watcher's
-        s.watcher._socket.send(b"\x00\xff rubbish\n")
+        s.watcher._line.near.send(b"\x00\xff rubbish\n")
         await s.until(lambda: s.acted)
         assert s.acted[0].startswith("the rig sent a line that is no beat")
         await s.until(lambda: not s.running)
         await s.until(s.watcher.report_path.exists)
         await s.chain.set_frequency_step(56.25)
         await s.until(lambda: s.running)
-        s.watcher._socket.send(b'{"beat":7}\n')  # somebody has woken
+        s.watcher._line.near.send(b'{"beat":7}\n')  # somebody has woken
         await s.until(lambda: not s.running)
         await s.watcher.release()
         assert s.lost == []
