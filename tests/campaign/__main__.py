@@ -7,6 +7,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ def main() -> int:
         text, kept_all = replay(said.seed, said.only, said.minutes, said.board)
         print(text)
         return 0 if kept_all else 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes of the pool end as well
     began_s, cpu_s = time.monotonic(), 0.0
     done = {each.index: each for each in earlier(said.resume)}
     left = [index for index in range(said.scenarios) if index not in done]
