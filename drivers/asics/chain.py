@@ -14,7 +14,7 @@ from typing import Final
 from drivers.asics import pll
 from drivers.asics.boundaries import Boundaries
 from drivers.asics.judge import Judge
-from drivers.asics.kind import SETTLE_S, AsicKind, InitStep, ticket_mask_word, window_ticks
+from drivers.asics.kind import LEAST_ANSWER_S, SETTLE_S, AsicKind, InitStep, answer_s, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
 from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Work, of_register
 from drivers.asics.stop import CLOCK, StopFrames, floor_clock, stop_frames, stop_writes
@@ -44,8 +44,6 @@ __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 SLEW_STEP_MHZ: Final = 6.25
 ROLLED_VERSION_BITS: Final = 0x1FFF_E000
 """Header version bits 28..13, which the chip rolls, or this driver for it: work has to have them clear."""
-READ_TIMEOUT_S: Final = 0.1
-"""A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 READ_TRIES: Final = 3
 DIE_EVERY_S: Final = 15.0
 """As ESP-Miner-NerdQAxePlus does; nobody was seen to measure more often."""
@@ -74,6 +72,7 @@ class Chain:
         self.kind, self.name, self.dilution = kind, name, dilution
         self.expected_chips = expected_chips
         self.partition = Partition(kind, expected_chips)
+        self._answer_s = answer_s(expected_chips)
         self._judge = Judge(kind, self.partition, dilution)
         self.hash_count: int | None = None
         """The chips' own count, in units of 2**32 hashes, as last read; None: not read since the reset."""
@@ -213,7 +212,7 @@ class Chain:
         counts: list[int] = []
         for _ in range(READ_TRIES):
             found = await self._link.collect(
-                ReadRegister(CHIP_ID, None), of_register(CHIP_ID), self.kind.chip_id_window_s, quiet_s=READ_TIMEOUT_S
+                ReadRegister(CHIP_ID, None), of_register(CHIP_ID), self.kind.chip_id_window_s, quiet_s=self._answer_s
             )
             counts.append(len(found))
             if len(found) == self.expected_chips:
@@ -273,11 +272,11 @@ class Chain:
         await asyncio.sleep(step.pause_s)
 
     async def _confirm_addresses(self) -> None:
-        """Each address must answer exactly once: twice is an address given twice, never a lost chip."""
+        """Each address must answer exactly once: twice is an address given twice, never a lost chip. Two that have the
+        same are asked by one frame: the second follows the first, and is not waited for as long as a far one."""
         for chip in self.chips:
-            found = await self._link.collect(
-                ReadRegister(CHIP_ID, chip.address), of_register(CHIP_ID, chip.address), READ_TIMEOUT_S
-            )
+            asked, picked = ReadRegister(CHIP_ID, chip.address), of_register(CHIP_ID, chip.address)
+            found = await self._link.collect(asked, picked, self._answer_s, quiet_s=LEAST_ANSWER_S)
             if len(found) != 1:
                 raise VerifyError(f"{self.name}: answers from address {chip.address:#04x}", 1, len(found))
 
@@ -411,7 +410,7 @@ class Chain:
         return stopped
 
     async def _stop(self, floor: pll.PllWord) -> bool:
-        """Two attempts at one line rate; a silent chip costs 0.4 s."""
+        """Two attempts at one line rate; a silent chip costs four times what an answer may take."""
         addresses = [chip.address for chip in self.chips] or [0]
         stop = self.kind.stop_register
         for _ in range(2):
@@ -440,7 +439,7 @@ class Chain:
             for attempt in range(1, tries + 1):
                 try:
                     reply = await self._link.ask(
-                        ReadRegister(register, address), of_register(register, address), READ_TIMEOUT_S, what
+                        ReadRegister(register, address), of_register(register, address), self._answer_s, what
                     )
                 except NoReply:
                     if attempt == tries:

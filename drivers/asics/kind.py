@@ -7,13 +7,16 @@ from typing import Final
 
 from drivers.asics import pll
 from drivers.codecs.bm13xx import LONG_REPLY_BYTES, SHORT_REPLY_BYTES, HostMessage, WriteRegister
-from drivers.units import Celsius, Megahertz
+from drivers.units import Celsius, Megahertz, Seconds
 
 SETTLE_S: Final = 0.010
 """Stock firmware leaves about 10 ms between configuration writes."""
 VERSION_ROLLING: Final = WriteRegister(0xA4, 0x9000_FFFF, None)
 """Bit 31 switches on-chip rolling and 11-byte replies on; the low half lets header version bits 28..13 roll."""
 INIT_TICKET_DIFFICULTY: Final = 256
+LEAST_ANSWER_S: Final = 0.1
+"""Less is waited for no answer, however short the line: USB adapters hold bytes back, those of FTDI for 16 ms."""
+_ANSWER_S, _ANSWER_PER_CHIP_S = 0.050, 0.001
 _DIE_LOW_C, _DIE_HIGH_C = -40.0, 150.0
 
 
@@ -137,6 +140,12 @@ class AsicKind:
 
 def next_power_of_two(count: int) -> int:
     return 1 << max(0, count - 1).bit_length()
+
+
+def answer_s(chips: int) -> Seconds:
+    """How long a register read may take on a line of so many chips: 50 ms and 1 ms a chip, through all of which an
+    answer has to pass. Source: 20 to 30 ms were seen with four at 1 MBd (ESP-Miner-NerdQAxePlus)."""
+    return Seconds(max(LEAST_ANSWER_S, _ANSWER_S + _ANSWER_PER_CHIP_S * chips))
 
 
 def window_ticks(kind: AsicKind, clock: pll.Dividers, chips: int) -> int:

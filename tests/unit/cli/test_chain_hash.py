@@ -132,7 +132,7 @@ async def test_a_whole_board_hashes_and_is_told_with_its_supply(
     out = " ".join(said.out.split())
     assert "chips 65 of 65 answer: whole" in out
     assert "supply APW12, switch in hand" in out
-    assert "point 50.00 MHz, brought up in 11.2 s; volts and heat are unknown" in out
+    assert "point 50.00 MHz, brought up in 11.3 s; volts and heat are unknown" in out
     assert "stop confirmed by read-back, by this process, 0.0" in out
     assert "remark" not in out
     assert max(map(len, said.out.splitlines())) <= 80
