@@ -11,6 +11,7 @@ from typing import Any, Final
 from controller.attach import synthetic_dilution
 from controller.barehash import CLOCKS_MHZ, LONGEST_S, BareHash, BareOutcome, BareWish
 from controller.cli.exits import Exit, exit_for, explain
+from controller.cli.mask import add_mask_option, parse_mask
 from controller.cli.quantities import parse_frequency, parse_seconds
 from controller.cli.result import chip_object, counted_unverified, trip_object, work_fields, work_rows
 from controller.cli.signals import Interrupts, on_signals
@@ -25,6 +26,7 @@ from controller.work.verdicts import verdicts
 from drivers.asics import AsicKind, pll
 from drivers.asics.chain import Chain
 from drivers.asics.survey import chips_named
+from drivers.asics.versions import check_mask
 from drivers.boards.hashboards import HashBoardKind
 from drivers.errors import Refused, UsageError
 from drivers.traits import Transport
@@ -64,12 +66,13 @@ def add_hash_options(parser: ArgumentParser) -> None:
     low, high = CLOCKS_MHZ
     job.add_argument("--frequency", metavar="F", help=f"MHz when bare, {low:g} (default) to {high:g}")
     job.add_argument("--work", metavar="WORK", help="pattern (default) or synthetic")
+    add_mask_option(job)
 
 
 def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emulated: bool) -> HashWish | None:
     """None: the survey alone. Raises `UsageError` for the first thing that is missing or makes no sense."""
     if not arguments.hash:
-        options = ("supply", "accept_no_cutoff", "seconds", "frequency", "work")
+        options = ("supply", "accept_no_cutoff", "seconds", "frequency", "work", "version_mask")
         for option in options:
             if (value := getattr(arguments, option)) not in (None, False):
                 raise UsageError(f"--{option.replace('_', '-')}", value, "only with --hash")
@@ -101,8 +104,15 @@ def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emu
         most = next(mhz for mhz in range(int(frequency_mhz), 0, -1) if _fits_the_line(kind, chips, mhz))
         why = f"above it the nonces of {chips} {kind.name} fill more than half of the line"
         raise UsageError("--frequency", arguments.frequency, f"{most} MHz at most with --work pattern: {why}")
+    mask = parse_mask(arguments.version_mask)
+    if mask is not None:
+        check_mask(kind, mask)
     dilution = synthetic_dilution(kind.name) * _LONG_LINE_DILUTION if emulated and work == "synthetic" else 1
-    return HashWish(supply, BareWish(StartWork.model_validate({"work": work}), frequency_mhz, seconds), dilution)
+    return HashWish(
+        supply,
+        BareWish(StartWork.model_validate({"work": work, "version_mask": mask}), frequency_mhz, seconds),
+        dilution,
+    )
 
 
 def _fits_the_line(kind: AsicKind, chips: int, frequency_mhz: float) -> bool:

@@ -133,8 +133,8 @@ def command(given: Command) -> str:
             if given.note:
                 parts.append(f"“{given.note}”")
             return " ".join(parts)
-        case StartWork(work=work):
-            return f"start work {work}"
+        case StartWork(work=work, version_mask=mask):
+            return f"start work {work}" if mask is None else f"start work {work}, version mask {mask:08x}"
         case SafeOff(reason=reason):
             return f"safe-off: {reason}"
         case SetFan():

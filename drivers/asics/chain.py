@@ -18,6 +18,7 @@ from drivers.asics.kind import LEAST_ANSWER_S, SETTLE_S, AsicKind, InitStep, ans
 from drivers.asics.partition import Partition, who_is_missing
 from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Work, of_register
 from drivers.asics.stop import CLOCK, StopFrames, floor_clock, stop_frames, stop_writes
+from drivers.asics.versions import ROLLED_VERSION_BITS, check_mask, midstates_of, rolled
 from drivers.codecs import sha256
 from drivers.codecs.bm13xx import (
     SHORT_REPLY_BYTES,
@@ -42,8 +43,6 @@ _log = logging.getLogger(__name__)
 __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 
 SLEW_STEP_MHZ: Final = 6.25
-ROLLED_VERSION_BITS: Final = 0x1FFF_E000
-"""Header version bits 28..13, which the chip rolls, or this driver for it: work has to have them clear."""
 READ_TRIES: Final = 3
 DIE_EVERY_S: Final = 15.0
 """As ESP-Miner-NerdQAxePlus does; nobody was seen to measure more often."""
@@ -73,6 +72,7 @@ class Chain:
         self.expected_chips = expected_chips
         self.partition = Partition(kind, expected_chips)
         self._answer_s = answer_s(expected_chips)
+        self._version_mask = ROLLED_VERSION_BITS
         self._judge = Judge(kind, self.partition, dilution)
         self.hash_count: int | None = None
         """The chips' own count, in units of 2**32 hashes, as last read; None: not read since the reset."""
@@ -142,6 +142,22 @@ class Chain:
         return HashesPerSecond(mhz * 1e6 * self.kind.small_cores * self.expected_chips)
 
     @property
+    def version_mask(self) -> int:
+        """The header version bits that may roll in the jobs to come, all of 28..13 at first. Setting one that this kind
+        cannot be fed under is a `UsageError`."""
+        return self._version_mask
+
+    @version_mask.setter
+    def version_mask(self, mask: int) -> None:
+        check_mask(self.kind, mask)
+        self._version_mask = mask
+
+    @property
+    def midstates(self) -> int:
+        """How many a job carries; 0: jobs are whole headers."""
+        return midstates_of(self.kind, self._version_mask)
+
+    @property
     def window_s(self) -> Seconds:
         """How long one sweep over the nonces takes: the window written, or the one that would fit the clock."""
         ticks = self._running if self.kind.run_word is None else 0
@@ -156,7 +172,8 @@ class Chain:
         return self.window_s if self.kind.midstates else Seconds(math.inf)
 
     def _ticks(self, clock: pll.PllWord) -> int:
-        return window_ticks(self.kind, pll.dividers(clock.word, self.kind.pll_shape), self.expected_chips)
+        dividers = pll.dividers(clock.word, self.kind.pll_shape)
+        return window_ticks(self.kind, dividers, self.expected_chips, self.midstates)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -523,10 +540,9 @@ class Chain:
     async def send(self, work: Work) -> None:
         """Give the chips a header. It replaces the one before, whose last nonces still count."""
         version = int.from_bytes(work.header[:4], "little")
-        if version & ROLLED_VERSION_BITS:
+        if version & ROLLED_VERSION_BITS and not self.kind.midstates:
             key = f"work {work.number}: header version"
-            who = "this driver" if self.kind.midstates else "the chip"
-            raise UsageError(key, f"{version:08x}", f"bits 28..13 clear: {who} rolls them")
+            raise UsageError(key, f"{version:08x}", "bits 28..13 clear: the chip rolls them")
         if not self._separated and self.kind.starts_at_offset and len(self.chips) > 1:
             await self._send_job(work)
             await self._separate()
@@ -541,13 +557,15 @@ class Chain:
         self._separated = True
 
     async def _send_job(self, work: Work) -> None:
-        job_byte = self._judge.enter(work)  # first the table, then the line: the answer may be back before the write is
-        await self._link.send(self._message(job_byte, work.header))
+        header, mask, count = work.header, self._version_mask, self.midstates
+        versions = rolled(int.from_bytes(header[:4], "little"), mask, count) if count else ()
+        # First the table, then the line: the answer may be back before the write is.
+        job_byte = self._judge.enter(work, versions, mask)
+        message: Job | MidstateJob
+        if count:
+            states = tuple(sha256.midstate(version.to_bytes(4, "little") + header[4:64]) for version in versions)
+            message = MidstateJob(job_byte, states, header[64:76])
+        else:
+            message = Job(job_byte, header, length_byte=self.kind.job_length_byte)
+        await self._link.send(message)
         self.counters.jobs += 1
-
-    def _message(self, job_byte: int, header: bytes) -> Job | MidstateJob:
-        if not self.kind.midstates:
-            return Job(job_byte, header, length_byte=self.kind.job_length_byte)
-        version = int.from_bytes(header[:4], "little")
-        rolled = ((version | field << 13).to_bytes(4, "little") for field in range(self.kind.midstates))
-        return MidstateJob(job_byte, tuple(sha256.midstate(each + header[4:64]) for each in rolled), header[64:76])

@@ -70,7 +70,8 @@ class AsicKind:
     """A power of two."""
     small_cores: int
     midstates: int = 0
-    """Versions in a job, each sent as a midstate: 1 or 4 (nobody sends 2 or 3). 0: jobs are whole headers."""
+    """The most versions that a job carries, each as a midstate; the mask says how many it does (`versions.py`).
+    0: jobs are whole headers."""
     job_length_byte: int = 0x56
     """Of a whole header; that of a midstate job is what it says."""
     job_ids: int = 16
@@ -148,17 +149,18 @@ def answer_s(chips: int) -> Seconds:
     return Seconds(max(LEAST_ANSWER_S, _ANSWER_S + _ANSWER_PER_CHIP_S * chips))
 
 
-def window_ticks(kind: AsicKind, clock: pll.Dividers, chips: int) -> int:
+def window_ticks(kind: AsicKind, clock: pll.Dividers, chips: int, midstates: int | None = None) -> int:
     """Crystal ticks in which a core walks its share of the nonces, rounded down: the hash-counting number (register
     0x10) of a chip that has one.
 
     The share is 2**32 / cores / chips, both rounded up to powers of two. Two nonces a clock; on a chip that is sent
-    midstates each sub-core walks its part of the share, one hash a clock, which with one midstate is inferred. Sources:
-    ESP-Miner components/asic (formulas), mujina REFERENCE.md (two per clock, overrun of about 130 ticks).
+    midstates each sub-core walks its part of the share, one hash a clock, so with fewer `midstates` (None: as many as
+    it takes) it is done sooner. Sources: ESP-Miner components/asic (formulas), mujina REFERENCE.md (two per clock,
+    overrun of about 130 ticks), cgminer driver-gekko.c (a job lasts as many times longer as it has midstates).
     """
     share = (1 << 32) // next_power_of_two(kind.cores) // next_power_of_two(chips)
     if kind.midstates:
-        return share * kind.midstates * clock.ref * clock.p1 * clock.p2 // (kind.sub_cores * clock.fb)
+        return share * (midstates or kind.midstates) * clock.ref * clock.p1 * clock.p2 // (kind.sub_cores * clock.fb)
     return share * clock.ref * clock.p1 * clock.p2 // (2 * clock.fb) - kind.window_guard_ticks
 
 
