@@ -25,6 +25,7 @@ from controller.model import (
     Reach,
     SetFan,
 )
+from drivers.asics.versions import ROLLED_VERSION_BITS
 from drivers.boards.board import Span
 from drivers.errors import UsageError, one_of
 
@@ -77,6 +78,14 @@ def whole(key: str, value: object, low: int, high: int) -> int:
 
 def seed(value: object) -> int | None:
     return None if value is None else whole("seed", value, 0, _MAX_SEED)
+
+
+def version_mask(value: object) -> int | None:
+    """Header version bits that may roll."""
+    found = _number(value, Integral)
+    if value is None or (found is not None and not int(found) & ~ROLLED_VERSION_BITS):
+        return None if found is None else int(found)
+    raise UsageError("version_mask", value, f"bits of {ROLLED_VERSION_BITS:#010x}, or None")
 
 
 def power_of_two(key: str, value: object) -> int | None:

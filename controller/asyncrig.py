@@ -350,13 +350,14 @@ class AsyncRig:
         headers: str | PathLike[str] | None = None,
         ticket_difficulty: int | None = None,
         seed: int | None = None,
+        version_mask: int | None = None,
     ) -> None:
         """Feed the chips. `headers`: a file of raw 80-byte records, for that kind of work alone.
 
-        `ticket_difficulty`, a power of two: the smallest difficulty that the chips report. Raises `Refused` unless the
-        board is live and idle.
+        `ticket_difficulty`, a power of two: the smallest difficulty that the chips report. `version_mask`: the header
+        version bits that may roll, as a pool says them. Raises `Refused` unless the board is live and idle.
         """
-        await self._ask(_work(kind, headers, ticket_difficulty, seed))
+        await self._ask(_work(kind, headers, ticket_difficulty, seed, version_mask))
 
     async def stop_work(self) -> WorkSnapshot:
         """Stop feeding, let the last window end; what was counted. The chips keep drawing power: not a safe state.
@@ -377,13 +378,15 @@ class AsyncRig:
         headers: str | PathLike[str] | None = None,
         ticket_difficulty: int | None = None,
         seed: int | None = None,
+        version_mask: int | None = None,
         on_progress: OnProgress | None = None,
     ) -> WorkSnapshot:
         """`start_work`, so many seconds, `stop_work`: what was counted. However it ends, the feeding is stopped.
 
         Raises `Latched` with cause and detail when the board trips meanwhile, `Refused` when somebody switches it off.
         """
-        command, of_s = _work(kind, headers, ticket_difficulty, seed), arguments.seconds("seconds", seconds)
+        command = _work(kind, headers, ticket_difficulty, seed, version_mask)
+        of_s = arguments.seconds("seconds", seconds)
         arguments.call("on_progress", on_progress)
         await self._ask(command)
         try:
@@ -554,7 +557,7 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _work(kind: object, headers: object, ticket_difficulty: object, seed: object) -> StartWork:
+def _work(kind: object, headers: object, ticket_difficulty: object, seed: object, version_mask: object) -> StartWork:
     chosen = arguments.choice("kind", kind, ("pattern", "synthetic", "headers"))
     if (chosen == "headers") is not (headers is not None):
         raise UsageError("headers", headers, 'a path for work "headers", None for other work')
@@ -564,6 +567,7 @@ def _work(kind: object, headers: object, ticket_difficulty: object, seed: object
             "headers": arguments.present_file("headers", headers),
             "ticket_difficulty": arguments.power_of_two("ticket_difficulty", ticket_difficulty),
             "seed": arguments.seed(seed),
+            "version_mask": arguments.version_mask(version_mask),
         }
     )
 

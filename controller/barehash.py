@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from controller.barejournal import BareJournal
 from controller.clock import Clock
 from controller.eye import through
 from controller.model import Cause, FaultRecord, StartWork, WorkSnapshot
@@ -88,9 +89,11 @@ class BareHash:
         clock: Clock,
         watcher: WatcherClient | None = None,
         on_look: Callable[[str, WorkSnapshot | None], None] | None = None,
+        journal: BareJournal | None = None,
     ) -> None:
-        """`on_look`: called after each look with the phase and the work."""
+        """`on_look`: called after each look with the phase and the work. `journal`: is told all of it."""
         self._chain, self._wish, self._clock, self._watcher, self._on_look = chain, wish, clock, watcher, on_look
+        self._journal = journal or BareJournal(chain, clock)
         self._feeder = Feeder(chain.name, self._work_failed)
         self._silence, self._wrong = Silence(), WrongShare()
         self._over = asyncio.Event()
@@ -109,12 +112,13 @@ class BareHash:
     def interrupt(self) -> None:
         """A person wants to stop. Called from a signal handler of the loop."""
         self._interrupted = True
+        self._journal.note("interrupted by a person")
         self._over.set()
 
     async def run(self) -> BareOutcome:
         """Until the time is over, or anything else ends it; then the stop, whatever comes meanwhile."""
         chain, watcher = self._chain, self._watcher
-        chain.on_lost = lambda error: self.trip(Cause.DATA_PORT_LOST, str(error))
+        chain.on_lost = self._port_lost
         if watcher is not None:
             watcher.on_lost = lambda why: self.trip(Cause.SENTINEL_LOST, why)
             watcher.on_acted = lambda why: self.trip(Cause.SENTINEL_LOST, f"the watcher has stopped the chips: {why}")
@@ -135,11 +139,16 @@ class BareHash:
         assert outcome is not None
         return outcome
 
+    def _port_lost(self, error: Unplugged) -> None:
+        self._journal.port_lost(str(error))
+        self.trip(Cause.DATA_PORT_LOST, str(error))
+
     def trip(self, cause: Cause, detail: str) -> None:
         """The first reason stands."""
         if self._trip is None:
             at_s = asyncio.get_running_loop().time()
             self._trip = FaultRecord(cause=cause, sensor=None, detail=detail, at_s=at_s, at_utc=self._clock.utc(at_s))
+            self._journal.tripped(self._trip)
         self._over.set()
 
     def _work_failed(self, error: Exception) -> None:
@@ -164,23 +173,33 @@ class BareHash:
         await self._feeder.stop(abort=False)
 
     async def _bring_up(self) -> None:
-        chain, wish = self._chain, self._wish
+        chain, wish, told = self._chain, self._wish, self._journal
         await chain.reset_line()
         await chain.enumerate()
+        told.step("enumerate", f"{len(chain.chips)} chips answer")
         self._started = True
         await chain.initialise()
+        told.step("initialise", "addresses given and confirmed, configuration written")
         # Written whatever the clock is: nobody has reset these chips, and another program may have had them.
         floor_mhz = chain.kind.floor_clock_mhz
-        self._frequency_mhz = await chain.set_frequency_step(floor_mhz)
+        await self._set_clock(floor_mhz)
         for step in slew(floor_mhz, wish.frequency_mhz, SLEW_STEP_MHZ, SLEW_S):
             await asyncio.sleep(step.settle_s)
-            self._frequency_mhz = await chain.set_frequency_step(step.frequency_mhz)
+            await self._set_clock(step.frequency_mhz)
         await chain.set_window(wish.frequency_mhz)
+        told.step("sweep_window", f"for {wish.frequency_mhz:g} MHz")
         await chain.fast_link()
+        told.step("fast_link", f"{chain.kind.fast_baud} baud, clock and window of each chip read back")
         plan = plan_work(wish.work, chain)
         if plan.ticket_difficulty != plan.present_difficulty:
             await chain.set_ticket(plan.ticket_difficulty)
+            told.step("ticket_difficulty", f"{plan.ticket_difficulty}")
         self._feeder.begin(plan, chain, self._watched)
+        told.work_started(plan.kind)
+
+    async def _set_clock(self, frequency_mhz: Megahertz) -> None:
+        self._frequency_mhz = await self._chain.set_frequency_step(frequency_mhz)
+        self._journal.step("frequency", f"{self._frequency_mhz:.2f} MHz")
 
     def _watched(self) -> bool:
         return asyncio.get_running_loop().time() - self._looked_s < WATCHED_S
@@ -196,6 +215,7 @@ class BareHash:
                     self.trip(Cause.SUSPENDED, f"the machine slept for {slept_s:.1f} s, nobody watched")
                 if self._live and not self._over.is_set():
                     await self._look()
+                self._journal.look(lambda: self._work(intervals=True))
                 if self._on_look is not None:
                     self._on_look(self._phase, self._work(intervals=False))
             except Unplugged:
@@ -219,6 +239,7 @@ class BareHash:
                 self.trip(Cause.CHIP_SILENT, await self._who_is_silent(chip.index, chip.address))
             return
         self._missed = 0
+        self._journal.clock_read(clock_mhz)
         wanted_mhz = chain.frequency_mhz
         if clock_mhz is None or wanted_mhz is None or abs(clock_mhz - wanted_mhz) > _SAME_MHZ:
             self._strayed += 1
@@ -272,8 +293,10 @@ class BareHash:
         if watcher is not None and not stopped and await watcher.aclose():
             stopped, by, stop_s = True, "its watcher", loop.time() - decided_s
         await end_tasks(*others)
+        work = self._work(intervals=True)
+        self._tell_end(work, stopped=stopped, by=by if stopped else "nobody", stop_s=stop_s)
         return BareOutcome(
-            work=self._work(intervals=True),
+            work=work,
             frequency_mhz=self._frequency_mhz,
             bring_up_s=self._bring_up_s,
             trip=self._trip,
@@ -283,6 +306,23 @@ class BareHash:
             stopped_by=by if stopped else "nobody",
             stop_s=stop_s,
         )
+
+    def _tell_end(self, work: WorkSnapshot | None, *, stopped: bool, by: str, stop_s: float) -> None:
+        told = self._journal
+        if self._failure is not None:
+            told.note(f"{type(self._failure).__name__}: {self._failure}", "error")
+        told.counts(work)
+        if work is not None:
+            told.work_stopped(work)
+        kind = self._chain.kind
+        if not self._started:
+            detail = "no chip was started"
+        elif stopped:
+            what = f"register {kind.stop_register:02x} at 0, clock at {kind.floor_clock_mhz:g} MHz"
+            detail = f"{self._chain.expected_chips} chips read back: {what}"
+        else:
+            detail = "not every chip has said so"
+        told.stopped(confirmed=stopped, by=by, stop_s=stop_s, detail=detail)
 
     async def _stop(self) -> bool:
         """Whether every chip has confirmed it. Never raises."""

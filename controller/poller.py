@@ -94,7 +94,7 @@ class Poller:
                     core_v=good_value(channels.get(Channel.CORE_V)),
                 ),
             ),
-            chains=tuple(_chain(chain) for chain in self._board.chains),
+            chains=tuple(chain_snapshot(chain) for chain in self._board.chains),
             work=self.work(full),
             latched=guard.fault,
             pending=self.pending(),
@@ -123,7 +123,7 @@ class Poller:
             channels=self.channels,
             point=_NO_POINT,
             chains=tuple(
-                _chain(chain)
+                chain_snapshot(chain)
                 for chain in self._board.chains
                 if chain.expected_chips > 1 or chain.kind.thermometer is not None
             ),
@@ -149,7 +149,8 @@ class Poller:
         return due_s
 
 
-def _chain(chain: Chain) -> ChainSnapshot:
+def chain_snapshot(chain: Chain) -> ChainSnapshot:
+    """What is known of a chain now."""
     counters = chain.counters
     clock = chain.frequency_mhz
     return ChainSnapshot.model_construct(

@@ -393,10 +393,13 @@ class SyncRig:
         headers: str | PathLike[str] | None = None,
         ticket_difficulty: int | None = None,
         seed: int | None = None,
+        version_mask: int | None = None,
     ) -> None:
         """As `AsyncRig.start_work`."""
         self._driver.run(
-            lambda here: self._rig.start_work(kind, headers=headers, ticket_difficulty=ticket_difficulty, seed=seed)
+            lambda here: self._rig.start_work(
+                kind, headers=headers, ticket_difficulty=ticket_difficulty, seed=seed, version_mask=version_mask
+            )
         )
 
     def stop_work(self) -> WorkSnapshot:
@@ -411,6 +414,7 @@ class SyncRig:
         headers: str | PathLike[str] | None = None,
         ticket_difficulty: int | None = None,
         seed: int | None = None,
+        version_mask: int | None = None,
         on_progress: OnProgress | None = None,
     ) -> WorkSnapshot:
         """As `AsyncRig.work`."""
@@ -421,6 +425,7 @@ class SyncRig:
                 headers=headers,
                 ticket_difficulty=ticket_difficulty,
                 seed=seed,
+                version_mask=version_mask,
                 on_progress=here(on_progress),
             )
         )

@@ -10,12 +10,16 @@ from typing import Any, Final
 
 from controller.attach import synthetic_dilution
 from controller.barehash import CLOCKS_MHZ, LONGEST_S, BareHash, BareOutcome, BareWish
+from controller.barejournal import Accepted, BareJournal
 from controller.cli.exits import Exit, exit_for, explain
+from controller.cli.mask import add_mask_option, parse_mask
 from controller.cli.quantities import parse_frequency, parse_seconds
 from controller.cli.result import chip_object, counted_unverified, trip_object, work_fields, work_rows
 from controller.cli.signals import Interrupts, on_signals
 from controller.cli.talk import Talk, hashrate, number
 from controller.clock import SystemClock
+from controller.files import new_file
+from controller.journal import Journal
 from controller.model import Cause, StartWork, WorkSnapshot
 from controller.paths import state_dir
 from controller.safety.watcher_client import WatcherClient
@@ -25,6 +29,7 @@ from controller.work.verdicts import verdicts
 from drivers.asics import AsicKind, pll
 from drivers.asics.chain import Chain
 from drivers.asics.survey import chips_named
+from drivers.asics.versions import check_mask
 from drivers.boards.hashboards import HashBoardKind
 from drivers.errors import Refused, UsageError
 from drivers.traits import Transport
@@ -47,6 +52,7 @@ class HashWish:
     supply: str
     bare: BareWish
     dilution: int
+    journal: str | None = None
 
 
 def add_hash_options(parser: ArgumentParser) -> None:
@@ -64,12 +70,14 @@ def add_hash_options(parser: ArgumentParser) -> None:
     low, high = CLOCKS_MHZ
     job.add_argument("--frequency", metavar="F", help=f"MHz when bare, {low:g} (default) to {high:g}")
     job.add_argument("--work", metavar="WORK", help="pattern (default) or synthetic")
+    add_mask_option(job)
+    job.add_argument("--journal", metavar="FILE", help="keep what was accepted, steps, counts and the stop in FILE")
 
 
 def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emulated: bool) -> HashWish | None:
     """None: the survey alone. Raises `UsageError` for the first thing that is missing or makes no sense."""
     if not arguments.hash:
-        options = ("supply", "accept_no_cutoff", "seconds", "frequency", "work")
+        options = ("supply", "accept_no_cutoff", "seconds", "frequency", "work", "version_mask", "journal")
         for option in options:
             if (value := getattr(arguments, option)) not in (None, False):
                 raise UsageError(f"--{option.replace('_', '-')}", value, "only with --hash")
@@ -101,8 +109,13 @@ def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emu
         most = next(mhz for mhz in range(int(frequency_mhz), 0, -1) if _fits_the_line(kind, chips, mhz))
         why = f"above it the nonces of {chips} {kind.name} fill more than half of the line"
         raise UsageError("--frequency", arguments.frequency, f"{most} MHz at most with --work pattern: {why}")
+    mask = parse_mask(arguments.version_mask)
+    if mask is not None:
+        check_mask(kind, mask)
     dilution = synthetic_dilution(kind.name) * _LONG_LINE_DILUTION if emulated and work == "synthetic" else 1
-    return HashWish(supply, BareWish(StartWork.model_validate({"work": work}), frequency_mhz, seconds), dilution)
+    journal = None if arguments.journal is None else new_file(arguments.journal, "--journal")
+    start = StartWork.model_validate({"work": work, "version_mask": mask})
+    return HashWish(supply, BareWish(start, frequency_mhz, seconds), dilution, journal)
 
 
 def _fits_the_line(kind: AsicKind, chips: int, frequency_mhz: float) -> bool:
@@ -120,8 +133,10 @@ async def hash_on(
     """
     ends = None if board is None else board.boundaries
     chain = Chain(port, kind, expected_chips=chips, dilution=wish.dilution, name=name, boundaries=ends)
+    clock = SystemClock()
     watcher: WatcherClient | None = None
     try:
+        journal = BareJournal(chain, clock, None if wish.journal is None else _opened(wish.journal))
         if not isinstance(port, DescriptorTransport | MemoryTransport):
             raise Refused("watcher", "on this system no other process can inherit the port and stop the chips")
         if isinstance(port, DescriptorTransport):
@@ -135,7 +150,14 @@ async def hash_on(
     def look(phase: str, work: WorkSnapshot | None) -> None:
         talk.live(_live_parts(phase, work), loop.time())
 
-    bare = BareHash(chain, wish.bare, SystemClock(), watcher, look)
+    accepted = Accepted(
+        supply=wish.supply,
+        port=port.name if watcher is not None else None,
+        board=None if board is None else board.name,
+        seconds=wish.bare.seconds,
+    )
+    journal.begun(accepted, wish.bare.work.work, wish.bare.frequency_mhz, watched=watcher is not None)
+    bare = BareHash(chain, wish.bare, clock, watcher, look, journal)
     interrupts = Interrupts()
 
     def interrupted() -> None:
@@ -148,6 +170,15 @@ async def hash_on(
             return await bare.run()
         finally:
             talk.settle()
+            if journal.broken is not None:
+                talk.warn(f"the journal {wish.journal} ends before the run: {journal.broken}")
+
+
+def _opened(path: str) -> Journal:
+    try:
+        return Journal(path)
+    except OSError as error:
+        raise UsageError("--journal", path, f"a file that can be made ({error.strerror})") from error
 
 
 def _live_parts(phase: str, work: WorkSnapshot | None) -> list[str]:

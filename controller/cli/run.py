@@ -16,6 +16,7 @@ from controller.cli.attach import KEYS, add_target_options, wheres_of
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.fan import add_fan_options, parse_fan
 from controller.cli.live import event_line, snapshot_line
+from controller.cli.mask import add_mask_option, parse_mask
 from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
 from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
 from controller.cli.session import Plan, Session
@@ -25,6 +26,9 @@ from controller.files import new_file, readable_file
 from controller.model import Cause, SetFan, StartWork
 from controller.port import LiveRig
 from controller.work.sources import load_headers
+from drivers.asics import ASICS
+from drivers.asics.versions import check_mask
+from drivers.boards import BOARDS
 from drivers.errors import HashbridgeError, UsageError
 
 RECORD_HELP: Final = "keep every byte of both ports in FILE: see `replay`; of several boards in FILE/NAME.jsonl"
@@ -65,6 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_target_options(parser, several=True)
     job = parser.add_argument_group("work")
     job.add_argument("--work", metavar="WORK", default="pattern", help="pattern (default), synthetic or headers:FILE")
+    add_mask_option(job)
     job.add_argument(
         "--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz; default: the board's stock"
     )
@@ -104,7 +109,7 @@ def understand(arguments: Namespace) -> Wish:
         raise UsageError("--work", arguments.work, "pattern, synthetic or headers:FILE")
     return Wish(
         wheres=wheres,
-        work=start,
+        work=start.model_copy(update={"version_mask": parse_mask(arguments.version_mask)}),
         work_kind=arguments.work,
         frequency_mhz=_parsed(arguments.frequency, parse_frequency),
         core_v=_parsed(arguments.voltage, parse_voltage),
@@ -131,6 +136,8 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
             targets = told_apart([await attach(where, wish.work.work, stack, keys=KEYS) for where in wish.wheres])
             for target in targets:
                 _announce(talk, target)
+                if wish.work.version_mask is not None:  # to be known before a board is energised for it
+                    check_mask(ASICS[BOARDS[target.config.kind].chip], wish.work.version_mask)
             record = record_place(wish.record, targets, "--record")
             rig = await LiveRig.start(host_config(*targets, journal=wish.journal, record=record))
             stack.push_async_callback(rig.aclose, "the run is over")

@@ -197,6 +197,8 @@ async def _run(arguments: Namespace, wish: Wish) -> int:
 
 def _check_board(arguments: Namespace, recorded: RecordedRig | None) -> None:
     """The rig is there, and the board that is meant is one of it. Raises `UsageError` or `PortMissing`."""
+    if recorded is not None and not recorded.info:
+        raise UsageError("--open", str(recorded.path), "the journal of a rig; this one, of a bare hash board, has none")
     rig = choose_rig(arguments.rig, "--rig") if recorded is None else None
     if arguments.board is not None:
         names = rig.boards if rig is not None else [board.name for board in recorded.info] if recorded else []

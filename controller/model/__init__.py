@@ -49,10 +49,16 @@ from controller.model.commands import (
     StopWork as StopWork,
 )
 from controller.model.events import (
+    BareHashAccepted as BareHashAccepted,
+)
+from controller.model.events import (
     BoardAttached as BoardAttached,
 )
 from controller.model.events import (
     BoardLost as BoardLost,
+)
+from controller.model.events import (
+    ChipsStopped as ChipsStopped,
 )
 from controller.model.events import (
     CommandAccepted as CommandAccepted,

@@ -71,13 +71,17 @@ class AddRemark(Model):
 
 
 class StartWork(Model):
-    """Feed the chips. `headers` is the path of raw 80-byte records for work "headers"."""
+    """Feed the chips. `headers` is the path of raw 80-byte records for work "headers".
+
+    `version_mask`: the header version bits that may roll, as a pool says them; None: all of 28..13.
+    """
 
     kind: Literal["start_work"] = "start_work"
     work: Literal["pattern", "synthetic", "headers"]
     headers: str | None = None
     ticket_difficulty: int | None = None
     seed: int | None = None
+    version_mask: int | None = Field(default=None, ge=0, le=0xFFFF_FFFF)
 
 
 class StopWork(Model):

@@ -181,6 +181,34 @@ class WorkStopped(EventBase):
     result: WorkSnapshot
 
 
+class BareHashAccepted(EventBase):
+    """A person starts a line of chips without a bridge: how they named the supply that only they can cut, and that they
+    accept it. `watched`: another process stops the chips when this one cannot."""
+
+    kind: Literal["bare_hash_accepted"] = "bare_hash_accepted"
+    supply: str
+    port: str | None
+    board_kind: str | None
+    chip: str
+    chips: int
+    dilution: int
+    work: str
+    frequency_mhz: float
+    seconds: float
+    watched: bool
+
+
+class ChipsStopped(EventBase):
+    """The end of that. `confirmed`: every chip was read back at its lowest clock and not hashing. Never a safe-off."""
+
+    kind: Literal["chips_stopped"] = "chips_stopped"
+    confirmed: bool
+    by: str
+    stop_s: float
+    """From the decision to the last read-back."""
+    detail: str
+
+
 class Note(EventBase):
     """Something worth a line in the log that changes nothing by itself."""
 
@@ -211,6 +239,8 @@ Event = Annotated[
     | SafeOffDone
     | WorkStarted
     | WorkStopped
+    | BareHashAccepted
+    | ChipsStopped
     | Note,
     Field(discriminator="kind"),
 ]

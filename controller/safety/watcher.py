@@ -42,8 +42,6 @@ ROUNDS = 3
 REPEATS = 16
 """Twice 11 bytes each: more than the 152 of the longest frame, whatever half of one stands before them."""
 TRIES = 2
-ANSWER_S = 0.1
-"""As the driver waits: a register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 ROOM_S = 0.5
 QUIET_S = 0.05
 """Before a change of rate: what was written at 115,200 baud has left, and 10 ms more have passed."""
@@ -95,6 +93,7 @@ class Job:
             self.stop = b"".join(bytes.fromhex(write) for write in fields["writes"])
             self.proofs = [Proof(proof) for proof in fields["proofs"]]
             self.bauds = [int(baud) for baud in fields["bauds"]]
+            self.answer_s = float(fields["answer_s"])
             report = fields.get("report")
             self.report = None if report is None else str(report)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -103,6 +102,8 @@ class Job:
             raise BadJob("nothing to write, or nothing that would prove it")
         if not 0.05 <= self.limit_s <= 10.0:
             raise BadJob(f"limit_s: {self.limit_s} is outside 0.05 to 10")
+        if not 0.01 <= self.answer_s <= 1.0:
+            raise BadJob(f"answer_s: {self.answer_s} is outside 0.01 to 1")
 
 
 def monotonic_s() -> float:
@@ -227,7 +228,7 @@ class Watcher:
     def ask(self, proof: Proof) -> bool:
         """Whether this chip says in time that it has stopped. Nonces that are still under way may come before."""
         self.write(proof.question)
-        came, until_s = b"", monotonic_s() + ANSWER_S
+        came, until_s = b"", monotonic_s() + self.job.answer_s
         while (left_s := until_s - monotonic_s()) > 0:
             watch = select.poll()
             watch.register(self.job.port_fd, select.POLLIN)

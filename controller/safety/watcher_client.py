@@ -50,6 +50,7 @@ def job_json(
             for proof in frames.proofs
         ],
         "bauds": list(frames.bauds),
+        "answer_s": frames.answer_s,
         "report": None if report is None else str(report),
     }
     return json.dumps(job).encode()

@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from controller.model import (
+    BareHashAccepted,
     BoardAttached,
     BoardLost,
     Channel,
+    ChipsStopped,
     Command,
     CommandAccepted,
     CommandRefused,
@@ -133,8 +135,8 @@ def command(given: Command) -> str:
             if given.note:
                 parts.append(f"“{given.note}”")
             return " ".join(parts)
-        case StartWork(work=work):
-            return f"start work {work}"
+        case StartWork(work=work, version_mask=mask):
+            return f"start work {work}" if mask is None else f"start work {work}, version mask {mask:08x}"
         case SafeOff(reason=reason):
             return f"safe-off: {reason}"
         case SetFan():
@@ -157,6 +159,8 @@ def level(event: Event) -> str:
             return "error"
         case SafeOffDone(report=report):
             return "info" if report.confirmed else "error"
+        case ChipsStopped(confirmed=confirmed):
+            return "info" if confirmed else "error"
         case Note(level=named):
             return named
         case CommandRefused() | PointReverted() | PointLimited():
@@ -232,5 +236,11 @@ def summary(event: Event) -> str:
             if work.answers_due is not None:
                 return f"{work.kind}: {work.answers_found} of {work.answers_due} answers in {work.elapsed_s:.0f} s"
             return f"{work.kind}: {hashrate(work.hashrate_hs)}, {work.verified} verified in {work.elapsed_s:.0f} s"
+        case BareHashAccepted():
+            asked = f"{event.chips} x {event.chip} at {event.frequency_mhz:g} MHz for {event.seconds:g} s"
+            return f"{asked}, nothing can cut their power but a hand: {event.supply}"
+        case ChipsStopped():
+            told = f"confirmed by {event.by}" if event.confirmed else "NOT confirmed: cut the supply"
+            return f"{told}, {event.stop_s:.2f} s; {event.detail}"
         case Note():
             return event.text

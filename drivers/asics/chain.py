@@ -14,10 +14,11 @@ from typing import Final
 from drivers.asics import pll
 from drivers.asics.boundaries import Boundaries
 from drivers.asics.judge import Judge
-from drivers.asics.kind import SETTLE_S, AsicKind, InitStep, ticket_mask_word, window_ticks
+from drivers.asics.kind import LEAST_ANSWER_S, SETTLE_S, AsicKind, InitStep, answer_s, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
 from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Work, of_register
 from drivers.asics.stop import CLOCK, StopFrames, floor_clock, stop_frames, stop_writes
+from drivers.asics.versions import ROLLED_VERSION_BITS, check_mask, midstates_of, rolled
 from drivers.codecs import sha256
 from drivers.codecs.bm13xx import (
     SHORT_REPLY_BYTES,
@@ -42,10 +43,6 @@ _log = logging.getLogger(__name__)
 __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 
 SLEW_STEP_MHZ: Final = 6.25
-ROLLED_VERSION_BITS: Final = 0x1FFF_E000
-"""Header version bits 28..13, which the chip rolls, or this driver for it: work has to have them clear."""
-READ_TIMEOUT_S: Final = 0.1
-"""A register read is answered within 30 ms at worst (ESP-Miner-NerdQAxePlus)."""
 READ_TRIES: Final = 3
 DIE_EVERY_S: Final = 15.0
 """As ESP-Miner-NerdQAxePlus does; nobody was seen to measure more often."""
@@ -74,6 +71,8 @@ class Chain:
         self.kind, self.name, self.dilution = kind, name, dilution
         self.expected_chips = expected_chips
         self.partition = Partition(kind, expected_chips)
+        self._answer_s = answer_s(expected_chips)
+        self._version_mask = ROLLED_VERSION_BITS
         self._judge = Judge(kind, self.partition, dilution)
         self.hash_count: int | None = None
         """The chips' own count, in units of 2**32 hashes, as last read; None: not read since the reset."""
@@ -143,6 +142,22 @@ class Chain:
         return HashesPerSecond(mhz * 1e6 * self.kind.small_cores * self.expected_chips)
 
     @property
+    def version_mask(self) -> int:
+        """The header version bits that may roll in the jobs to come, all of 28..13 at first. Setting one that this kind
+        cannot be fed under is a `UsageError`."""
+        return self._version_mask
+
+    @version_mask.setter
+    def version_mask(self, mask: int) -> None:
+        check_mask(self.kind, mask)
+        self._version_mask = mask
+
+    @property
+    def midstates(self) -> int:
+        """How many a job carries; 0: jobs are whole headers."""
+        return midstates_of(self.kind, self._version_mask)
+
+    @property
     def window_s(self) -> Seconds:
         """How long one sweep over the nonces takes: the window written, or the one that would fit the clock."""
         ticks = self._running if self.kind.run_word is None else 0
@@ -157,7 +172,8 @@ class Chain:
         return self.window_s if self.kind.midstates else Seconds(math.inf)
 
     def _ticks(self, clock: pll.PllWord) -> int:
-        return window_ticks(self.kind, pll.dividers(clock.word, self.kind.pll_shape), self.expected_chips)
+        dividers = pll.dividers(clock.word, self.kind.pll_shape)
+        return window_ticks(self.kind, dividers, self.expected_chips, self.midstates)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -213,7 +229,7 @@ class Chain:
         counts: list[int] = []
         for _ in range(READ_TRIES):
             found = await self._link.collect(
-                ReadRegister(CHIP_ID, None), of_register(CHIP_ID), self.kind.chip_id_window_s, quiet_s=READ_TIMEOUT_S
+                ReadRegister(CHIP_ID, None), of_register(CHIP_ID), self.kind.chip_id_window_s, quiet_s=self._answer_s
             )
             counts.append(len(found))
             if len(found) == self.expected_chips:
@@ -273,11 +289,11 @@ class Chain:
         await asyncio.sleep(step.pause_s)
 
     async def _confirm_addresses(self) -> None:
-        """Each address must answer exactly once: twice is an address given twice, never a lost chip."""
+        """Each address must answer exactly once: twice is an address given twice, never a lost chip. Two that have the
+        same are asked by one frame: the second follows the first, and is not waited for as long as a far one."""
         for chip in self.chips:
-            found = await self._link.collect(
-                ReadRegister(CHIP_ID, chip.address), of_register(CHIP_ID, chip.address), READ_TIMEOUT_S
-            )
+            asked, picked = ReadRegister(CHIP_ID, chip.address), of_register(CHIP_ID, chip.address)
+            found = await self._link.collect(asked, picked, self._answer_s, quiet_s=LEAST_ANSWER_S)
             if len(found) != 1:
                 raise VerifyError(f"{self.name}: answers from address {chip.address:#04x}", 1, len(found))
 
@@ -411,7 +427,7 @@ class Chain:
         return stopped
 
     async def _stop(self, floor: pll.PllWord) -> bool:
-        """Two attempts at one line rate; a silent chip costs 0.4 s."""
+        """Two attempts at one line rate; a silent chip costs four times what an answer may take."""
         addresses = [chip.address for chip in self.chips] or [0]
         stop = self.kind.stop_register
         for _ in range(2):
@@ -440,7 +456,7 @@ class Chain:
             for attempt in range(1, tries + 1):
                 try:
                     reply = await self._link.ask(
-                        ReadRegister(register, address), of_register(register, address), READ_TIMEOUT_S, what
+                        ReadRegister(register, address), of_register(register, address), self._answer_s, what
                     )
                 except NoReply:
                     if attempt == tries:
@@ -524,10 +540,9 @@ class Chain:
     async def send(self, work: Work) -> None:
         """Give the chips a header. It replaces the one before, whose last nonces still count."""
         version = int.from_bytes(work.header[:4], "little")
-        if version & ROLLED_VERSION_BITS:
+        if version & ROLLED_VERSION_BITS and not self.kind.midstates:
             key = f"work {work.number}: header version"
-            who = "this driver" if self.kind.midstates else "the chip"
-            raise UsageError(key, f"{version:08x}", f"bits 28..13 clear: {who} rolls them")
+            raise UsageError(key, f"{version:08x}", "bits 28..13 clear: the chip rolls them")
         if not self._separated and self.kind.starts_at_offset and len(self.chips) > 1:
             await self._send_job(work)
             await self._separate()
@@ -542,13 +557,15 @@ class Chain:
         self._separated = True
 
     async def _send_job(self, work: Work) -> None:
-        job_byte = self._judge.enter(work)  # first the table, then the line: the answer may be back before the write is
-        await self._link.send(self._message(job_byte, work.header))
+        header, mask, count = work.header, self._version_mask, self.midstates
+        versions = rolled(int.from_bytes(header[:4], "little"), mask, count) if count else ()
+        # First the table, then the line: the answer may be back before the write is.
+        job_byte = self._judge.enter(work, versions, mask)
+        message: Job | MidstateJob
+        if count:
+            states = tuple(sha256.midstate(version.to_bytes(4, "little") + header[4:64]) for version in versions)
+            message = MidstateJob(job_byte, states, header[64:76])
+        else:
+            message = Job(job_byte, header, length_byte=self.kind.job_length_byte)
+        await self._link.send(message)
         self.counters.jobs += 1
-
-    def _message(self, job_byte: int, header: bytes) -> Job | MidstateJob:
-        if not self.kind.midstates:
-            return Job(job_byte, header, length_byte=self.kind.job_length_byte)
-        version = int.from_bytes(header[:4], "little")
-        rolled = ((version | field << 13).to_bytes(4, "little") for field in range(self.kind.midstates))
-        return MidstateJob(job_byte, tuple(sha256.midstate(each + header[4:64]) for each in rolled), header[64:76])

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
 from drivers.asics.kind import AsicKind
 from drivers.asics.partition import Partition
 from drivers.asics.records import Chip, Counters, Find, Sent, Work
+from drivers.asics.versions import ROLLED_VERSION_BITS
 from drivers.codecs import header as block_header
 from drivers.codecs.bm13xx import HostEvent, Noise, NonceReply
 
@@ -53,17 +54,25 @@ class Judge:
         self._target = self._old_target = block_header.ticket_target(kind.init_ticket_difficulty, dilution)
         self._old_target_until_s = -math.inf
 
-    def enter(self, work: Work) -> int:
-        """Put a job into the table, in place of the oldest. Returns the byte that names it on the wire."""
+    def enter(self, work: Work, versions: Sequence[int] = (), mask: int = ROLLED_VERSION_BITS) -> int:
+        """Put a job into the table, in place of the oldest. Returns the byte that names it on the wire.
+
+        `versions`: of its midstates, each rolled inside `mask`."""
         job_byte = self._job_bytes[self._next_job % len(self._job_bytes)]
         self._next_job += 1
         if job_byte in self._jobs:
             self._job_order.remove(job_byte)
-        self._jobs[job_byte] = sent = Sent(work)
+        self._jobs[job_byte] = sent = Sent(work, self._by_index(versions, mask))
         for result in self._results[job_byte]:
             self._by_result[result] = sent
         self._job_order.append(job_byte)
         return job_byte
+
+    def _by_index(self, versions: Sequence[int], mask: int) -> list[tuple[bytes, int]]:
+        """Of one midstate alone the index is the sub-core's. An index that was not sent means the first one: its nonce
+        is right for no version, and is judged so."""
+        rolled = [(version.to_bytes(4, "little"), (version & mask) >> 13) for version in versions]
+        return rolled and rolled + rolled[:1] * (self._kind.midstate_mask + 1 - len(rolled))
 
     def forget_jobs(self) -> None:
         """After a reset: what still comes is of nobody's job."""
@@ -100,8 +109,9 @@ class Judge:
                 stale += 1
                 continue
             if field is None:
-                field = result & midstate_mask
-            version = (job.version | field << 13).to_bytes(4, "little")
+                version, field = job.rolled[result & midstate_mask]
+            else:
+                version = (job.version | field << 13).to_bytes(4, "little")
             key = version + nonce
             seen = job.seen
             if key in seen or (job.before and key in job.before):
@@ -111,10 +121,10 @@ class Judge:
             header = version + job.tail + nonce
             value = from_bytes(hashed(hashed(header).digest()).digest(), "little")
             if value > target:
-                judged = self._second_look(event, field, value, target)
+                judged = self._second_look(event, value, target)
                 if judged is None:
                     continue
-                job, header, value = judged
+                job, header, value, field = judged
             find = (
                 job.work,
                 header,
@@ -141,13 +151,15 @@ class Judge:
             if self.on_finds is not None:
                 self.on_finds(finds)
 
-    def _second_look(self, reply: NonceReply, field: int, value: int, target: int) -> tuple[Sent, bytes, int] | None:
-        """A nonce that fails under the job it names: the jobs before, then the verdict. None: not a find."""
+    def _second_look(self, reply: NonceReply, value: int, target: int) -> tuple[Sent, bytes, int, int] | None:
+        """A nonce that fails under the job it names: the jobs before, then the verdict. None: not a find.
+        Otherwise job, header, hash and version field."""
         job_byte = (reply.result & self._kind.job_mask) >> self._kind.job_shift
         at = self._job_order.index(job_byte)
         for earlier in reversed(self._job_order[max(0, at - _RETRIED_JOBS) : at]):
             job = self._jobs[earlier]
-            header = job.header(reply.nonce, field)
+            version, field = job.version_of(reply)
+            header = version + job.tail + reply.nonce
             other = block_header.hash_value(block_header.double_sha256(header))
             if other <= target:
                 key = header[:4] + reply.nonce
@@ -155,7 +167,7 @@ class Judge:
                     self.counters.duplicates += 1
                     return None
                 job.seen.add(key)
-                return job, header, other
+                return job, header, other, field
         if value <= self._hard_target:
             self.counters.below_ticket += 1
             return None

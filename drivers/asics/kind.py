@@ -7,13 +7,16 @@ from typing import Final
 
 from drivers.asics import pll
 from drivers.codecs.bm13xx import LONG_REPLY_BYTES, SHORT_REPLY_BYTES, HostMessage, WriteRegister
-from drivers.units import Celsius, Megahertz
+from drivers.units import Celsius, Megahertz, Seconds
 
 SETTLE_S: Final = 0.010
 """Stock firmware leaves about 10 ms between configuration writes."""
 VERSION_ROLLING: Final = WriteRegister(0xA4, 0x9000_FFFF, None)
 """Bit 31 switches on-chip rolling and 11-byte replies on; the low half lets header version bits 28..13 roll."""
 INIT_TICKET_DIFFICULTY: Final = 256
+LEAST_ANSWER_S: Final = 0.1
+"""Less is waited for no answer, however short the line: USB adapters hold bytes back, those of FTDI for 16 ms."""
+_ANSWER_S, _ANSWER_PER_CHIP_S = 0.050, 0.001
 _DIE_LOW_C, _DIE_HIGH_C = -40.0, 150.0
 
 
@@ -67,7 +70,8 @@ class AsicKind:
     """A power of two."""
     small_cores: int
     midstates: int = 0
-    """Versions in a job, each sent as a midstate: 1 or 4 (nobody sends 2 or 3). 0: jobs are whole headers."""
+    """The most versions that a job carries, each as a midstate; the mask says how many it does (`versions.py`).
+    0: jobs are whole headers."""
     job_length_byte: int = 0x56
     """Of a whole header; that of a midstate job is what it says."""
     job_ids: int = 16
@@ -139,17 +143,24 @@ def next_power_of_two(count: int) -> int:
     return 1 << max(0, count - 1).bit_length()
 
 
-def window_ticks(kind: AsicKind, clock: pll.Dividers, chips: int) -> int:
+def answer_s(chips: int) -> Seconds:
+    """How long a register read may take on a line of so many chips: 50 ms and 1 ms a chip, through all of which an
+    answer has to pass. Source: 20 to 30 ms were seen with four at 1 MBd (ESP-Miner-NerdQAxePlus)."""
+    return Seconds(max(LEAST_ANSWER_S, _ANSWER_S + _ANSWER_PER_CHIP_S * chips))
+
+
+def window_ticks(kind: AsicKind, clock: pll.Dividers, chips: int, midstates: int | None = None) -> int:
     """Crystal ticks in which a core walks its share of the nonces, rounded down: the hash-counting number (register
     0x10) of a chip that has one.
 
     The share is 2**32 / cores / chips, both rounded up to powers of two. Two nonces a clock; on a chip that is sent
-    midstates each sub-core walks its part of the share, one hash a clock, which with one midstate is inferred. Sources:
-    ESP-Miner components/asic (formulas), mujina REFERENCE.md (two per clock, overrun of about 130 ticks).
+    midstates each sub-core walks its part of the share, one hash a clock, so with fewer `midstates` (None: as many as
+    it takes) it is done sooner. Sources: ESP-Miner components/asic (formulas), mujina REFERENCE.md (two per clock,
+    overrun of about 130 ticks), cgminer driver-gekko.c (a job lasts as many times longer as it has midstates).
     """
     share = (1 << 32) // next_power_of_two(kind.cores) // next_power_of_two(chips)
     if kind.midstates:
-        return share * kind.midstates * clock.ref * clock.p1 * clock.p2 // (kind.sub_cores * clock.fb)
+        return share * (midstates or kind.midstates) * clock.ref * clock.p1 * clock.p2 // (kind.sub_cores * clock.fb)
     return share * clock.ref * clock.p1 * clock.p2 // (2 * clock.fb) - kind.window_guard_ticks
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from drivers.codecs import header as block_header
-from drivers.codecs.bm13xx import HostEvent, RegisterReply
+from drivers.codecs.bm13xx import HostEvent, NonceReply, RegisterReply
 from drivers.units import Celsius
 
 CHIP_ID: Final = 0x00
@@ -18,7 +18,8 @@ SEEN_PER_JOB: Final = 65_536
 
 
 class Work(NamedTuple):
-    """What the chips are to hash. `header`: 76 bytes or more in header order, version bits 28..13 clear."""
+    """What the chips are to hash. `header`: 76 bytes or more in header order; version bits 28..13 clear where the chip
+    rolls them."""
 
     number: int
     header: bytes
@@ -31,7 +32,7 @@ class Find(NamedTuple):
     header: bytes
     nonce: int
     version_field: int
-    """The rolled bits before their shift by 13."""
+    """The bits that may roll, as they are in `header`, before their shift by 13: what a pool is told."""
     chip: int
     core: int
     sub_core: int
@@ -73,10 +74,11 @@ class Counters:
 class Sent:
     """A job that was sent: what to rebuild its headers from, and what it has found already."""
 
-    __slots__ = ("before", "seen", "tail", "version", "work")
+    __slots__ = ("before", "rolled", "seen", "tail", "version", "work")
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, work: Work, rolled: Sequence[tuple[bytes, int]] = ()) -> None:
+        """`rolled`: of a job of midstates, version in header order and field by the index that a nonce names."""
+        self.work, self.rolled = work, rolled or ((work.header[:4], 0),)
         self.version = int.from_bytes(work.header[:4], "little")
         self.tail = work.header[4 : block_header.NONCE_AT]
         self.seen: set[bytes] = set()
@@ -88,9 +90,11 @@ class Sent:
         if len(self.seen) >= SEEN_PER_JOB:
             self.before, self.seen = self.seen, set()
 
-    def header(self, nonce: bytes, version_field: int) -> bytes:
-        """The 80 bytes for one nonce and rolled version."""
-        return (self.version | version_field << 13).to_bytes(4, "little") + self.tail + nonce
+    def version_of(self, reply: NonceReply) -> tuple[bytes, int]:
+        """Version in header order and field that a nonce was found with, were it of this job."""
+        if reply.version_field is None:
+            return self.rolled[reply.result % len(self.rolled)]
+        return (self.version | reply.version_field << 13).to_bytes(4, "little"), reply.version_field
 
 
 def of_register(register: int, address: int | None = None) -> Callable[[HostEvent], RegisterReply | None]:

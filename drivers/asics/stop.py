@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.asics import pll
-from drivers.asics.kind import AsicKind
+from drivers.asics.kind import AsicKind, answer_s
 from drivers.asics.partition import Partition
 from drivers.codecs.bm13xx import DeviceCodec, ReadRegister, RegisterReply, WriteRegister, encode
 
@@ -36,11 +36,12 @@ class StopProof:
 @dataclass(frozen=True, slots=True)
 class StopFrames:
     """`writes` go to all chips, in this order. `bauds`: the rates at which the chips may listen, the first after a
-    reset."""
+    reset. `answer_s`: how long an answer may take."""
 
     writes: tuple[bytes, ...]
     proofs: tuple[StopProof, ...]
     bauds: tuple[int, ...]
+    answer_s: float
 
 
 def floor_clock(kind: AsicKind) -> pll.PllWord:
@@ -64,7 +65,7 @@ def stop_frames(kind: AsicKind, chips: int) -> StopFrames:
         for what, register, value in ((stop, kind.stop_register, 0), ("clock", CLOCK, floor_clock(kind).word))
     ]
     writes = tuple(encode(write) for write in stop_writes(kind))
-    return StopFrames(writes, tuple(proofs), (kind.reset_baud, kind.fast_baud))
+    return StopFrames(writes, tuple(proofs), (kind.reset_baud, kind.fast_baud), answer_s(chips))
 
 
 def _proof(kind: AsicKind, name: str, address: int, register: int, value: int) -> StopProof:

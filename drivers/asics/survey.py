@@ -8,7 +8,7 @@ The chips keep the addresses and 11-byte replies until their next reset.
 Two passes. Before they have addresses the chips can only be counted. Then each gets one, 256 / the next power of two of
 the expected chips apart, and is asked by broadcast and by address: from then on an answer says whose it is. Positions
 count from 0 at the host, and are those of the chips that take an address: one that is bridged out shifts all behind it.
-Times: stock firmware's pauses; 50 ms and 1 ms a chip for an answer (ESP-Miner-NerdQAxePlus), in docs/wire/bm13xx.md.
+Times: stock firmware's pauses; for an answer those of the driver, `answer_s` in kind.py.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from enum import StrEnum
 from typing import Final
 
 from drivers.asics import ASICS
-from drivers.asics.chain import READ_TIMEOUT_S, READ_TRIES
-from drivers.asics.kind import SETTLE_S, VERSION_ROLLING, AsicKind, next_power_of_two, rolling_on
+from drivers.asics.chain import READ_TRIES
+from drivers.asics.kind import SETTLE_S, VERSION_ROLLING, AsicKind, answer_s, next_power_of_two, rolling_on
 from drivers.asics.partition import address_interval
 from drivers.asics.records import CHIP_ID, of_register
 from drivers.codecs.bm13xx import (
@@ -54,8 +54,6 @@ _COUNT_WINDOW_S: Final = 1.0
 _ADDRESS_PAUSE_S: Final = SETTLE_S
 _READ_PACE_S: Final = 0.010
 """Until the next address is asked where this one has not answered: a late answer carries its address."""
-_ANSWER_S: Final = 0.050
-_ANSWER_PER_CHIP_S: Final = 0.001
 _NOISE_KEPT: Final = 64
 _NAMED: Final = 8
 """So many unstable chips are told each with its numbers."""
@@ -388,7 +386,7 @@ class _Asking:
         codec, nonces = self._codec, self._nonces
         before = codec.heard_bytes - codec.pending - codec.noise_bytes
         found = await self.link.collect(
-            ReadRegister(CHIP_ID, None), of_register(CHIP_ID), _COUNT_WINDOW_S, quiet_s=READ_TIMEOUT_S
+            ReadRegister(CHIP_ID, None), of_register(CHIP_ID), _COUNT_WINDOW_S, quiet_s=answer_s(self._expected)
         )
         replies = codec.heard_bytes - codec.pending - codec.noise_bytes - before
         replies -= LONG_REPLY_BYTES * (self._nonces - nonces)
@@ -427,7 +425,7 @@ class _Asking:
             question = ReadRegister(CHIP_ID, address)
             found += await self.link.collect(question, of_register(CHIP_ID, address), _READ_PACE_S, quiet_s=0.0)
         self.doing = f"the last answers were waited for, try {turn + 1} of {READ_TRIES}"
-        await asyncio.sleep(_ANSWER_S + _ANSWER_PER_CHIP_S * len(addresses))
+        await asyncio.sleep(answer_s(len(addresses)))
         if self.link.lost is not None:
             raise Unplugged(self.link.lost.port, self.link.lost.why)
         return self._by_address([*found, *self._unasked])

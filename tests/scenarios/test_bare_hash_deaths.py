@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 
 from controller.emulators import child_command, child_environment
+from controller.journal import read_journal
+from controller.model import BareHashAccepted, WorkStarted
 from emulator.benches.hashboard import HashBoardModel
 from tests.processes import alive, strike
 from tests.served import Served
@@ -44,6 +46,7 @@ def hashing(directory: Path) -> Iterator[tuple[Served, subprocess.Popen[str], Pa
     with Served(HashBoardModel("bench", (("BM1362", CHIPS),))) as board:
         line = ["chain", "--port", board.path, "--chips", str(CHIPS), "--chip", "BM1362", "--hash"]
         line += ["--supply", "bench supply, in reach", "--accept-no-cutoff", "--seconds", "60", "--frequency", "100"]
+        line += ["--journal", str(directory / "journal")]
         process = subprocess.Popen(
             child_command(*line), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
@@ -74,6 +77,10 @@ def test_killed_the_chips_stand_still_within_half_a_second(tmp_path: Path) -> No
         assert (found["confirmed"], found["why"]) == (True, "the rig closed the socket")
         assert found["detail"] == f"{2 * CHIPS} registers read back"
         assert f"the chips are stopped, {2 * CHIPS} registers read back" in said.splitlines()[-1]
+        events = read_journal(tmp_path / "journal").events
+        assert isinstance(events[0], BareHashAccepted)
+        assert (events[0].supply, events[0].watched) == ("bench supply, in reach", True)
+        assert isinstance(events[-1], WorkStarted)  # the one who would have told the end is dead
 
 
 def test_frozen_the_chips_stand_still_and_the_program_does_not_start_them_again_when_it_wakes(tmp_path: Path) -> None:

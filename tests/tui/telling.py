@@ -7,10 +7,12 @@ from typing import Any, Final, TypeVar
 
 from controller.model import (
     ActionRecord,
+    BareHashAccepted,
     BoardAttached,
     BoardLost,
     BoardSnapshot,
     Cause,
+    ChipsStopped,
     CommandAccepted,
     CommandRefused,
     Event,
@@ -169,5 +171,19 @@ def one_of_each() -> list[Event]:
     tell.safe_off(confirmed=False)
     tell(WorkStarted, work="pattern", ticket_difficulty=1)
     tell(WorkStopped, result=work(running=False))
+    tell(
+        BareHashAccepted,
+        supply="APW12, switch in hand",
+        port="/dev/ttyUSB0",
+        board_kind="antminer-s21",
+        chip="BM1368",
+        chips=108,
+        dilution=1,
+        work="pattern",
+        frequency_mhz=50.0,
+        seconds=60.0,
+        watched=True,
+    )
+    tell(ChipsStopped, confirmed=False, by="nobody", stop_s=0.3, detail="not every chip has said so")
     tell(Note, level="warn", text="the machine slept")
     return tell.told

@@ -77,11 +77,16 @@ SUMMARIES = {
     "safe_off_done": "NOT confirmed: rail off by rig; requested",
     "work_started": "pattern, ticket difficulty 1",
     "work_stopped": "synthetic: 1.000 TH/s, 0 verified in 10 s",
+    "bare_hash_accepted": (
+        "108 x BM1368 at 50 MHz for 60 s, nothing can cut their power but a hand: APW12, switch in hand"
+    ),
+    "chips_stopped": "NOT confirmed: cut the supply, 0.30 s; not every chip has said so",
     "note": "the machine slept",
 }
 LEVELS = {
     "board_lost": "error",
     "fault_latched": "error",
+    "chips_stopped": "error",
     "safe_off_done": "error",
     "command_refused": "warn",
     "point_reverted": "warn",

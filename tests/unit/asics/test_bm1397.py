@@ -169,17 +169,101 @@ async def test_a_job_carries_four_midstates_of_versions_counted_up_inside_the_ma
     assert len(chip.frames[-1]) == 152
 
 
+@pytest.mark.parametrize(
+    ("mask", "fields", "length_byte"),
+    [
+        (0x0000_0000, (0,), 0x36),
+        (0x0000_2000, (0, 1), 0x56),
+        (0x1000_0000, (0, 0x8000), 0x56),
+        (0x0080_2000, (0, 1, 0x400, 0x401), 0x96),
+        (0x1FFF_E000, (0, 1, 2, 3), 0x96),
+    ],
+)
+async def test_a_job_has_as_many_midstates_as_the_mask_leaves_versions(
+    mask: int, fields: tuple[int, ...], length_byte: int
+) -> None:
+    """Lengths: bm13xx frames of 1 to 4 midstates, 22 + 32 each."""
+    chip = ChipOnAWire(0x1397)
+    chain = await chain_on(chip)
+    chain.version_mask = mask
+    header = shipped_headers()[80:160]
+    await chain.send(Work(1, header))
+    sent = chip.frames[-1]
+    assert sent[:6] == bytes((0x55, 0xAA, 0x21, length_byte, 0x04, len(fields)))
+    assert len(sent) == length_byte + 2
+    (job,) = chip.jobs
+    assert isinstance(job, MidstateJob)
+    assert job.midstates == tuple(sha256.midstate(rolled(header, field)[:64]) for field in fields)
+    assert chain.midstates == len(fields)
+
+
+async def test_a_job_whose_version_has_bits_set_is_rolled_from_there_and_its_find_has_them() -> None:
+    chip = ChipOnAWire(0x1397)
+    chain = await chain_on(chip, dilution=1 << 32)
+    await chain.set_ticket(1)
+    finds = kept(chain)
+    chain.version_mask = 0x0000_6000
+    await chain.send(Work(1, (0x2080_6000).to_bytes(4, "little") + bytes(72)))
+    chip.answer(*(NonceReply(bytes((1, 2, 3, index)), 0, 0x04 | index, None) for index in range(4)))
+    versions = [int.from_bytes(find.header[:4], "little") for find in finds]
+    assert versions == [0x2080_6000, 0x2080_0000, 0x2080_2000, 0x2080_4000]
+    assert [find.version_field << 13 for find in finds] == [0x6000, 0x0000, 0x2000, 0x4000]
+
+
+async def test_a_nonce_of_a_midstate_that_was_not_sent_is_wrong_and_of_a_single_one_any_sub_core_is_right() -> None:
+    chip = ChipOnAWire(0x1397)
+    dilution = 1 << 32
+    chain = await chain_on(chip, dilution=dilution)
+    await chain.set_ticket(256)
+    await asyncio.sleep(1.0)
+    finds = kept(chain)
+    header, target = shipped_headers()[80:160], ticket_target(256, dilution)
+
+    def nonces(field: int) -> list[bytes]:
+        made = (rolled(header, field)[:76] + number.to_bytes(4, "little") for number in range(4096))
+        return [each[76:] for each in made if int.from_bytes(whole(whole(each).digest()).digest(), "little") <= target]
+
+    chain.version_mask = 0x0000_2000
+    await chain.send(Work(1, header))
+    chip.answer(*(NonceReply(nonce, 0, 0x04 | 2, None) for nonce in nonces(2)))
+    assert (len(finds), chain.counters.hw_errors + chain.counters.below_ticket) == (0, len(nonces(2)))
+    chip.answer(*(NonceReply(nonce, 0, 0x04 | 1, None) for nonce in nonces(1)))
+    assert len(finds) == len(nonces(1))
+    finds.clear()
+    chain.version_mask = 0
+    await chain.send(Work(2, header))
+    chip.answer(*(NonceReply(nonce, 0, 0x08 | at % 4, None) for at, nonce in enumerate(nonces(0))))
+    assert [find.version_field for find in finds] == [0] * len(nonces(0))
+
+
+async def test_a_nonce_of_the_job_before_is_found_again_although_the_mask_has_changed() -> None:
+    """A corrupt id byte: the second look hashes it under the versions that its own job had."""
+    chip = ChipOnAWire(0x1397)
+    dilution = 1 << 32
+    chain = await chain_on(chip, dilution=dilution)
+    await chain.set_ticket(256)
+    await asyncio.sleep(1.0)
+    finds = kept(chain)
+    header, target = shipped_headers()[80:160], ticket_target(256, dilution)
+    chain.version_mask = 0x1000_0000
+    await chain.send(Work(1, header))
+    chain.version_mask = 0x1FFF_E000
+    await chain.send(Work(2, bytes(76)))
+    made = (rolled(header, 0x8000)[:76] + number.to_bytes(4, "little") for number in range(1 << 16))
+    right = next(each for each in made if int.from_bytes(whole(whole(each).digest()).digest(), "little") <= target)
+    chip.answer(NonceReply(right[76:], 0, 0x08 | 1, None))
+    assert [(find.work.number, find.header, find.version_field) for find in finds] == [(1, right, 0x8000)]
+
+
 async def test_the_one_midstate_job_of_a_share_is_cgminers_frame_and_its_answer_is_a_find() -> None:
     chip = ChipOnAWire(0x1397)
-    chain = await chain_on(chip, replace(BM1397, midstates=1))
+    chain = await chain_on(chip)
     finds = kept(chain)
     for _ in range(3):
         await chain.send(Work(0, bytes(76)))  # on to id 10
-    with pytest.raises(UsageError, match="this driver rolls them"):
-        await chain.send(Work(1, SHARE))
+    chain.version_mask = 0
+    await chain.send(Work(1, SHARE))
     (row,) = (row for row in rows("usb_miners", "job") if row["name"] == "bm1397_job_1mid")
-    chain._judge.enter(Work(1, SHARE))
-    await chain._link.send(chain._message(0x10, SHARE))
     assert chip.frames[-1] == frame(row)
     (reply,) = (row for row in rows("usb_miners", "response") if row["name"] == "bm1397_job_1mid.reply")
     chip.noise(frame(reply))
@@ -264,6 +348,7 @@ def test_a_job_lasts_one_walk_over_the_share(mhz: float, chips: int, midstates: 
     kind = replace(BM1397, midstates=midstates)
     clock = pll.dividers(pll.solve(mhz, kind.pll_rule, kind.pll_shape).word, kind.pll_shape)
     assert window_ticks(kind, clock, chips) / 25e3 == pytest.approx(ms, abs=1e-3)
+    assert window_ticks(BM1397, clock, chips, midstates) == window_ticks(kind, clock, chips)
 
 
 async def test_the_walk_follows_the_clock_and_nothing_is_written_for_it() -> None:
@@ -273,6 +358,9 @@ async def test_the_walk_follows_the_clock_and_nothing_is_written_for_it() -> Non
     assert chain.window_s == pytest.approx((1 << 24) / 50e6, rel=1e-6)
     await chain.set_frequency_step(56.25)
     assert chain.window_s == chain.job_lasts_s == pytest.approx((1 << 24) / 56.25e6, rel=1e-6)
+    for mask, midstates in ((0, 1), (0x4000, 2), (0x6000, 4)):
+        chain.version_mask = mask
+        assert chain.window_s == pytest.approx(midstates * (1 << 22) / 56.25e6, rel=1e-6)
     assert not any(data[5] == 0x10 for data in chip.frames)
 
 

@@ -10,8 +10,9 @@ import pytest
 from controller.work.sources import PatternSource, SyntheticSource, shipped_headers
 from drivers.asics import pll
 from drivers.asics.chain import Work
+from drivers.asics.kind import answer_s
 from drivers.codecs.bm13xx import WriteRegister, encode
-from drivers.errors import VerifyError
+from drivers.errors import NoReply, VerifyError
 from tests.unit.asics import ember_frames
 from tests.unit.asics.chips_on_a_line import ChainOnLine, chain_of
 from tests.vectors import frame, rows
@@ -73,26 +74,55 @@ async def test_finds_of_open_work_are_shared_evenly_and_each_chip_finds_what_it_
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_versions_that_the_host_rolled_are_those_of_the_headers_that_it_verified(count: int) -> None:
+@pytest.mark.parametrize(
+    ("mask", "fields"), [(0x1FFF_E000, {0, 1, 2, 3}), (0x0080_2000, {0, 1, 0x400, 0x401}), (0x4000, {0, 2}), (0, {0})]
+)
+async def test_versions_that_the_host_rolled_are_those_of_the_headers_that_it_verified(
+    count: int, mask: int, fields: set[int]
+) -> None:
     async with chain_of("BM1397", count, dilution=SYNTHETIC) as on:
         await on.bring_up(400.0)
+        on.chain.version_mask = mask
         await on.chain.set_ticket(1)
         source, sent = SyntheticSource(1), {}
         for number in range(300):
             sent[number] = source.draw()
             await on.chain.send(Work(number, sent[number]))
             await asyncio.sleep(0.9 * on.chain.job_lasts_s)
-        rolled = [0] * 4
+        rolled = dict.fromkeys(fields, 0)
         for find in on.finds:
             work = sent[find.work.number]
             version = int.from_bytes(work[:4], "little") | find.version_field << 13
             assert find.header[:76] == version.to_bytes(4, "little") + work[4:76]
             rolled[find.version_field] += 1
-        mean = len(on.finds) / 4
+        mean = len(on.finds) / len(fields)
         assert mean > 100
-        assert sum((each - mean) ** 2 / mean for each in rolled) < 16.3  # p = 0.001, 3 degrees
+        assert sum((each - mean) ** 2 / mean for each in rolled.values()) < 16.3  # p = 0.001, 3 degrees
         assert on.chain.counters.hw_errors == 0
         assert len(on.finds) == on.chain.counters.verified == sum(chip.truth.other_finds for chip in on.line.chips)
+
+
+@pytest.mark.parametrize(("chips", "allowed_s"), [(1, 0.1), (50, 0.1), (51, 0.101), (77, 0.127), (126, 0.176)])
+def test_an_answer_may_take_50_ms_and_1_ms_a_chip_and_never_less_than_100_ms(chips: int, allowed_s: float) -> None:
+    assert answer_s(chips) == pytest.approx(allowed_s)
+
+
+@pytest.mark.parametrize(("late_s", "heard"), [(0.105, True), (0.115, False)])
+async def test_a_long_chain_is_given_the_time_that_an_answer_through_all_its_chips_takes(
+    late_s: float, heard: bool
+) -> None:
+    """60 chips: 110 ms."""
+    async with chain_of("BM1370", 60) as on:
+        await on.bring_up(56.25)
+        for chip in on.line.chips:
+            say = chip.say
+            chip.say = lambda data, baud, ready_s, say=say: say(data, baud, ready_s + late_s)  # type: ignore[misc]
+        asked = on.chain.read_register(0x08, on.chain.chips[59].address, tries=1)
+        if heard:
+            assert await asked == 0xC0A20255
+        else:
+            with pytest.raises(NoReply):
+                await asked
 
 
 async def test_the_frames_of_a_chain_are_those_of_the_nerdqaxe_boards() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain, Work
+from drivers.asics.kind import answer_s
 from drivers.transports.memory import memory_pair
 from emulator.benches.hashboard import HashBoard, HashBoardModel
 from emulator.ports.memory import MemoryPort
@@ -33,7 +34,7 @@ async def test_written_by_somebody_else_it_stops_the_chips_and_they_answer_as_fo
     await chain.send(Work(1, bytes(76)))
     assert [chip.hash_activity for chip in bench.chips] == [1.0] * CHIPS
     frames = chain.stop_frames()
-    assert frames.bauds == (kind.reset_baud, kind.fast_baud)
+    assert (frames.bauds, frames.answer_s) == ((kind.reset_baud, kind.fast_baud), answer_s(CHIPS))
     came = bytearray()
     deliver = wire.deliver
 

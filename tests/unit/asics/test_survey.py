@@ -391,10 +391,10 @@ async def test_chips_that_somebody_left_hashing_are_noise_at_another_rate_and_na
     [
         (0.003, "version rolling was sent"),
         (0.05, "all chips were asked for their id before they had addresses, try 1 of 3"),
-        (0.55, "addresses were given, 36 of 65 so far"),
+        (0.55, "addresses were given, 34 of 65 so far"),
         (1.05, "all chips were asked for their id with their addresses, try 2 of 3"),
-        (1.40, "each address was asked, 41 of 65 so far, try 1 of 3"),
-        (1.48, "the last answers were waited for, try 1 of 3"),
+        (1.46, "each address was asked, 41 of 65 so far, try 1 of 3"),
+        (1.54, "the last answers were waited for, try 1 of 3"),
     ],
 )
 async def test_a_port_that_is_unplugged_on_the_way_is_told_with_what_was_under_way(after_s: float, doing: str) -> None:

@@ -63,7 +63,7 @@ async def test_a_whole_board_is_a_line_a_fact_and_exit_0(capsys: pytest.CaptureF
             "4 x version rolling, 4 x chip id read of all, 1 x chain inactive, 110 x address, 110 x chip id read by "
             "address. No clock, no voltage, no sweep window, no job, no other register"
         ),
-        "took": "2.3 s",
+        "took": "2.5 s",
         "power": NO_SWITCH,
     }
     assert max(map(len, said.out.splitlines())) <= 80

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,14 @@ from controller.cli import chain
 from controller.cli.chain import Asked, look
 from controller.cli.chain_hash import NOT_STOPPED, HashWish
 from controller.cli.exits import Exit
-from controller.model import StartWork
+from controller.cli.tui import _check_board
+from controller.journal import read_journal
+from controller.library import open_recording
+from controller.model import BareHashAccepted, ChipsStopped, StartWork
+from controller.recording import RecordedRig
 from drivers.asics import ASICS
 from drivers.boards.hashboards import HASHBOARDS
+from drivers.errors import UsageError
 from drivers.units import Megahertz, Seconds
 from emulator.benches.hashboard import HashBoard
 from emulator.ports.memory import MemoryPort
@@ -90,6 +97,11 @@ def without(option: str, values: int) -> list[str]:
         ),
         (without("--hash", 0), "--supply: 'APW12, switch in hand' is not allowed; allowed: only with --hash"),
         (["--accept-no-cutoff"], "--accept-no-cutoff: True is not allowed; allowed: only with --hash"),
+        (["--journal", "new"], "--journal: 'new' is not allowed; allowed: only with --hash"),
+        (
+            [*ALL, "--journal", "/dev/null"],
+            "--journal: '/dev/null' is not allowed; allowed: a file that does",
+        ),
         (["--frequency", "100"], "--frequency: '100' is not allowed; allowed: only with --hash"),
         (without("--seconds", 1), "--seconds is missing; needed: a time up to 600 s"),
         ([*ALL, "--seconds", "601"], "--seconds: '601' is not allowed; allowed: a time up to 600 s"),
@@ -132,7 +144,7 @@ async def test_a_whole_board_hashes_and_is_told_with_its_supply(
     out = " ".join(said.out.split())
     assert "chips 65 of 65 answer: whole" in out
     assert "supply APW12, switch in hand" in out
-    assert "point 50.00 MHz, brought up in 11.2 s; volts and heat are unknown" in out
+    assert "point 50.00 MHz, brought up in 11.3 s; volts and heat are unknown" in out
     assert "stop confirmed by read-back, by this process, 0.0" in out
     assert "remark" not in out
     assert max(map(len, said.out.splitlines())) <= 80
@@ -194,6 +206,22 @@ async def test_ctrl_c_stops_the_chips_and_is_exit_130(bench: Bench, capsys: pyte
     assert "interrupted: stopping the chips" in said.err
     assert "stop confirmed by read-back" in " ".join(said.out.split()).replace("  ", " ")
     assert not bench.board.hashing
+
+
+async def test_a_journal_is_kept_and_is_none_of_a_rig(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "run.jsonl"
+    assert await look(emulated(), replace(wish(), journal=str(kept))) == Exit.OK
+    recorded = read_journal(kept)
+    assert isinstance(recorded.events[0], BareHashAccepted)
+    assert recorded.events[0].supply == "APW12, switch in hand"
+    assert isinstance(recorded.events[-1], ChipsStopped)
+    assert recorded.events[-1].confirmed
+    with pytest.raises(UsageError, match=r"--open: .* the journal of a rig; this one, of a bare hash board, has none"):
+        _check_board(Namespace(board=None, rig=None), RecordedRig.open(kept))
+    with pytest.raises(UsageError, match="this rig has no board"):
+        open_recording(kept)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

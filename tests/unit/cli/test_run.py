@@ -108,6 +108,20 @@ def test_work_that_does_not_exist_is_refused(work: str) -> None:
         _wish("--work", work)
 
 
+@pytest.mark.parametrize(
+    ("text", "mask"), [("1fffe000", 0x1FFF_E000), ("0x6000", 0x6000), ("0", 0), (" 00800000 ", 0x0080_0000)]
+)
+def test_a_version_mask_is_said_as_a_pool_says_it(text: str, mask: int) -> None:
+    assert _wish("--version-mask", text).work.version_mask == mask
+    assert _wish().work.version_mask is None
+
+
+@pytest.mark.parametrize("text", ["", "xyz", "20000000", "1000", "-2000", "100000000"])
+def test_a_version_mask_with_other_bits_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--version-mask: .* bits of 1fffe000"):
+        _wish(f"--version-mask={text}")
+
+
 def test_own_headers_are_read_before_a_board_is_energised_for_them(tmp_path: Path) -> None:
     path = tmp_path / "headers.bin"
     good = shipped_headers()[:80]

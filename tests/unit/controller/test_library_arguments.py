@@ -44,6 +44,7 @@ WRONG: list[tuple[str, Verb, str]] = [
     ("headers: 5", lambda r: r.start_work("headers", headers=5), "a path"),  # type: ignore[arg-type]
     ("ticket_difficulty: 3", lambda r: r.start_work("synthetic", ticket_difficulty=3), "a power of two"),
     ("seed: -1", lambda r: r.start_work("pattern", seed=-1), "a whole number from 0"),
+    ("version_mask: 4096", lambda r: r.start_work("synthetic", version_mask=0x1000), "bits of 0x1fffe000"),
     ("seed: 1.5", lambda r: r.start_work("pattern", seed=1.5), "a whole number"),  # type: ignore[arg-type]
     ("seconds: 0", lambda r: r.hold(0), "more than 0, at most 2.6784e+06 s"),
     ("seconds: nan", lambda r: r.work("pattern", math.nan), "more than 0"),

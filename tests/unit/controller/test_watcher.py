@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from drivers.asics import ASICS
 from drivers.asics.chain import Chain, Work
 from drivers.transports.serial import PosixSerial, open_serial
 from emulator.benches.hashboard import HashBoardModel
+from emulator.silicon.chip import MiningChip
 from tests.processes import alive
 from tests.served import Served
 
@@ -55,12 +56,14 @@ class Stand:
 
 
 @asynccontextmanager
-async def hashing(directory: Path) -> AsyncIterator[Stand]:
+async def hashing(directory: Path, answer_s: float | None = None) -> AsyncIterator[Stand]:
     with Served(HashBoardModel("bench", (("BM1362", CHIPS),))) as board:
         port = await open_serial(board.path)
         assert isinstance(port, PosixSerial)
         chain = Chain(port, KIND, expected_chips=CHIPS)
-        watcher = WatcherClient("bench", port.descriptor, chain.stop_frames(), directory=directory)
+        frames = chain.stop_frames()
+        frames = frames if answer_s is None else replace(frames, answer_s=answer_s)
+        watcher = WatcherClient("bench", port.descriptor, frames, directory=directory)
         stand = Stand(board, port, chain, watcher)
         watcher.on_lost, watcher.on_acted = stand.lost.append, stand.acted.append
         await watcher.start()
@@ -126,6 +129,20 @@ async def test_a_line_that_is_no_beat_and_whatever_comes_after_it_are_answered_w
         await s.until(lambda: not s.running)
         await s.watcher.release()
         assert s.lost == []
+
+
+def _answer_late(chips: Sequence[MiningChip], late_s: float) -> None:
+    for chip in chips:
+        say = chip.say
+        chip.say = lambda data, baud, ready_s, say=say: say(data, baud, ready_s + late_s)  # type: ignore[misc]
+
+
+async def test_it_waits_for_an_answer_as_long_as_the_driver_of_the_chips_would(tmp_path: Path) -> None:
+    """0.25 s: more than two tries of the 0.1 s that a short line is given."""
+    async with hashing(tmp_path, answer_s=0.4) as s:
+        s.board.do(lambda: _answer_late(s.board.bench.chips, 0.25))
+        assert await s.leave() is True
+        assert not s.running
 
 
 async def test_a_chip_that_does_not_confirm_is_named_and_the_supply_is_to_be_cut(

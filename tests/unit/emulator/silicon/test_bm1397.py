@@ -172,6 +172,30 @@ def test_the_result_names_the_midstate_that_was_right(index: int) -> None:
     assert (nonce.nonce, nonce.result) == (header[76:], 0x18 | index)
 
 
+@pytest.mark.parametrize(
+    ("count", "index"),
+    [(count, index) for count in (2, 3, 4) for index in range(count)],
+    ids=lambda number: str(number),
+)
+def test_a_job_of_so_many_midstates_is_walked_in_as_many_quarters_and_each_is_hashed(count: int, index: int) -> None:
+    host = Host()
+    host.up()
+    header = max(reachable(200), key=counter_of)
+    begun_s = host.now_s
+    host.work(header, count=count, first=0 if index == 0 else 0x100)  # others first, to see that they do not answer
+    if index:
+        states = [sha256.midstate(bytes(60) + bytes((number, 0, 0, 0))) for number in range(count)]
+        states[index] = sha256.midstate(header[:64])
+        begun_s = host.now_s
+        host.send(MidstateJob(4, tuple(states), header[64:76]))
+    host.run(count * WALK_S / 4)
+    ((at_s, nonce),) = host.take()
+    assert isinstance(nonce, NonceReply)
+    assert (nonce.nonce, nonce.result) == (header[76:], 4 | index)
+    assert at_s - begun_s == pytest.approx(count * counter_of(header) / 425e6 + 90 / 3_125_000, abs=1e-7)
+    assert not host.chip.truth.warnings
+
+
 def test_of_a_single_midstate_the_result_has_the_sub_core_and_the_walk_is_a_quarter() -> None:
     host = Host()
     host.up()
