@@ -34,6 +34,7 @@ from controller.model import (
     Remark,
     RetryEnded,
     RetryPlanned,
+    RetryRefused,
     SafeOff,
     SafeOffDone,
     SetFan,
@@ -159,7 +160,7 @@ def level(event: Event) -> str:
             return "info" if report.confirmed else "error"
         case Note(level=named):
             return named
-        case CommandRefused() | PointReverted() | PointLimited():
+        case CommandRefused() | PointReverted() | PointLimited() | RetryRefused():
             return "warn"
         case StateChanged(after=GuardState.LATCHED | GuardState.UNPROTECTED):
             return "error"
@@ -222,6 +223,8 @@ def summary(event: Event) -> str:
             return f"{event.number} of {event.of} in {duration(event.wait_s)}, {point(event.point)}"
         case RetryEnded():
             return f"{event.number}: {event.how}{f', {event.why}' if event.why else ''}"
+        case RetryRefused():
+            return f"{event.cause.value}: {event.why}"
         case SafeOffDone():
             failed = [action.name for action in event.report.actions if not action.confirmed]
             told = "confirmed" if event.report.confirmed else f"NOT confirmed: {', '.join(failed) or 'nothing'}"
