@@ -83,8 +83,8 @@ campaign: .venv/dev.stamp ## N=200 random lives of a BOARD with faults, judged b
 
 TRIALS ?= 50
 
-death-trials: .venv/dev.stamp ## kills and freezes rigs, sentinels and clients, TRIALS=50 times each, and times the rail; Markdown
-	@$(PY) -m tests.deaths --trials $(TRIALS)
+death-trials: .venv/dev.stamp ## kills and freezes rigs, sentinels and clients of a BOARD, TRIALS=50 times each, and times the rail; Markdown
+	@$(PY) -m tests.deaths --board $(BOARD) --trials $(TRIALS)
 
 protections: .venv/dev.stamp ## writes the table of docs/safety.md anew from the rows of the boards
 	@$(PY) -m tests.protections --write docs/safety.md

@@ -110,12 +110,16 @@ class Retrier:
         if self.status is None:
             return
         self.status = self.status.model_copy(update={"due_s": None})
-        self._end(fault.cause, plan.number, "done", "")
+        why = ""
         if work is not None:
             try:
                 await self._ask(work)
             except HashbridgeError as error:
-                log.warning("%s: powered up again, but not fed: %s", self._board, error)
+                if self._latched() is not None:
+                    return  # it has tripped anew: that is another plan
+                why = f"powered up again, but not fed: {error}"
+                log.warning("%s: %s", self._board, why)
+        self._end(fault.cause, plan.number, "done", why)
 
     def _give_up(self, plan: Plan, fault: FaultRecord, why: str) -> None:
         self.status = None

@@ -37,6 +37,7 @@ from controller.model import (
     PowerDown,
     PowerUp,
     Remark,
+    RetryRefused,
     RevertPoint,
     SafeOff,
     SetFan,
@@ -50,7 +51,7 @@ from controller.model import (
 )
 from controller.retrier import Retrier
 from controller.safety.envelope import fits
-from controller.safety.retry import Retries
+from controller.safety.retry import Plan, Retries
 from controller.safety.throttle import Give
 from controller.stepper import Stepper
 from controller.warden import RigBoard
@@ -105,6 +106,8 @@ class BoardRunner(Stepper):
         self._fed: StartWork | None = None
         """The work that the chips are fed with, as it was asked for."""
         self._retries: Retries | None = None
+        self._also: str | None = None
+        """Another cause that came while the board was being made safe after a trip."""
         self._retrier = Retrier(self.name, feed, self._request, lambda: self.guard.fault)
         if given.operator is not None and given.operator.retry and not observe:
             self._retries = Retries(self.guard.envelope)
@@ -393,19 +396,30 @@ class BoardRunner(Stepper):
             was = wanted
         powered = guard.state in (GuardState.STARTING, GuardState.LIVE)
         work = self._fed if self._work.running else None
+        if guard.fault is None:
+            self._also = None
         await super()._latch(record)
-        if retries is None or not powered or guard.fault is not record:
+        if retries is None:
             return
-        plan = retries.plan(record, seen, was)
+        plan: Plan | str
+        if not powered:
+            plan = "the board was off"
+        elif guard.fault is not record:
+            plan = "cleared meanwhile" if guard.fault is None else f"{guard.fault.cause.value} is left to a person"
+        elif self._also is not None:
+            plan = self._also
+        else:
+            plan = retries.plan(record, seen, was)
         if isinstance(plan, str):
             self._retrier.cancel(plan)
-            self._note("warn", f"no retry: {plan}")
+            self._feed.add(RetryRefused, self.name, cause=record.cause, why=plan)
         else:
             self._retrier.begin(plan, record, wanted, work)
 
     def _announce_fault(self, record: FaultRecord) -> None:
         if self.guard.fault is not None:
-            self._retrier.cancel(f"{record.cause.value} as well: {record.detail}")
+            self._also = f"{record.cause.value} as well: {record.detail}"
+            self._retrier.cancel(self._also)
         super()._announce_fault(record)
 
     def control_lost(self, reason: str) -> None:

@@ -35,6 +35,14 @@ class Outcome:
     safe_off: SafeOffRecord | None
     failure: HashbridgeError | None = None
     """What ended the run before its time, after the board had been energised."""
+    overcome: int = 0
+    """So many of the trips the board has come back from by itself."""
+    retries: int = 0
+
+    @property
+    def tripped(self) -> bool:
+        """A trip stands at the end."""
+        return len(self.trips) > self.overcome
 
     @property
     def safe_off_confirmed(self) -> bool:
@@ -97,6 +105,7 @@ def run_object(outcome: Outcome) -> dict[str, object]:
         "chips": [chip_object(chip) for chip in work.chips] if work else [],
         "remarks": list(work.remarks) if work else [],
         "trips": [trip_object(trip) for trip in outcome.trips],
+        "retries": outcome.retries,
         "safe_off_confirmed": outcome.safe_off_confirmed,
     }
     if outcome.self_test is not None:
@@ -163,6 +172,9 @@ def run_table(outcome: Outcome) -> str:
     if work:
         rows += work_rows(outcome.work_kind, work)
     rows += [("trip", f"{trip.cause.value}: {trip.detail}") for trip in outcome.trips]
+    if outcome.retries:
+        stands = "; the last trip stands" if outcome.tripped else ""
+        rows.append(("retries", f"the board came back by itself {outcome.retries} times{stands}"))
     rows.append(("safe-off", _safe_off_line(outcome.safe_off)))
     return facts(rows)
 

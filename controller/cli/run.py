@@ -32,6 +32,7 @@ from drivers.boards import BOARDS
 from drivers.errors import HashbridgeError, UsageError
 
 RECORD_HELP: Final = "keep every byte of both ports in FILE: see `replay`; of several boards in FILE/NAME.jsonl"
+RETRY_HELP: Final = "come back by itself, lower, after heat, a dip or silence"
 RUNS_SCHEMA: Final = "hashbridge.runs/1"
 _GRAVITY: Final = (
     Exit.FAILED,
@@ -75,6 +76,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     job.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V; default: the board's stock")
     add_fan_options(job)
+    job.add_argument("--retry", action="store_true", help=RETRY_HELP)
     job.add_argument(
         "--seconds", metavar="N", help="how long, from the moment the point is reached; default: until Ctrl+C"
     )
@@ -249,6 +251,7 @@ def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk) -> Session:
         self_test_s=wish.self_test_s,
         seconds=wish.seconds,
         fan=wish.fan,
+        retry=config.operator is not None and config.operator.retry,
     )
     return Session(rig, plan, talk)
 
@@ -276,10 +279,10 @@ def verdict(outcome: Outcome, *, interrupted: bool, talk: Talk) -> Exit:
     confirmed = outcome.safe_off_confirmed
     if outcome.failure is not None:
         talk.warn(explain(outcome.failure))
-        if not outcome.trips and confirmed:
+        if not outcome.tripped and confirmed:
             code = exit_for(outcome.failure)
             return Exit.FAILED if code is Exit.REFUSED else code
-    if outcome.trips:
+    if outcome.tripped:
         if confirmed:
             return Exit.TRIPPED
         talk.warn(f"the board tripped and its safe state could NOT be confirmed{_then(outcome)}")

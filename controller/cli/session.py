@@ -1,7 +1,8 @@
 """One run from power-up to the confirmed safe-off, told to a `RigPort`. What `hashbridge run` does, without its ports.
 
 The rig guards the board; this only asks, watches and waits. When it is interrupted, or the rig trips, it asks for
-safe-off (a second time does no harm) and waits for the report of it.
+safe-off (a second time does no harm) and waits for the report of it. Where the operator lets the board come back by
+itself after a trip, it waits for that first, as long as the run has time, and goes on where it was cut short.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ from controller.model import (
     FaultRecorded,
     GuardState,
     Note,
+    OperatingPoint,
     PowerDown,
     PowerUp,
+    RetryEnded,
+    RetryPlanned,
+    RetryRefused,
+    RetryStatus,
     RigPort,
     SafeOff,
     SafeOffDone,
@@ -39,16 +45,25 @@ from controller.model import (
     StepApplied,
     StopWork,
     WorkSnapshot,
+    WorkStarted,
     WorkStopped,
 )
+from controller.safety.retry import RETRIED
 from drivers.boards.board import Channel
-from drivers.errors import HashbridgeError, Latched, NoReply, TransportError
+from drivers.errors import HashbridgeError, Latched, NoReply, Refused, TransportError
 
 SAFE_OFF_WAIT_S: Final = 10.0
 UNPROTECTED_WAIT_S: Final = 2.0
 RESULT_WAIT_S: Final = 5.0
 ATTACH_WAIT_S: Final = 15.0
 LIVE_EVERY_S: Final = 0.25
+WAITING_EVERY_S: Final = 30.0
+"""How often the wait for a retry is told where there is no terminal."""
+TRIP_WAIT_S: Final = 1.0
+"""For the event of a trip that a command has run into: it may still be behind us in the queue."""
+RIG_GONE: Final = "the rig process went away; its sentinel makes the board safe"
+DECISION_WAIT_S: Final = 30.0
+"""For the rig's word on a retry. It speaks once the board is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,8 @@ class Plan:
     self_test_s: float | None = None
     seconds: float | None = None
     fan: SetFan | None = None
+    retry: bool = False
+    """The board may come back by itself after a trip."""
 
 
 class Interrupted(Exception):
@@ -108,6 +125,18 @@ class Session:
     _safe_off_from_s: float = math.inf
     _unprotected: bool = False
     _patience: asyncio.Timeout | None = None
+    _fed: bool = False
+    _powered: bool = False
+    _tested: bool = False
+    _until_s: float | None = None
+    """When the time of the run is over: since its work began first."""
+    _overcome: int = 0
+    """So many of the trips the board has come back from by itself."""
+    _retries: int = 0
+    _decided: bool = False
+    """The rig has said whether the board will come back after the last trip."""
+    _given_up: bool = False
+    _retry_news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> Outcome:
         """Power up, test, work, power down. Returns when the board is safe, or when that could not be confirmed.
@@ -135,6 +164,8 @@ class Session:
             work=self._result,
             self_test=self._self_test,
             trips=tuple(self._trips),
+            overcome=self._overcome,
+            retries=self._retries,
             safe_off=self._safe_off,
             failure=self._failure,
         )
@@ -145,16 +176,8 @@ class Session:
             await self._wait(self._attached.wait(), ATTACH_WAIT_S, "first contact")
             if plan.fan is not None:
                 await self._ask(plan.fan)
-            self._phase = "powering up"
-            await self._ask(PowerUp(frequency_mhz=plan.frequency_mhz, core_v=plan.core_v))
-            if plan.self_test_s is not None:
-                self._phase = "self-test"
-                pattern = StartWork(work="pattern", seed=plan.work.seed)
-                self._self_test = await self._work(pattern, plan.self_test_s)
-                self._tell_self_test()
-            self._phase = plan.work_kind
-            self._work_began = True
-            self._result = await self._work(plan.work, plan.seconds)
+            while not await self._through():
+                pass  # the board has come back by itself: on with what is left
             self._phase = "powering down"
             self._forget_safe_off()
             await self._ask(PowerDown())
@@ -162,12 +185,10 @@ class Session:
             self.talk.say("interrupted: making the board safe (once more Ctrl+C leaves that to the rig)")
             await self._make_safe("interrupted by the user")
         except Tripped:
-            await self._make_safe(None)
+            # Where it may come back by itself nobody would be there any more: what a person asks for ends that.
+            await self._make_safe("the run is over" if self._may_come_back else None)
         except Latched:
-            # The trip came while a command was on its way; its event may still be behind us in the queue.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._ended.wait()
+            await self._hear_of_trip()
             await self._make_safe(None)
         except HashbridgeError as error:
             if not self._energised:
@@ -177,14 +198,119 @@ class Session:
         else:
             await self._await_safe_off()
 
+    async def _through(self) -> bool:
+        """Power-up, test and work, as far as they have not been done. False: cut short by a trip that the board has
+        come back from. Raises `Tripped` for one that stands."""
+        plan = self.plan
+        try:
+            if not self._powered:
+                self._phase = "powering up"
+                await self._ask(PowerUp(frequency_mhz=plan.frequency_mhz, core_v=plan.core_v))
+                self._powered = True
+            if plan.self_test_s is not None and not self._tested:
+                self._phase = "self-test"
+                pattern = StartWork(work="pattern", seed=plan.work.seed)
+                if self._fed:  # the rig goes on with what was cut short; its counts begin anew
+                    await self._end_work()
+                self._self_test = await self._work(pattern, plan.self_test_s)
+                self._tested = True
+                self._tell_self_test()
+            self._phase = plan.work_kind
+            self._work_began = True
+            if plan.seconds is not None and self._until_s is None:
+                self._until_s = asyncio.get_running_loop().time() + plan.seconds
+            self._result = await self._work(plan.work, self._left_s())
+        except (Tripped, Latched, Refused) as error:
+            refused = isinstance(error, Refused) and error.rule != "safe_off"  # for a reason of its own
+            if not plan.retry or refused or not (self._tripped or await self._hear_of_trip()):
+                raise
+            if not await self._comes_back():
+                raise Tripped from error
+            return False
+        return True
+
+    def _left_s(self) -> float | None:
+        return None if self._until_s is None else max(0.0, self._until_s - asyncio.get_running_loop().time())
+
     async def _work(self, command: StartWork, seconds: float | None) -> WorkSnapshot | None:
-        self._work_stopped.clear()
-        self._result = None
-        await self._ask(command)
+        """`seconds` of it. A rig that has brought its board back by itself feeds it already."""
+        if not self._fed:
+            self._result = None
+            await self._ask(command)
         await self._sleep(seconds)
+        await self._end_work()
+        return self._result
+
+    async def _end_work(self) -> None:
+        self._work_stopped.clear()
         await self._ask(StopWork())
         await self._wait(self._work_stopped.wait(), RESULT_WAIT_S, "the result of the work")
-        return self._result
+
+    # --- coming back by itself ----------------------------------------------------------------------------------------
+
+    async def _hear_of_trip(self) -> bool:
+        """The trip that a command has run into. False: there was none."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRIP_WAIT_S):
+                await self._ended.wait()
+        return self._tripped
+
+    async def _comes_back(self) -> bool:
+        """Waits until the board has come back by itself after a trip. False: it does not, or no time is left."""
+        self._phase = "coming back"
+        while self._tripped:
+            if self.interrupted.is_set():
+                raise Interrupted
+            if self.rig_gone:
+                raise RigGone(RIG_GONE)
+            if not self._may_come_back:
+                return False
+            self._retry_news.clear()
+            left_s = self._left_s()
+            wait_s = left_s if self._decided else min(DECISION_WAIT_S, math.inf if left_s is None else left_s)
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._retry_news.wait()
+            except TimeoutError:
+                why = "the time of the run is over" if self._decided or left_s == wait_s else "the rig says nothing"
+                self.talk.warn(f"no retry: {why}")
+                return False
+        self._powered = True
+        if not self.interrupted.is_set() and not self.rig_gone:
+            self._ended.clear()
+        return True
+
+    @property
+    def _tripped(self) -> bool:
+        """A trip stands that the board has not come back from."""
+        return len(self._trips) > self._overcome
+
+    @property
+    def _may_come_back(self) -> bool:
+        """Nothing says that it will not."""
+        causes = {trip.cause for trip in self._trips[self._overcome :]}
+        return self.plan.retry and not self._given_up and causes <= RETRIED
+
+    def _hear_retry(self, event: RetryPlanned | RetryEnded | RetryRefused) -> None:
+        self.talk.settle()
+        if isinstance(event, RetryPlanned):
+            self._decided = True
+            self._next_live_s = 0.0
+            self.talk.say(
+                f"retry {event.number} of {event.of} in {event.wait_s:g} s, {_point(event.point)} instead of "
+                f"{_point(event.wanted)}"
+            )
+        elif isinstance(event, RetryRefused):
+            self._given_up = True
+            self.talk.warn(f"no retry after {event.cause.value}: {event.why}")
+        elif event.how == "done":
+            self._overcome = len(self._trips)
+            self._retries += 1
+            self.talk.say(f"retry {event.number}: the board is back{f', {event.why}' if event.why else ''}", "good")
+        else:
+            self._given_up = True
+            self.talk.warn(f"retry {event.number} {event.how}: {event.why}")
+        self._retry_news.set()
 
     def _tell_self_test(self) -> None:
         self.talk.settle()
@@ -226,16 +352,17 @@ class Session:
             await asyncio.gather(task, ended, return_exceptions=True)
 
     def _raise_if_ended(self) -> None:
-        if self._trips:
+        if self._tripped:
             raise Tripped
         if self.interrupted.is_set():
             raise Interrupted
         if self.rig_gone:
-            raise RigGone("the rig process went away; its sentinel makes the board safe")
+            raise RigGone(RIG_GONE)
 
     def interrupt(self) -> None:
         """A person wants to stop. Called from a signal handler of the loop."""
         self.interrupted.set()
+        self._retry_news.set()
         self._ended.set()
 
     async def _make_safe(self, reason: str | None) -> None:
@@ -298,6 +425,9 @@ class Session:
         if now_s >= self._next_live_s and board.state in (GuardState.STARTING, GuardState.LIVE):
             self._next_live_s = now_s + LIVE_EVERY_S
             self.talk.live(live_parts(self._phase, board), now_s)
+        elif now_s >= self._next_live_s and self.plan.retry and board.retry and board.retry.due_s is not None:
+            self._next_live_s = now_s + 1.0
+            self.talk.live(waiting_parts(board, board.retry), now_s, every_s=WAITING_EVERY_S)
 
     async def _watch_events(self) -> None:
         async for event in self.port.events():
@@ -317,9 +447,11 @@ class Session:
             self._attached.set()
         elif isinstance(event, FaultLatched):
             if event.cause is not Cause.STOP_REQUESTED:
-                if not self._trips:
+                if not self._tripped:
                     self._forget_safe_off(event.at_s)  # the report that counts is the one that answers this trip
                 self._trips.append(event)
+                self._decided = False
+                self._retry_news.set()
                 self.talk.settle()
                 self.talk.warn(
                     f"TRIP {event.cause.value}{f' ({event.sensor})' if event.sensor else ''}: {event.detail}"
@@ -332,7 +464,13 @@ class Session:
         elif isinstance(event, SafeOffDone):
             self._safe_off = event.report
             self._safe_off_done.set()
+        elif isinstance(event, RetryPlanned | RetryEnded | RetryRefused):
+            if self.plan.retry:
+                self._hear_retry(event)
+        elif isinstance(event, WorkStarted):
+            self._fed = True
         elif isinstance(event, WorkStopped):
+            self._fed = False
             self._result = event.result
             self._work_stopped.set()
         elif isinstance(event, StateChanged) and event.after is GuardState.UNPROTECTED:
@@ -345,7 +483,19 @@ class Session:
         if not self.rig_gone:
             self.rig_gone = True
             self._forget_safe_off(self._latest.at_s if self._latest else None)
+        self._retry_news.set()
         self._ended.set()
+
+
+def _point(wish: OperatingPoint) -> str:
+    return f"{number(wish.frequency_mhz, 2, 'MHz')} at {number(wish.core_v, 3, 'V')}"
+
+
+def waiting_parts(board: BoardSnapshot, retry: RetryStatus) -> list[str]:
+    """The progress line of a board that is latched and will come back by itself."""
+    left_s = max(0.0, (retry.due_s or board.at_s) - board.at_s)
+    when = f"in {left_s:.0f} s" if left_s > 0.0 else "as soon as the board lets it"
+    return [f"latched: {retry.cause.value}", f"retry {retry.number} of {retry.of} {when}", _point(retry.point)]
 
 
 def live_parts(phase: str, board: BoardSnapshot) -> list[str]:

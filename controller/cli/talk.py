@@ -51,12 +51,13 @@ class Talk:
         """One line that --quiet does not silence."""
         self._write_line(paint(self._named(_printable(line)), "bad", self.stream))
 
-    def live(self, parts: Sequence[str], at_s: float) -> None:
-        """The progress line of the moment `at_s`: as many of its parts as fit into one line of the terminal."""
+    def live(self, parts: Sequence[str], at_s: float, *, every_s: float = PLAIN_LINE_EVERY_S) -> None:
+        """The progress line of the moment `at_s`: as many of its parts as fit into one line of the terminal. `every_s`:
+        how often at most where there is no terminal."""
         if self.quiet:
             return
         if self.name or not self.stream.isatty():
-            every_s = NAMED_LINE_EVERY_S if self.name else PLAIN_LINE_EVERY_S
+            every_s = max(every_s, NAMED_LINE_EVERY_S) if self.name else every_s
             if self._last_plain_s is None or at_s - self._last_plain_s >= every_s:
                 self._last_plain_s = at_s
                 self._write(self._named("  ".join(parts)) + "\n")

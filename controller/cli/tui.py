@@ -18,7 +18,7 @@ from controller.attach import Target, Where, attach, choose_rig, host_config, re
 from controller.cli.attach import KEYS, add_target_options, wheres_of
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.live import known_name
-from controller.cli.run import RECORD_HELP
+from controller.cli.run import RECORD_HELP, RETRY_HELP
 from controller.cli.signals import on_signals
 from controller.cli.talk import Talk
 from controller.cli.trial import parse_keep_within
@@ -45,7 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     choice.add_argument("--open", metavar="FILE", help="a journal, opened like a rig that can be played and sought in")
     screen = parser.add_argument_group("screen")
     screen.add_argument("--start", action="store_true", help="power up at stock and hash as soon as the rig is there")
-    screen.add_argument("--retry", action="store_true", help="come back by itself, lower, after heat, a dip or silence")
+    screen.add_argument("--retry", action="store_true", help=RETRY_HELP)
     screen.add_argument("--keep-within", metavar="S", help=f"how long a change waits to be kept ({KEEP_WITHIN_S:g})")
     screen.add_argument("--theme", metavar="NAME", help=f"one of {', '.join(_THEMES)}; ansi-* have 16 colours")
     files = parser.add_argument_group("files")

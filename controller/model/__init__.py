@@ -112,6 +112,9 @@ from controller.model.events import (
     RetryPlanned as RetryPlanned,
 )
 from controller.model.events import (
+    RetryRefused as RetryRefused,
+)
+from controller.model.events import (
     SafeOffDone as SafeOffDone,
 )
 from controller.model.events import (

@@ -164,6 +164,14 @@ class RetryEnded(EventBase):
     why: str
 
 
+class RetryRefused(EventBase):
+    """The operator lets this board come back by itself, but not after this trip."""
+
+    kind: Literal["retry_refused"] = "retry_refused"
+    cause: Cause
+    why: str
+
+
 class SafeOffDone(EventBase):
     kind: Literal["safe_off_done"] = "safe_off_done"
     reason: str
@@ -236,6 +244,7 @@ Event = Annotated[
     | FaultCleared
     | RetryPlanned
     | RetryEnded
+    | RetryRefused
     | SafeOffDone
     | WorkStarted
     | WorkStopped

@@ -36,6 +36,7 @@ from controller.model import (
     Remark,
     RetryEnded,
     RetryPlanned,
+    RetryRefused,
     SafeOff,
     SafeOffDone,
     SetFan,
@@ -163,7 +164,7 @@ def level(event: Event) -> str:
             return "info" if confirmed else "error"
         case Note(level=named):
             return named
-        case CommandRefused() | PointReverted() | PointLimited():
+        case CommandRefused() | PointReverted() | PointLimited() | RetryRefused():
             return "warn"
         case StateChanged(after=GuardState.LATCHED | GuardState.UNPROTECTED):
             return "error"
@@ -226,6 +227,8 @@ def summary(event: Event) -> str:
             return f"{event.number} of {event.of} in {duration(event.wait_s)}, {point(event.point)}"
         case RetryEnded():
             return f"{event.number}: {event.how}{f', {event.why}' if event.why else ''}"
+        case RetryRefused():
+            return f"{event.cause.value}: {event.why}"
         case SafeOffDone():
             failed = [action.name for action in event.report.actions if not action.confirmed]
             told = "confirmed" if event.report.confirmed else f"NOT confirmed: {', '.join(failed) or 'nothing'}"

@@ -17,9 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from drivers.boards import BOARDS
 from tests.campaign.report import SCHEMA, Outcome, markdown, one, quiet, replay, summed
-from tests.campaign.subject import GAMMA
+from tests.campaign.subject import GAMMA, KINDS
 
 EVERY: Final = 25
 """So often progress is told."""
@@ -35,7 +34,7 @@ def earlier(path: Path | None) -> Iterator[Outcome]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
-    parser.add_argument("--board", choices=sorted(BOARDS), default=GAMMA, help="what is emulated (%(default)s)")
+    parser.add_argument("--board", choices=sorted(KINDS), default=GAMMA, help="what is emulated (%(default)s)")
     parser.add_argument("--scenarios", type=int, default=200, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=10.0, help="of virtual time each (10)")

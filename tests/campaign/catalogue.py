@@ -393,10 +393,28 @@ def catalogue_of(board: str) -> Mapping[str, Drawn]:
     return _catalogue(subject_of(board))
 
 
+_HELPLESS: Final = _RAIL | _UNREACHED
+_ANSWERS: Final = frozenset({"lose_replies", "wrong_id"})
+
+
+def _with_a_lease(
+    action: str, causes: frozenset[Cause], excuses: frozenset[Excuse]
+) -> tuple[frozenset[Cause], frozenset[Excuse]]:
+    """The firmware makes the board safe by two pins when it hears nobody, whatever the regulator does: that nobody
+    reached it excuses nothing. A heartbeat that was not heard, or not answered, has names of its own."""
+    if excuses & _HELPLESS:
+        causes |= {Cause.ACTUATION}  # a safe-off that could not be confirmed
+    if Cause.CONTROL_PORT_LOST in causes or action in _ANSWERS:
+        causes |= {Cause.LEASE_LOST, Cause.LEASE_EXPIRED}
+    return causes, excuses - _HELPLESS
+
+
 def draw(rng: random.Random, at_s: float, about: Subject, action: str | None = None) -> Fault:
     """One fault, with arguments of its own, at this time; of this kind, or of any."""
     known = catalogue_of(about.kind.name)
     action = rng.choice(tuple(known)) if action is None else action
     arguments, causes, excuses = known[action](rng)
+    if about.leased:
+        causes, excuses = _with_a_lease(action, causes, excuses)
     for_s = rng.choice([0.5, 5.0, 60.0]) if ACTIONS[action].lasting and rng.random() < 0.4 else None
     return Fault(at_s, action, arguments, for_s, causes, excuses)

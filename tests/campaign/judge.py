@@ -333,6 +333,8 @@ def end(faults: Sequence[Fault], life: Life, lasts_s: float, about: Subject) -> 
         case GuardState.LATCHED | GuardState.UNKNOWN:
             if not safe:
                 found.append(Finding(said, excuse))
+        case GuardState.UNPROTECTED if about.leased and safe:
+            pass  # the rig cannot know: its firmware has made it safe
         case GuardState.UNPROTECTED:
             found.append(Finding(said, excuse))
         case GuardState.STARTING:

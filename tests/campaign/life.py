@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 from controller.model import Cause, Command, FaultLatched, GuardState, SafeOffDone, StateChanged
 from drivers.errors import HashbridgeError
 from drivers.transports.memory import memory_pair
-from emulator.benches import BENCHES
 from emulator.ports.memory import Wire
 from emulator.virtual_time import VirtualTimeLoop
 from tests.campaign.catalogue import Fault
 from tests.campaign.scenario import Scenario
-from tests.campaign.subject import subject_of
+from tests.campaign.subject import BUILDS, subject_of
 from tests.scenarios.gamma import NAME, Stand, stand
 
 SETTLE_S = 12.0
@@ -120,8 +119,8 @@ async def _live(told: Scenario, life: Life) -> None:
         life.broken.append(f"{context['message']}: {context.get('exception')!r}")
 
     loop.set_exception_handler(unhandled)
-    about, build = subject_of(told.board), BENCHES[told.board]
-    async with stand(told.settings, operator=told.operator, kind=about.kind, build=build) as s:  # type: ignore[arg-type]
+    about, build = subject_of(told.board), BUILDS[told.board]
+    async with stand(told.settings, operator=told.operator, kind=about.kind, build=build) as s:
         _watch(s, life)
         _wire_again(s)
         async with asyncio.TaskGroup() as group:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from drivers.boards import BOARDS, BoardKind
 from drivers.boards.board import Channel, Envelope
+from drivers.boards.leased_gamma import LEASED_GAMMA
 from emulator.benches import BENCHES, BenchSettings
+from emulator.benches.leased_gamma import LeasedGamma
 from emulator.physics import PlantSettings
 
 GAMMA: Final = "bitaxe-gamma"
+LEASED: Final = LEASED_GAMMA.name
+"""Not among `BOARDS`: emulated only, with a firmware that makes the board safe when nobody is heard."""
+KINDS: Final[Mapping[str, BoardKind]] = {**BOARDS, LEASED: LEASED_GAMMA}
+BUILDS: Final[Mapping[str, Callable[[BenchSettings], Any]]] = {**BENCHES, LEASED: LeasedGamma}
 _GAMMA_STOCK_V: Final = 1.150
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 _TWELVE_VOLT_FROM_V: Final = 6.0
@@ -80,6 +87,11 @@ class Subject:
         return self.envelope.means.sees(Channel.FAN_RPM)
 
     @property
+    def leased(self) -> bool:
+        """Its firmware has a host lease."""
+        return self.kind.name == LEASED
+
+    @property
     def rail_follows_bridge(self) -> bool:
         """A pin of the bridge switches its regulator."""
         return any(action.name.endswith("rail pin") for action in self.kind.safe_off_recipe)
@@ -91,9 +103,9 @@ class Subject:
 
 @cache
 def subject_of(board: str) -> Subject:
-    """KeyError for a name that is not in BOARDS."""
-    kind = BOARDS[board]
-    bench = BENCHES[board](BenchSettings())
+    """KeyError for a name that is not in `KINDS`."""
+    kind = KINDS[board]
+    bench = BUILDS[board](BenchSettings())
     has_dac = kind.envelope.means.rests_at_v is not None
     return Subject(
         kind=kind,

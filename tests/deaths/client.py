@@ -10,24 +10,25 @@ import json
 import signal
 import sys
 
-from controller.model import PowerUp, StartWork
+from controller.model import BoardInfo, PowerUp, StartWork
 from controller.port import HostConfig, LiveRig
 
 STAGGER_S = 0.25
 
 
 async def hash_on(rig: LiveRig) -> None:
-    """All boards of the rig to the lowest point of the operator's range, fed with random headers.
+    """All boards of the rig to their lowest clock and stock voltage, fed with random headers.
 
     One after the other: the lock-down of a regulator is a hundred requests.
     """
 
-    async def bring_up(name: str, after_s: float) -> None:
+    async def bring_up(board: BoardInfo, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        await rig.request(name, PowerUp(frequency_mhz=400.0, core_v=1.15))
-        await rig.request(name, StartWork(work="synthetic", ticket_difficulty=256))
+        e = board.envelope
+        await rig.request(board.name, PowerUp(frequency_mhz=e.frequency_mhz.low, core_v=e.stock_core_v))
+        await rig.request(board.name, StartWork(work="synthetic", ticket_difficulty=256))
 
-    await asyncio.gather(*(bring_up(board.name, STAGGER_S * index) for index, board in enumerate(rig.info)))
+    await asyncio.gather(*(bring_up(board, STAGGER_S * index) for index, board in enumerate(rig.info)))
 
 
 async def main() -> None:

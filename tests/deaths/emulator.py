@@ -1,4 +1,4 @@
-"""Many emulated boards in one process, each on ptys of its own. Arguments: directory, first number, how many.
+"""Many emulated boards in one process, each on ptys of its own. Arguments: board, directory, first number, how many.
 
 Beside what the emulator traces by itself, `<name>.trace` has a line for every burst that the host sent to a port, with
 CLOCK_MONOTONIC nanoseconds: whoever claims that a rig wrote nothing has to be able to count.
@@ -32,7 +32,7 @@ def listen(device: Device, port: str, trace: TextIO) -> None:
     device.receive = heard  # type: ignore[method-assign]
 
 
-async def main(directory: Path, first: int, count: int) -> None:
+async def main(board: str, directory: Path, first: int, count: int) -> None:
     stop = asyncio.Event()
     ready: list[Served] = []
 
@@ -45,7 +45,7 @@ async def main(directory: Path, first: int, count: int) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(first, first + count):
             name = f"b{number:02d}"
-            bench = BENCHES["bitaxe-gamma"](BenchSettings(seed=number + 1, dilution=DILUTION))
+            bench = BENCHES[board](BenchSettings(seed=number + 1, dilution=DILUTION))
             trace = (directory / f"{name}.trace").open("a", buffering=1)
             listen(bench.control, "control", trace)
             listen(bench.data, "data", trace)
@@ -54,4 +54,4 @@ async def main(directory: Path, first: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

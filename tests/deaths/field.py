@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.errors import HashbridgeError
+from tests.campaign.subject import GAMMA, subject_of
 from tests.deaths.client import hash_on
 from tests.deaths.emulator import DILUTION
 
@@ -33,8 +34,12 @@ STARTS_AT_ONCE = 2
 TRIALS_AT_ONCE = 14
 BEGINNINGS = 8
 EMULATED_TOGETHER = 30
+CHIPS_OF_A_SHARE = 2
+"""A board with more chips counts for more boards of one or two: what is emulated must not be all that is measured."""
 ROOT = Path(__file__).parents[2]
 MOVES_OF_SAFE_OFF = ["reset asserted", "rail off"]
+MOVES_WITH_A_DAC = ["reset asserted", "rail voltage"]
+"""Of a rail that nobody can switch off: down to its lowest."""
 
 
 T = TypeVar("T")
@@ -51,7 +56,7 @@ class Line:
 
 @dataclass(slots=True)
 class Trial:
-    """What happened to one board."""
+    """What happened to one board. `off_s`: when its rail was off, or at its lowest where nobody can switch it off."""
 
     board: str
     struck_s: float = 0.0
@@ -59,6 +64,8 @@ class Trial:
     last_beat_s: float | None = None
     moves: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    due: list[str] = field(default_factory=lambda: MOVES_OF_SAFE_OFF)
+    """The moves that it had to make, and no others."""
 
     @property
     def since_strike_s(self) -> float:
@@ -93,19 +100,24 @@ async def until(what: Callable[[], bool], seconds: float) -> bool:
 class Field:
     """The emulated boards of all trials, and where their rigs keep things."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kind: str = GAMMA) -> None:
         self.directory = directory
+        self.about = subject_of(kind)
         self.state = directory / "state"
         self._next = 0
         self.starting = asyncio.Semaphore(STARTS_AT_ONCE)
-        self.trials = asyncio.Semaphore(TRIALS_AT_ONCE)
+        self.share = max(1, round(self.about.chips / CHIPS_OF_A_SHARE))
+        self.together = EMULATED_TOGETHER // self.share
+        self.trials = asyncio.Semaphore(max(1, TRIALS_AT_ONCE // self.share))
         self.begun_again = 0
         self.jitter = random.Random(20260101)
         self._emulators: list[subprocess.Popen[bytes]] = []
         self._making = asyncio.Lock()
 
     async def _emulate_more(self) -> None:
-        emulator = spawn("tests.deaths.emulator", str(self.directory), str(self._next), str(EMULATED_TOGETHER))
+        emulator = spawn(
+            "tests.deaths.emulator", self.about.kind.name, str(self.directory), str(self._next), str(self.together)
+        )
         self._emulators.append(emulator)
         assert emulator.stdout is not None
         assert await asyncio.to_thread(emulator.stdout.readline) == b"ready\n"
@@ -122,12 +134,13 @@ class Field:
     async def board(self) -> BoardConfig:
         """One that nobody has touched. There are as many as are asked for: who begins again takes another."""
         async with self._making:
-            if self._next == len(self._emulators) * EMULATED_TOGETHER:
+            if self._next == len(self._emulators) * self.together:
                 await self._emulate_more()
         name = f"b{self._next:02d}"
         self._next += 1
         control, data = (str(self.directory / f"{name}-{port}") for port in ("control", "data"))
-        return BoardConfig(name=name, kind="bitaxe-gamma", control=control, data=data, emulated=True, dilution=DILUTION)
+        kind = self.about.kind.name
+        return BoardConfig(name=name, kind=kind, control=control, data=data, emulated=True, dilution=DILUTION)
 
     def config(self, *boards: BoardConfig) -> HostConfig:
         return HostConfig(boards=boards, orphan_s=5.0)
@@ -192,10 +205,16 @@ class Field:
         return [line for line in trace if line.what == port and line.at_s > since_s]
 
     def hashing(self, board: str) -> bool:
-        """Fed and polled just now, rail on. A rig feeds twice a second and polls five times."""
+        """Fed and polled just now, rail up. A rig feeds twice a second and polls five times."""
         since_s = time.monotonic() - 1.5
-        on = [line.what for line in self.moves(board) if line.what in ("rail on", "rail off")]
-        return on[-1:] == ["rail on"] and all(self.heard(board, port, since_s) for port in ("control", "data"))
+        up = [self.rests(line) for line in self.moves(board) if line.what.startswith("rail")]
+        return up[-1:] == [False] and all(self.heard(board, port, since_s) for port in ("control", "data"))
+
+    def rests(self, line: Line) -> bool:
+        """Whether this move left the rail off, or at its lowest where nobody can switch it off."""
+        if not self.about.has_dac or line.what != "rail voltage":
+            return line.what == "rail off"
+        return float(line.detail.removesuffix(" V")) <= self.about.envelope.core_off_below_v
 
     def sentinel_pid(self, board: str, rig: int) -> int:
         found = re.findall(r"\[(\d+)\]", (self.state / f"sentinel-{board}-{rig}.log").read_text())
@@ -211,13 +230,13 @@ class Field:
         return report
 
     async def off(self, board: str, struck_s: float) -> Trial:
-        """Wait for the rail to go off after a strike, and a moment more for the rest of the safe-off.
+        """Wait for the rail to go off, or to its lowest, after a strike, and a moment more for the rest of it.
 
         A board that was on its way to safe-off when it was struck has tripped by itself: no trial of the strike.
         """
 
         def fell() -> list[Line]:
-            return [line for line in self.moves(board) if line.what == "rail off" and line.at_s > struck_s]
+            return [line for line in self.moves(board) if self.rests(line) and line.at_s > struck_s]
 
         def was_hashing() -> None:
             resets = [
@@ -232,7 +251,8 @@ class Field:
         assert off, f"{board}: the rail stayed on"
         await asyncio.sleep(0.1)
         after = [line for line in self.moves(board) if line.at_s > struck_s]
-        return Trial(board, struck_s, fell()[0].at_s, moves=[line.what for line in after])
+        due = MOVES_WITH_A_DAC if self.about.has_dac else MOVES_OF_SAFE_OFF
+        return Trial(board, struck_s, fell()[0].at_s, moves=[line.what for line in after], due=due)
 
     async def plant(self, board: str, **asked: object) -> dict[str, Any]:
         reader, writer = await asyncio.open_unix_connection(str(self.directory / f"{board}.plant"))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from controller.model import GuardState, StateChanged
-from tests.deaths.field import LIMIT_S, MOVES_OF_SAFE_OFF, Trial, stripped
+from tests.deaths.field import LIMIT_S, Trial, stripped
 
 UNPLUGGED_LIMIT_S = 1.0
 _LIMITS_S = {"control unplugged": UNPLUGGED_LIMIT_S, "both killed": 10.0, "out of memory": 3.0}
@@ -81,8 +81,8 @@ def _ms(trials: Sequence[Trial], beaten: bool) -> list[float]:
 
 def _broken(kind: str, trial: Trial, ms: float, limit_s: float) -> str | None:
     if ms >= 1000.0 * limit_s:
-        return f"rail off after {ms:.0f} ms"
-    if stripped(trial.moves) != MOVES_OF_SAFE_OFF:
+        return f"safe after {ms:.0f} ms"
+    if stripped(trial.moves) != trial.due:
         return f"moves {stripped(trial.moves)}"
     if kind == "disk full" and trial.facts.get("refused") != "record":
         return f"its latch was cleared without a record: {trial.facts.get('refused')}"

@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from controller.model import ClearFault
 from controller.port import LiveRig
 from drivers.errors import Refused
+from tests.campaign.subject import GAMMA
 from tests.deaths.field import LIMIT_S, Field, NeverHashed, Trial, until
 from tests.processes import alive, strike
 
@@ -236,20 +238,27 @@ async def both_killed(place: Field) -> Trial:
     return trial
 
 
-async def campaign(directory: Path, count: int, others: int) -> dict[str, list[Trial]]:
+def batched(many: range, at_once: int) -> list[range]:
+    return [many[first : first + at_once] for first in range(0, len(many), at_once)]
+
+
+async def campaign(directory: Path, count: int, others: int, kind: str = GAMMA) -> dict[str, list[Trial]]:
     """So many trials of each kind, side by side; `others`: of the rarer ways to go. Needs `places` around it."""
-    place = Field(directory)
+    place = Field(directory, kind)
 
     async def each(one: Callable[[Field], Awaitable[Trial]], count: int) -> list[Trial]:
         return list(await asyncio.gather(*(place.begin(one) for _ in range(count))))
 
     try:
         async with asyncio.TaskGroup() as group:
-            struck = group.create_task(place.begin(lambda field: sentinels_struck(field, count)))
+            struck = [
+                group.create_task(place.begin(partial(sentinels_struck, count=len(some))))
+                for some in batched(range(count), max(1, count // place.share))
+            ]
             terminated = group.create_task(place.begin(rig_terminated))
             tasks = {
-                kind: group.create_task(each(one, times))
-                for kind, one, times in (
+                name: group.create_task(each(one, times))
+                for name, one, times in (
                     ("rig killed", rig_killed, count),
                     ("rig stopped", rig_stopped, count),
                     ("rig busy", rig_busy, count),
@@ -264,8 +273,12 @@ async def campaign(directory: Path, count: int, others: int) -> dict[str, list[T
     finally:
         place.close()
     print(f"trials begun again: {place.begun_again}", file=sys.stderr)
-    found = {kind: task.result() for kind, task in tasks.items()}
-    return found | {"rig terminated": [terminated.result()]} | struck.result()
+    found = {name: task.result() for name, task in tasks.items()}
+    found["rig terminated"] = [terminated.result()]
+    for batch in struck:
+        for name, trials in batch.result().items():
+            found.setdefault(name, []).extend(trials)
+    return found
 
 
 @contextmanager
@@ -291,7 +304,7 @@ def places(directory: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def run(directory: Path, count: int, others: int, within_s: float) -> dict[str, list[Trial]]:
+def run(directory: Path, count: int, others: int, within_s: float, kind: str = GAMMA) -> dict[str, list[Trial]]:
     """`campaign`, in an event loop of its own, in `directory`."""
     with places(directory), asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(asyncio.wait_for(campaign(directory, count, others), within_s))
+        return runner.run(asyncio.wait_for(campaign(directory, count, others, kind), within_s))

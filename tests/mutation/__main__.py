@@ -45,6 +45,20 @@ STAGES: Final = (
     ),
 )
 """The quick ones first."""
+_BARE: Final = (
+    ("tests/unit/asics/test_stop.py",),
+    ("tests/scenarios/test_bare_hash.py",),
+    ("tests/unit/cli/test_chain_hash.py"),
+)
+_WATCHED: Final = (("tests/unit/controller/test_watcher.py",), ("tests/scenarios/test_bare_hash_deaths.py",))
+OTHERS: Final = {
+    "controller/barehash.py": (*_BARE, *_WATCHED),
+    "controller/safety/watcher.py": _WATCHED,
+    "drivers/asics/stop.py": (*_BARE, *_WATCHED),
+}
+"""Of modules that have tests of their own."""
+LONGEST_S: Final = 300.0
+"""Tests that have not ended by then have noticed."""
 PLUGINS: Final = ("-p", "tests.mutation.plugin", "-p", "no:cacheprovider")
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
@@ -57,15 +71,19 @@ class Result:
 
 
 def judge(mutant: Mutant) -> Result:
-    for stage in STAGES:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", *PLUGINS, *stage],
-            cwd=ROOT,
-            env={**os.environ, VARIABLE: mutant.name},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    for stage in OTHERS.get(mutant.path, STAGES):
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-q", *PLUGINS, *stage],
+                cwd=ROOT,
+                env={**os.environ, VARIABLE: mutant.name},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=LONGEST_S,
+            )
+        except subprocess.TimeoutExpired:
+            return Result(mutant, f"{stage[0]} did not end")
         if done.returncode != 0:
             found = _FAILED.search(done.stdout)
             return Result(mutant, found.group(1) if found else f"pytest ended with {done.returncode}")

@@ -1,14 +1,15 @@
 """The rules of the safety code, found in its syntax, and the same modules with one of them taken out.
 
 A rule is a statement that refuses, demands or finds a fault, one that returns a reason for less than was asked (a text,
-an ended lease), or one row of the tables of trip levels and of steps.
+an ended lease), or one row of the tables of trip levels and of steps. Of what has no guard (a bare line and its
+watcher) it is also what `EXTRA` names: calls, assignments, limits, choices.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,49 @@ MODULES: Final = (
     "controller/safety/retry.py",
     "controller/safety/supply.py",
     "controller/lease.py",
+    "controller/barehash.py",
+    "controller/safety/watcher.py",
+    "drivers/asics/stop.py",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """Rules of one file beside those of every file. `calls`: functions called as a statement; `raises`: exceptions;
+    `assigns`: attributes and tables that are given something outside of `__init__`; `limits`: a module's numbers, and
+    what each is when it limits nothing; `rows`: elements of tables, each also in another order;
+    `choices`: functions in which of the two values of an expression it is the first, always."""
+
+    calls: frozenset[str] = frozenset()
+    raises: frozenset[str] = frozenset()
+    assigns: frozenset[str] = frozenset()
+    limits: Mapping[str, float] = field(default_factory=dict)
+    rows: frozenset[str] = frozenset()
+    choices: frozenset[str] = frozenset()
+
+
+EXTRA: Final[Mapping[str, Extra]] = {
+    "controller/barehash.py": Extra(
+        calls=frozenset(
+            {"trip", "set", "reset_line", "enumerate", "initialise", "set_window", "fast_link", "set_ticket"}
+            | {"set_frequency_step", "stop", "release", "aclose", "beat"}
+        ),
+        assigns=frozenset({"on_lost", "on_acted", "_started", "_missed", "_strayed", "_live", "_looked_s"}),
+        limits={"BRING_UP_LIMIT_S": 1e6, "STOP_LIMIT_S": 1e6, "WATCHED_S": 1e6, "MISSES": 10**6, "_SAME_MHZ": 1e6}
+        | {"LONGEST_S": 1e6, "SLEW_S": 0.0},
+    ),
+    "controller/safety/watcher.py": Extra(
+        calls=frozenset({"condemn", "tell", "write", "set_rate", "tcflush", "judge", "publish", "signal"}),
+        raises=frozenset({"BadJob", "PortGone"}),
+        assigns=frozenset({"gone", "released", "patience_s", "last_beat_s", "slept_s", "why", "confirmed", "proven"}),
+        limits={"SUSPEND_S": 1e6, "ROUNDS": 1, "REPEATS": 1, "TRIES": 1, "ROOM_S": 1e6, "LONGEST_LINE": 10**9},
+    ),
+    "drivers/asics/stop.py": Extra(
+        assigns=frozenset({"mask"}),
+        rows=frozenset({"WriteRegister", "stop", "clock", "baud"}),
+        choices=frozenset({"stop_writes"}),
+    ),
+}
 _DEMANDS: Final = frozenset(
     {
         "need",
@@ -101,18 +144,26 @@ def mutated(name: str) -> ast.Module:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A statement (`at` None), or the element `at` of a table, taken out or swapped with the next."""
+    """A statement (`at` None), or the element `at` of a table, taken out or swapped with the next. `instead`: a limit
+    that is this, or a choice that is always its first."""
 
     node: ast.AST
     function: str
     at: int | None = None
     swap: bool = False
+    instead: float | None = None
 
     @property
     def shown(self) -> ast.AST:
         return self.node if self.at is None else self.node.elts[self.at]  # type: ignore[attr-defined]
 
     def apply(self, tree: ast.Module) -> None:
+        if isinstance(self.node, ast.IfExp):
+            self.node.test = ast.copy_location(ast.Constant(True), self.node.test)
+            return
+        if self.instead is not None:
+            self.node.value = ast.copy_location(ast.Constant(self.instead), self.node)  # type: ignore[attr-defined]
+            return
         if self.at is None:
             _replace(tree, self.node)
             return
@@ -129,6 +180,8 @@ def _of(path: str) -> Iterator[Mutant]:
         text = " ".join((ast.get_source_segment(source, rule.shown) or "").split())
         if rule.swap:
             text += "  <-> the next"
+        if rule.instead is not None:
+            text += f"  -> {rule.instead:g}"
         yield Mutant(path, number, getattr(rule.shown, "lineno", 0), rule.function, text)
 
 
@@ -138,6 +191,8 @@ def _parse(path: str) -> ast.Module:
 
 def _rules(tree: ast.Module, path: str) -> Iterator[_Rule]:
     seen: set[int] = set()
+    extra = EXTRA.get(path, Extra())
+    yield from _limits(tree, extra)
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -145,10 +200,58 @@ def _rules(tree: ast.Module, path: str) -> Iterator[_Rule]:
             if id(node) in seen:
                 continue
             seen.add(id(node))
-            if _demands(node):
+            chooses = isinstance(node, ast.IfExp) and function.name in extra.choices
+            if chooses or _demands(node) or (function.name != "__init__" and _is_extra(node, extra)):
                 yield _Rule(node, function.name)
             elif isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Load):
-                yield from _table(node, function.name, ordered=path.endswith("ordering.py"))
+                ordered = path.endswith("ordering.py")
+                yield from _table(node, function.name, ordered=ordered)
+                if extra.rows:
+                    yield from _rows(node, function.name, extra.rows)
+
+
+def _limits(tree: ast.Module, extra: Extra) -> Iterator[_Rule]:
+    for node in tree.body:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
+                if name in extra.limits:
+                    yield _Rule(node, "", instead=extra.limits[name])
+
+
+def _is_extra(node: ast.AST, extra: Extra) -> bool:
+    match node:
+        case ast.Raise(exc=ast.Call(func=ast.Name(id=name))):
+            return name in extra.raises
+        case ast.Assign(targets=[ast.Attribute(attr=name) | ast.Name(id=name)]) if name in extra.assigns:
+            return True
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))]):
+            return name in extra.assigns
+        case ast.AugAssign(target=ast.Attribute(attr=name) | ast.Name(id=name)):
+            return name in extra.assigns
+        case ast.Assign(value=ast.Await(value=call)) | ast.Expr(value=ast.Await(value=call)) | ast.Expr(value=call):
+            match call:
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                    return name in extra.calls
+    return False
+
+
+def _rows(node: ast.Tuple | ast.List, function: str, known: frozenset[str]) -> Iterator[_Rule]:
+    """Each taken out, and each swapped with the next."""
+    rows = [at for at, element in enumerate(node.elts) if _named(element) in known]
+    for at in rows:
+        yield _Rule(node, function, at)
+    yield from (_Rule(node, function, at, swap=True) for at in rows if at + 1 in rows)
+
+
+def _named(element: ast.expr) -> str:
+    match element:
+        case ast.Call(func=ast.Name(id=name)):
+            return name
+        case ast.Tuple(elts=[ast.Name(id=name), _, _]) | ast.Tuple(elts=[ast.Constant(value=str(name)), _, _]):
+            return name
+        case ast.Attribute(attr=name):
+            return name.rpartition("_")[2]
+    return ""
 
 
 def _demands(node: ast.AST) -> bool:
@@ -186,8 +289,8 @@ def _is_row(element: ast.expr, *, ordered: bool) -> bool:
 def _replace(tree: ast.Module, gone: ast.AST) -> None:
     """A statement becomes `pass`."""
     for node in ast.walk(tree):
-        for field in ("body", "orelse"):
-            children = getattr(node, field, None)
+        for branch in ("body", "orelse"):
+            children = getattr(node, branch, None)
             if isinstance(children, list) and gone in children:
                 children[children.index(gone)] = ast.copy_location(ast.Pass(), gone)
                 return

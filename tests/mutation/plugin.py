@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import atexit
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from tests.mutation.mutants import ROOT, mutated
@@ -26,7 +31,13 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_loader(fullname, self) if fullname == self.module else None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(mutated(self._mutant), str(ROOT / self._path), "exec"), module.__dict__)
+        tree = mutated(self._mutant)
+        # Some are run as scripts, in processes of their own, from where they say that they are.
+        script = Path(tempfile.mkdtemp(prefix="hb-mutant-")) / Path(self._path).name
+        atexit.register(shutil.rmtree, script.parent, ignore_errors=True)
+        script.write_text(ast.unparse(tree), encoding="utf-8")
+        module.__file__ = str(script)
+        exec(compile(tree, str(ROOT / self._path), "exec"), module.__dict__)
 
 
 def pytest_configure() -> None:

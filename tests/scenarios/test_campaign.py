@@ -7,6 +7,7 @@ import pytest
 from tests.campaign.judge import judge
 from tests.campaign.life import live
 from tests.campaign.scenario import scenario
+from tests.campaign.subject import LEASED
 
 SEED = 7
 MINUTES = 2.0
@@ -19,7 +20,7 @@ def test_no_scenario_of_the_short_campaign_breaks_a_promise(index: int) -> None:
 
 
 @pytest.mark.parametrize("index", range(4))
-@pytest.mark.parametrize("board", ["bitaxe-gt", "bitaxe-hex", "bitaxe-max", "bitaxe-ultra-205", "emberone00"])
+@pytest.mark.parametrize("board", ["bitaxe-gt", "bitaxe-hex", "bitaxe-max", "bitaxe-ultra-205", "emberone00", LEASED])
 def test_nor_does_one_of_a_board_of_another_kind(board: str, index: int) -> None:
     told = scenario(SEED, index, MINUTES, board)
     assert judge(told, live(told)).failures == ()

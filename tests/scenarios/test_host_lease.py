@@ -34,15 +34,19 @@ from controller.model import (
 from drivers.boards.leased_gamma import LEASED_GAMMA
 from drivers.boards.leased_gamma import LeasedGamma as LeasedBoard
 from drivers.codecs.bridge_system import Fault, State
-from drivers.errors import HashbridgeError, Latched, Refused
+from drivers.codecs.dialect_b import ErrorCode
+from drivers.errors import BridgeRefused, HashbridgeError, Latched, Refused
 from emulator.benches import BenchSettings
 from emulator.benches.leased_gamma import LeasedGamma
 from emulator.device import Burst, Device
-from emulator.firmware.bonanza_bridge import LEASE_S, SERVICE_S
+from emulator.firmware.bitaxe_raw import Refused as FirmwareRefused
+from emulator.firmware.bonanza_bridge import LEASE_S, SERVICE_S, WATCH_S
 from tests.scenarios.gamma import NAME, Stand, freeze, stand
 
 WITHIN_S = LEASE_S + SERVICE_S + 1e-6
 """After the last heartbeat that the firmware heard."""
+WRITE_GIVEN_UP_S = 0.1
+"""So long the firmware tries to write an answer that nobody takes: docs/wire/host-lease.md."""
 HEARTBEAT = 0x12
 
 
@@ -81,15 +85,17 @@ def said(bench: LeasedGamma) -> tuple[State, Fault]:
 
 
 class NoHeartbeats:
-    """Stands before the control port and swallows so many heartbeats; everything else passes."""
+    """Stands before the control port and swallows so many heartbeats; everything else passes. `others`: the other way
+    round, heartbeats alone pass."""
 
-    def __init__(self, device: Device, count: int) -> None:
-        self._device, self.left = device, count
+    def __init__(self, device: Device, count: int, *, others: bool = False) -> None:
+        self._device, self.left, self._others = device, count, others
         self.wakes_at, self.transmit = device.wakes_at, device.transmit
         self.line_rate_changed = device.line_rate_changed
 
     def receive(self, burst: Burst, at_s: float, previous_baud: int | None = None) -> None:
-        if burst.data[4:6] == bytes((0, HEARTBEAT)) and self.left:
+        is_heartbeat = burst.data[4:6] == bytes((0, HEARTBEAT))
+        if is_heartbeat is not self._others and self.left:
             self.left -= 1
             return
         self._device.receive(burst, at_s, previous_baud)
@@ -168,6 +174,19 @@ async def test_a_frozen_rig_without_a_sentinel_is_outlived_by_firmware_that_make
         assert "lease expired" in fault.detail
         assert s.is_safe()
         assert Protection.HOST_LEASE not in protections(s)
+
+
+async def test_a_firmware_that_is_stuck_in_writing_an_answer_when_the_lease_ends_acts_when_it_gives_that_up() -> None:
+    async with leased() as (s, bench):
+        await hashing(s)
+        ends_s = bench.bridge.control.heartbeats[-1] + LEASE_S
+        bench.at(ends_s - 0.001, lambda: bench.faults.do("stall_bridge", {"for_s": WRITE_GIVEN_UP_S}))
+        freeze(10.0)
+        assert s.is_safe()
+        for move in ("reset asserted", "rail off"):
+            assert after_last_heartbeat(bench, move) >= LEASE_S + WRITE_GIVEN_UP_S - 0.001
+            assert after_last_heartbeat(bench, move) <= WITHIN_S + WRITE_GIVEN_UP_S + WATCH_S
+        assert (await s.fault()).cause is Cause.LEASE_EXPIRED
 
 
 async def test_a_rig_that_froze_in_the_midst_of_a_sweep_does_not_take_its_old_readings_for_a_silent_bus() -> None:
@@ -285,6 +304,83 @@ async def test_a_lost_control_port_is_no_longer_the_end_of_all_protection() -> N
         assert bench.bridge.policy.state is State.CONTROLLED
 
 
+async def test_a_cable_that_is_pulled_out_with_both_ports_ends_in_the_firmware_making_it_safe() -> None:
+    async with leased() as (s, bench):
+        await hashing(s)
+        for port in s.ports:
+            port.hang_up()
+        await asyncio.sleep(WITHIN_S)
+        assert s.is_safe()
+        for move in ("reset asserted", "rail off"):
+            assert LEASE_S <= after_last_heartbeat(bench, move) <= WITHIN_S
+
+
+async def test_a_rig_that_is_latched_and_cannot_reach_the_parts_sweeps_on_and_renews_nothing() -> None:
+    async with leased() as (s, bench):
+        await hashing(s)
+        # What the firmware hears are heartbeats alone: a rig that sent them would keep the board energised for ever.
+        s.ports[0].device = NoHeartbeats(bench.control, 10**9, others=True)
+        fault = await s.fault()
+        assert fault.cause is Cause.SENSOR_BUS
+        assert not s.find(SafeOffDone)[-1].report.confirmed
+        beats, begun_s = len(bench.bridge.control.heartbeats), bench.clock()
+        await asyncio.sleep(60.0)
+        assert len(bench.bridge.control.heartbeats) == beats, "the guard is latched"
+        assert bench.clock() - begun_s > 59.0
+        assert after_last_heartbeat(bench, "rail off") <= WITHIN_S
+        assert said(bench) == (State.FAULT_LATCHED, Fault.LEASE_EXPIRED)
+        assert s.is_safe()
+
+
+async def test_a_rig_that_wrongly_goes_on_renewing_while_latched_keeps_nothing_energised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The lease is not what holds the rail: the safe-off has cut it, and no heartbeat brings it back."""
+    async with leased() as (s, bench):
+        await hashing(s)
+        beats = bench.bridge.control.heartbeats
+        lease = cast(LeasedBoard, s.board).lease
+
+        async def renew() -> None:
+            while True:
+                with contextlib.suppress(HashbridgeError):
+                    await lease.heartbeat()
+                await asyncio.sleep(BEAT_S)
+
+        async def keep(self: LeaseKeeper) -> None:
+            return None
+
+        monkeypatch.setattr(LeaseKeeper, "disarm", keep)
+        renewing = asyncio.create_task(renew())
+        s.rig.trip(NAME, Cause.INTERNAL, "the work of this test")
+        await s.fault()
+        before, moved = len(beats), len(bench.actuations)
+        assert s.is_safe()
+        await asyncio.sleep(30.0)
+        assert len(beats) - before > 50, "the firmware hears and grants them"
+        assert said(bench) == (State.CONTROLLED, Fault.NONE)
+        assert s.is_safe()
+        assert not {move.what for move in bench.actuations[moved:]} & {"5 V on", "rail on", "reset released"}
+        renewing.cancel()
+        await asyncio.wait([renewing])
+
+
+async def test_a_rig_that_wrongly_goes_on_renewing_after_the_lease_has_ended_is_refused_and_the_board_stays_safe() -> (
+    None
+):
+    async with leased() as (s, bench):
+        await hashing(s)
+        freeze(10.0)
+        await s.fault()
+        lease, beats = cast(LeasedBoard, s.board).lease, len(bench.bridge.control.heartbeats)
+        for _ in range(20):
+            with pytest.raises(BridgeRefused):
+                await lease.heartbeat()
+            await asyncio.sleep(BEAT_S)
+        assert len(bench.bridge.control.heartbeats) == beats
+        assert s.is_safe()
+
+
 async def test_a_rig_that_was_fenced_off_claims_no_lease() -> None:
     async with leased(sentinel=True) as (s, _):
         await hashing(s)
@@ -389,6 +485,29 @@ async def test_a_lease_that_cannot_be_armed_energises_nothing() -> None:
             await s.power_up(400.0, 1.1)
         assert "5 V on" not in [move.what for move in bench.actuations[before:]]
         assert s.is_safe()
+
+
+@pytest.mark.parametrize("code", [ErrorCode.DENIED, ErrorCode.FAULT, ErrorCode.INVALID])
+async def test_a_lease_that_is_denied_at_arming_leaves_the_board_without_power(
+    code: ErrorCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(at_s: float) -> None:
+        raise FirmwareRefused(code)
+
+    async with leased() as (s, bench):
+        before = len(bench.actuations)
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.bridge.policy, "arm", deny)
+            with pytest.raises(BridgeRefused, match="arm the lease"):
+                await s.power_up(400.0, 1.1)
+            await asyncio.sleep(10.0)
+        assert not {move.what for move in bench.actuations[before:]} & {"5 V on", "rail on", "reset released"}
+        assert bench.truth(bench.clock())["rail_v"] == 0.0
+        assert bench.bridge.control.heartbeats == []
+        assert Protection.HOST_LEASE not in protections(s)
+        assert s.is_safe()
+        await s.power_up(400.0, 1.1)  # it was the firmware's word alone
+        assert Protection.HOST_LEASE in protections(s)
 
 
 async def test_a_power_up_that_forgot_to_arm_is_stopped_before_the_rail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,13 @@ from controller.model import (
     ClearFault,
     FaultLatched,
     GuardState,
-    Note,
     OperatingPoint,
     OperatorLimits,
     PowerUp,
     Reach,
     RetryEnded,
     RetryPlanned,
+    RetryRefused,
     SafeOff,
     StartWork,
 )
@@ -81,7 +81,7 @@ async def test_a_chip_that_stays_silent_comes_back_lower_and_later_until_nothing
         assert [plan.point.frequency_mhz for plan in planned] == [425.0, 400.0]
         assert {plan.wanted.frequency_mhz for plan in planned} == {525.0}
         assert len(s.find(FaultLatched)) == 3
-        assert "no retry: nothing lower may be asked for" in [note.text for note in s.find(Note)]
+        assert [refused.why for refused in s.find(RetryRefused)] == ["nothing lower may be asked for"]
         board = s.rig.snapshot().boards[0]
         assert (board.state, board.retry) == (GuardState.LATCHED, None)
         assert s.is_safe()
@@ -137,6 +137,20 @@ async def test_another_reason_that_comes_while_it_waits_ends_it() -> None:
         assert s.is_safe()
 
 
+async def test_another_reason_that_comes_while_the_board_is_being_made_safe_leaves_it_to_a_person() -> None:
+    async with stand(SETTINGS, operator=AGAIN) as s:
+        await hashes(s)
+        s.bench.faults.silence_chip("nonces")
+        await s.wait_for(FaultLatched, 60.0)
+        assert not s.is_safe(), "the safe-off has only begun"
+        s.rig.trip(NAME, Cause.SENTINEL_LOST, "the sentinel is gone")
+        refused = await s.wait_for(RetryRefused)
+        assert refused.why == "sentinel_lost as well: the sentinel is gone"
+        await asyncio.sleep(1200.0)
+        assert s.find(RetryPlanned) == []
+        assert s.is_safe()
+
+
 @pytest.mark.parametrize("retry", [True, False])
 async def test_without_leave_or_for_another_cause_nothing_comes_back(retry: bool) -> None:
     async with stand(SETTINGS, operator=AGAIN.model_copy(update={"retry": retry})) as s:
@@ -148,9 +162,7 @@ async def test_without_leave_or_for_another_cause_nothing_comes_back(retry: bool
             await silent(s)
         await asyncio.sleep(1200.0)
         assert s.find(RetryPlanned) == []
-        assert [note.text for note in s.find(Note) if "retry" in note.text] == (
-            ["no retry: fan is left to a person"] if retry else []
-        )
+        assert [refused.why for refused in s.find(RetryRefused)] == (["fan is left to a person"] if retry else [])
         assert s.is_safe()
         assert s.rig.snapshot().boards[0].state is GuardState.LATCHED
 

@@ -40,6 +40,7 @@ from controller.model import (
     Remark,
     RetryEnded,
     RetryPlanned,
+    RetryRefused,
     SafeOffDone,
     SafeOffRecord,
     Snapshot,
@@ -168,6 +169,7 @@ def one_of_each() -> list[Event]:
     lower = OperatingPoint(frequency_mhz=425.0, core_v=1.15)
     tell(RetryPlanned, cause=Cause.INPUT_LOW, number=1, of=3, wait_s=60.0, wanted=STOCK, point=lower)
     tell(RetryEnded, cause=Cause.INPUT_LOW, number=1, how="cancelled", why="somebody asks for safe_off")
+    tell(RetryRefused, cause=Cause.FAN, why="fan is left to a person")
     tell.safe_off(confirmed=False)
     tell(WorkStarted, work="pattern", ticket_difficulty=1)
     tell(WorkStopped, result=work(running=False))

@@ -74,6 +74,7 @@ SUMMARIES = {
     "fault_cleared": "fan, by a person",
     "retry_planned": "1 of 3 in 1 min 00 s, 425.00 MHz 1.150 V",
     "retry_ended": "1: cancelled, somebody asks for safe_off",
+    "retry_refused": "fan: fan is left to a person",
     "safe_off_done": "NOT confirmed: rail off by rig; requested",
     "work_started": "pattern, ticket difficulty 1",
     "work_stopped": "synthetic: 1.000 TH/s, 0 verified in 10 s",
@@ -84,6 +85,7 @@ SUMMARIES = {
     "note": "the machine slept",
 }
 LEVELS = {
+    "retry_refused": "warn",
     "board_lost": "error",
     "fault_latched": "error",
     "chips_stopped": "error",

@@ -18,7 +18,7 @@ from tests.campaign.catalogue import LEFT_OUT, Excuse, Fault, catalogue_of, chan
 from tests.campaign.life import Life, Move, Trip, Truth
 from tests.campaign.report import bounds
 from tests.campaign.scenario import scenario
-from tests.campaign.subject import GAMMA, subject_of
+from tests.campaign.subject import GAMMA, LEASED, subject_of
 
 CALM: dict[str, Any] = {
     "die_c": 55.0,
@@ -358,3 +358,27 @@ def test_what_an_operator_in_his_right_mind_asks_for_is_inside_of_the_range(boar
         up = next(command for _, command in told.commands if isinstance(command, PowerUp))
         assert (e.stock_frequency_mhz if up.frequency_mhz is None else up.frequency_mhz) in e.frequency_mhz
         assert (e.stock_core_v if up.core_v is None else up.core_v) in e.core_v
+
+
+def test_to_a_board_with_a_host_lease_that_nobody_reaches_it_is_no_excuse() -> None:
+    helpless = {Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT}
+    for action in catalogue_of(LEASED):
+        with_a_lease = draw(random.Random(1), 0.0, subject_of(LEASED), action)
+        without = draw(random.Random(1), 0.0, subject_of(GAMMA), action)
+        assert not with_a_lease.excuses & helpless
+        assert with_a_lease.excuses == without.excuses - helpless
+        assert with_a_lease.causes >= without.causes
+    gone = draw(random.Random(1), 0.0, subject_of(LEASED), "unplug")
+    assert {Cause.LEASE_LOST, Cause.LEASE_EXPIRED} <= gone.causes
+    assert not {Cause.LEASE_LOST, Cause.LEASE_EXPIRED} & draw(random.Random(1), 0.0, subject_of(GAMMA), "unplug").causes
+
+
+@pytest.mark.parametrize(("rail_on", "failures"), [(False, 0), (True, 1)])
+def test_a_leased_board_that_nobody_reaches_at_the_end_has_to_be_safe(rail_on: bool, failures: int) -> None:
+    unplugged = draw(random.Random(1), 50.0, subject_of(LEASED), "unplug")
+    lived = life(end_state=GuardState.UNPROTECTED, end_rail_on=rail_on, end_reset_asserted=not rail_on)
+    found = judge.end([unplugged], lived, 120.0, subject_of(LEASED))
+    assert [finding.excuse for finding in found] == [""] * failures
+    on_a_gamma = draw(random.Random(1), 50.0, subject_of(GAMMA), "unplug")
+    (declared,) = judge.end([on_a_gamma], lived, 120.0, subject_of(GAMMA))
+    assert declared.excuse

@@ -15,7 +15,7 @@ FIELDS = [
     "schema", "board", "emulated", "dilution", "seed", "work", "jobs", "answers_due", "answers_found", "yield",
     "yield_ci95", "nonces", "verified", "extra", "hw_errors", "duplicates", "stale", "link_errors", "hashrate_hs",
     "hashrate_ci95_hs", "expected_hs", "frequency_mhz", "core_v_set", "core_v", "core_w", "input_v", "input_w",
-    "power_w", "chip_c", "vr_c", "fan_rpm", "chips", "remarks", "trips", "safe_off_confirmed",
+    "power_w", "chip_c", "vr_c", "fan_rpm", "chips", "remarks", "trips", "retries", "safe_off_confirmed",
 ]  # fmt: skip
 TRIP = FaultLatched(
     seq=9,

@@ -40,6 +40,11 @@ def test_the_fan_is_left_to_the_rig_unless_somebody_says_how() -> None:
         _wish("--fan-target", "58")
 
 
+def test_a_board_comes_back_by_itself_only_where_somebody_says_so() -> None:
+    assert [where.retry for where in _wish().wheres] == [False]
+    assert [where.retry for where in _wish("--retry").wheres] == [True]
+
+
 def _wheres(*line: str) -> list[tuple[str | None, str | None, int | None]]:
     parser = ArgumentParser()
     run_verb.add_arguments(parser)
