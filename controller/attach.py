@@ -47,8 +47,9 @@ class Where:
 
     `board`: which board is behind `port`, where its USB strings do not say. The rest is for emulated boards: `solved`,
     other solved headers; `seed` of all chance (1); `dilution`, how many hashes one hash stands for (1; for synthetic
-    work `synthetic_dilution`). `envelope`, a file, and `unlock`: what its operator may ask for
-    (controller/envelope_file.py); `retry`: it may come back by itself after a trip (controller/safety/retry.py).
+    work `synthetic_dilution`); `dialect` in which the bridge answers, where its firmwares differ. `envelope`, a file,
+    and `unlock`: what its operator may ask for (controller/envelope_file.py); `retry`: it may come back by itself after
+    a trip (controller/safety/retry.py).
     """
 
     emulate: str | None = None
@@ -57,6 +58,7 @@ class Where:
     solved: str | None = None
     seed: int | None = None
     dilution: int | None = None
+    dialect: str | None = None
     envelope: str | None = None
     unlock: Reach | None = None
     retry: bool = False
@@ -89,11 +91,15 @@ async def _emulate(where: Where, name: str, work: str, stack: AsyncExitStack, ke
     if where.board is not None:
         raise UsageError(f"{keys}board", where.board, f"only with {keys}port; {keys}emulate names its board itself")
     operator = _operator(where, board)
+    if where.dialect not in (None, *BOARDS[board].dialects):
+        raise UsageError(f"{keys}dialect", where.dialect, f"{', '.join(BOARDS[board].dialects)}: those of {board}")
     dilution = where.dilution or (synthetic_dilution(BOARDS[board].chip) if work == "synthetic" else 1)
     seed = 1 if where.seed is None else where.seed
     number = next(_numbers)
     options = [board, "--name", f"{board}-{os.getpid()}" + (f"-{number}" if number > 1 else "")]
     options += ["--seed", str(seed), "--dilution", str(dilution)]
+    if where.dialect is not None:
+        options += ["--dialect", where.dialect]
     if where.solved is not None:
         options += ["--solved", str(readable_file(where.solved, f"{keys}solved"))]
     child = await EmulatorChild.start(options, f"{keys}emulate")
@@ -119,12 +125,13 @@ def _config_of(sidecar: Sidecar) -> BoardConfig:
         emulated=True,
         dilution=sidecar.dilution,
         seed=sidecar.seed,
+        dialect=sidecar.dialect,
     )
 
 
 def _given(where: Where, port: str, keys: str) -> BoardConfig:
     control, _, data = port.partition(",")
-    for option, value in (("solved", where.solved), ("seed", where.seed)):
+    for option, value in (("solved", where.solved), ("seed", where.seed), ("dialect", where.dialect)):
         if value is not None:
             raise UsageError(f"{keys}{option}", value, f"only with {keys}emulate")
     dilution = where.dilution
@@ -162,10 +169,12 @@ def _given(where: Where, port: str, keys: str) -> BoardConfig:
         raise UsageError(
             f"{keys}board", where.board, f"one of {', '.join(fitting)}, which the USB strings of {control} fit"
         )
+    dialect = plugged.dialect if plugged is not None and fitting else None
     data = data or data_port(control) or ""
     if not data:
         raise UsageError(f"{keys}port", control, "CONTROL,DATA: the data port cannot be told from this name")
-    return BoardConfig(name=known_board(board, f"{keys}board"), kind=board, control=control, data=data)
+    name = known_board(board, f"{keys}board")
+    return BoardConfig(name=name, kind=board, control=control, data=data, dialect=dialect)
 
 
 def _same(one: str | None, other: str) -> bool:

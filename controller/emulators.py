@@ -37,6 +37,8 @@ class Sidecar:
     control: str
     data: str
     plant: str | None
+    dialect: str | None = None
+    """In which its bridge answers; None: it does not say."""
 
     @classmethod
     def parse(cls, name: str, text: str) -> Self:
@@ -54,6 +56,7 @@ class Sidecar:
                 control=str(found["control"]),
                 data=str(found["data"]),
                 plant=None if found.get("plant") is None else str(found["plant"]),
+                dialect=None if found.get("dialect") is None else str(found["dialect"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"incomplete: {error!r}") from error

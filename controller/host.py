@@ -76,10 +76,11 @@ class Ending:
 
 
 def kind_of(config: wire.BoardConfig) -> BoardKind:
-    """The row of BOARDS. Raises `UnknownPart`, or `UsageError` for a dilution on hardware."""
-    kind = BOARDS.get(config.kind)
-    if kind is None:
+    """The row of BOARDS, in the dialect of its firmware. Raises `UnknownPart`, or `UsageError` for a dilution on
+    hardware or a dialect that this board does not speak."""
+    if config.kind not in BOARDS:
         raise UnknownPart("board", config.kind, ", ".join(sorted(BOARDS)))
+    kind = BOARDS[config.kind].behind(config.dialect)
     Envelopes(kind.envelope, config.operator)  # what is outside the hard envelope is refused before a port is opened
     if config.dilution != 1 and not config.emulated:
         raise UsageError("dilution", config.dilution, "1 on hardware, where a hash stands for itself")

@@ -122,6 +122,7 @@ def connect(
     rig: int | str | PathLike[str] | None = None,
     seed: int | None = None,
     dilution: int | None = None,
+    dialect: str | None = None,
     solved: str | PathLike[str] | None = None,
     journal: str | PathLike[str] | None = None,
     record: str | PathLike[str] | None = None,
@@ -136,10 +137,10 @@ def connect(
     do not say which) start a rig process that this program owns. Leaving it is orderly safe-off; the death of this
     program is safe-off by the rig; that this program freezes is nothing. `journal` and `record` are new files for
     readings and events, and for every byte of both ports. Emulated: `seed` of all chance, `dilution` (a power of two;
-    by default 2**24 or 2**27 when `work` is to be "synthetic", else 1), `solved` headers. Beyond stock is locked:
-    `unlock` "range" (what is shipped for this kind of board) or "hard"; `envelope` is the file of the operator's
-    limits, by default envelopes/KIND.toml of the config directory. `retry`: after a trip that a lower point may cure
-    the board comes back by itself.
+    by default 2**24 or 2**27 when `work` is to be "synthetic", else 1), `solved` headers, `dialect` in which the bridge
+    answers ("C", where its firmwares differ). Beyond stock is locked: `unlock` "range" (what is shipped for this kind
+    of board) or "hard"; `envelope` is the file of the operator's limits, by default envelopes/KIND.toml of the config
+    directory. `retry`: after a trip that a lower point may cure the board comes back by itself.
 
     `rig` is the process id of a running rig or the path of its socket; without any of the three it is the only rig of
     this user. It is joined, and only left, never stopped. `board`: which of its boards.
@@ -159,6 +160,7 @@ def connect(
             solved=arguments.present_file("solved", solved),
             seed=arguments.seed(seed),
             dilution=arguments.power_of_two("dilution", dilution),
+            dialect=arguments.name("dialect", dialect),
             envelope=arguments.present_file("envelope", envelope),
             unlock=arguments.reach(unlock),
             retry=arguments.flag("retry", retry),
@@ -166,8 +168,8 @@ def connect(
         files = arguments.fresh_file("journal", journal), arguments.fresh_file("record", record)
         return Connecting(lambda: _start(where, work, *files))
     for key, value in (
-        ("seed", seed), ("dilution", dilution), ("solved", solved), ("journal", journal), ("record", record),
-        ("unlock", unlock), ("envelope", envelope), ("retry", retry or None),
+        ("seed", seed), ("dilution", dilution), ("dialect", dialect), ("solved", solved), ("journal", journal),
+        ("record", record), ("unlock", unlock), ("envelope", envelope), ("retry", retry or None),
     ):  # fmt: skip
         if value is not None:
             raise UsageError(key, value, "only with emulate or port: a running rig was started with its own")

@@ -113,10 +113,12 @@ class BoardConfig(Model):
     emulated: bool = False
     dilution: int = Field(default=1, ge=1)
     seed: int | None = None
+    dialect: str | None = None
+    """In which its bridge answers, as its USB descriptor says; None: as most of its kind do."""
     control_tap: str | None = None
     data_tap: str | None = None
-    operator: OperatorLimits = OperatorLimits()
     """Files to which every byte of a port is recorded; both may go to the same one."""
+    operator: OperatorLimits = OperatorLimits()
 
 
 class HostConfig(Model):

@@ -21,7 +21,7 @@ from serial.tools import list_ports
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardKind, UsbMatch
 from drivers.boards.bridge_alone import BRIDGES_ALONE, BridgeAlone
-from drivers.bridges.firmware import Release, emberone
+from drivers.bridges.firmware import Release, dialect_of
 
 CONTROL_INTERFACE: Final = 0
 DATA_INTERFACE: Final = 2
@@ -70,6 +70,8 @@ class FoundBoard:
     alone: BridgeAlone | None = None
     refused: str | None = None
     """Why a device with the strings of a board is none that is driven, whoever names it."""
+    dialect: str | None = None
+    """In which its firmware answers, by its descriptor; None: nothing says."""
 
     @property
     def kind(self) -> BoardKind | None:
@@ -170,17 +172,21 @@ def _recognise(group: Sequence[UsbPort]) -> FoundBoard | None:
     first = group[0]
     own_id = first.serial or first.location or first.path
     alike = [kind for kind in BOARDS.values() if any(_matches(first, match) for match in kind.matches)]
-    kinds = tuple(kind for kind in alike if any(_is_revision(first, match) for match in kind.matches))
+    dialect = dialect_of(first.manufacturer, first.product, first.bcd_device)
+    fitting = tuple(kind for kind in alike if any(_is_revision(first, match) for match in kind.matches))
+    kinds = tuple(kind for kind in fitting if dialect is None or dialect in kind.dialects)
     roles = {_role(port): port.path for port in group}
     control, data = roles.get(CONTROL_INTERFACE), roles.get(DATA_INTERFACE)
-    if alike and (other := _not_driven(first, kinds)) is not None:
+    if alike and not kinds:
+        other = _not_driven(first, fitting, dialect)
         what = (first.product or "").lower().replace(" ", "-")
         return FoundBoard(f"{what}:{own_id}", (), first.serial, first.location, control, data, other, refused=other)
     if kinds:
         missing = [name for name, path in (("control", control), ("data", data)) if path is None]
         note = f"no {' and no '.join(missing)} port found" if missing else None
         what = kinds[0].name if len(kinds) == 1 else (first.product or "").lower().replace(" ", "-")
-        return FoundBoard(f"{what}:{own_id}", kinds, first.serial, first.location, control, data, note)
+        place = first.serial, first.location, control, data
+        return FoundBoard(f"{what}:{own_id}", kinds, *place, note, dialect=dialect)
     for alone in BRIDGES_ALONE.values():
         if _matches(first, alone.match):
             own_id = f"{alone.name}:{own_id}"
@@ -208,17 +214,12 @@ def _is_revision(port: UsbPort, match: UsbMatch) -> bool:
     return not match.revisions or port.bcd_device is None or Release.of(port.bcd_device).hardware in match.revisions
 
 
-def _not_driven(port: UsbPort, kinds: tuple[BoardKind, ...]) -> str | None:
-    """Why a device with the strings of a board is none that is driven."""
-    if port.bcd_device is None:
-        return None
-    release = Release.of(port.bcd_device)
-    if not kinds:
-        return f"revision {release.hardware} of this board is not driven; its bridge is: hashbridge bridge"
-    dialect = emberone(port.bcd_device).dialect
-    if (port.manufacturer, port.product) == ("256F", "EmberOne00") and dialect != "A":
-        return f"its firmware answers in dialect {dialect}, in which no board is driven; hashbridge bridge talks to it"
-    return None
+def _not_driven(port: UsbPort, fitting: tuple[BoardKind, ...], dialect: str | None) -> str:
+    """Why a device with the strings of a board is none that is driven: its revision, or the dialect of its firmware."""
+    if fitting:
+        return f"its firmware answers in dialect {dialect}, in which it is not driven; hashbridge bridge talks to it"
+    release = Release.of(port.bcd_device or 0)
+    return f"revision {release.hardware} of this board is not driven; its bridge is: hashbridge bridge"
 
 
 def _role(port: UsbPort) -> int | None:

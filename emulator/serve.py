@@ -3,7 +3,7 @@
 Published in one directory, readable by its owner alone:
 
     <name>-control, <name>-data   links to the pseudo-terminals, to be opened like any serial port
-    <name>.json                   the sidecar: schema, board, pid, seed, dilution, paths of the ports and of the socket
+    <name>.json                   the sidecar: schema, board, pid, seed, dilution, dialect, paths of ports and socket
     <name>.plant                  a Unix socket; one JSON object a line, one answer a line
 
 The plant socket: `{"get": "truth"}`, `{"get": "actuations"}`, `{"get": "counters"}`, `{"get": "script"}`, `{"set":
@@ -49,6 +49,7 @@ class Served:
     pid: int
     seed: int
     dilution: int
+    dialect: str
     control: str
     data: str
     plant: str
@@ -234,6 +235,7 @@ class _Server:
             pid=os.getpid(),
             seed=settings.seed,
             dilution=settings.dilution,
+            dialect=self.bench.dialect,
             control=self.ports["control"].path,
             data=self.ports["data"].path,
             plant=str(self._socket),

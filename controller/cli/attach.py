@@ -59,6 +59,7 @@ def add_target_options(
     where.add_argument(
         "--dilution", metavar="K", help="emulated: one hash stands for K (1; for synthetic work 2**24 or 2**27)"
     )
+    where.add_argument("--dialect", metavar="D", help="emulated: its bridge answers in it, where its firmwares differ")
     return choice
 
 
@@ -103,6 +104,7 @@ def where_of(arguments: Namespace, **instead: Any) -> Where:
         solved=arguments.solved,
         seed=None if arguments.seed is None else parse_seed(arguments.seed),
         dilution=None if arguments.dilution is None else parse_dilution(arguments.dilution),
+        dialect=arguments.dialect,
         envelope=None if arguments.envelope is None else str(readable_file(arguments.envelope, "--envelope")),
         unlock=None if arguments.unlock is None else parse_reach(arguments.unlock, "--unlock"),
         retry=getattr(arguments, "retry", False),

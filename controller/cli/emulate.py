@@ -14,7 +14,7 @@ from controller.cli.talk import Talk, facts
 from controller.emulators import emulator_directory
 from controller.files import new_file, readable_file
 from drivers.errors import PortBusy, UnknownPart, UsageError, one_of
-from emulator.benches import BENCHES, BRIDGES_ALONE, BenchSettings
+from emulator.benches import BENCHES, BRIDGES_ALONE, DIALECTS, BenchSettings
 from emulator.script import ScriptError
 from emulator.serve import Served, main_async
 
@@ -27,6 +27,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", default="1", help="the seed of all chance (1)")
     parser.add_argument("--dilution", metavar="K", default="1", help="one hash of unsolved work stands for K (1)")
     parser.add_argument("--solved", metavar="FILE", help="other solved headers, raw 80-byte records")
+    parser.add_argument(
+        "--dialect", metavar="D", help="its bridge answers in this reply dialect, where its firmwares differ"
+    )
     parser.add_argument("--ambient", metavar="C", help="air temperature (25)")
     parser.add_argument("--source-ohm", metavar="R", help="impedance of supply and cable (0.09)")
     parser.add_argument("--name", metavar="NAME", help="what the ports are called; default: the board's name")
@@ -43,6 +46,8 @@ def run(arguments: Namespace) -> int:
     board = arguments.board
     if board not in _NAMES:
         raise UnknownPart("emulate", board, one_of(_NAMES, board))
+    if arguments.dialect not in (None, *DIALECTS[board]):
+        raise UsageError("--dialect", arguments.dialect, f"{', '.join(DIALECTS[board])}: those of {board}")
     settings = settings_of(arguments)
     name = arguments.name or board
     if not set(name) <= _NAME_LETTERS or name.startswith("."):
@@ -89,5 +94,6 @@ def settings_of(arguments: Namespace) -> BenchSettings:
         dilution=parse_dilution(arguments.dilution),
         solved=None if arguments.solved is None else readable_file(arguments.solved, "--solved"),
         ambient_c=None if arguments.ambient is None else parse_number(arguments.ambient, "--ambient", -20, 60, "C"),
+        dialect=arguments.dialect,
         source_ohm=None if ohm is None else parse_number(ohm, "--source-ohm", 0, 5, "ohm"),
     )

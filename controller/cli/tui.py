@@ -77,7 +77,18 @@ class Wish:
 def understand(arguments: Namespace) -> Wish:
     """Raises `UsageError` naming option, value and what is allowed."""
     owner = arguments.emulate is not None or arguments.port is not None
-    for option in ("start", "journal", "record", "seed", "dilution", "solved", "unlock", "envelope", "retry"):
+    for option in (
+        "start",
+        "journal",
+        "record",
+        "seed",
+        "dilution",
+        "dialect",
+        "solved",
+        "unlock",
+        "envelope",
+        "retry",
+    ):
         if getattr(arguments, option) not in (None, False) and not owner:
             raise UsageError(f"--{option}", getattr(arguments, option), "only with --emulate or --port")
     if not owner and len(arguments.board or ()) > 1:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from drivers.asics import ASICS
@@ -51,6 +51,7 @@ from drivers.boards.sweep import Sweep
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.bridges.lease import HostLease
 from drivers.errors import (
+    BridgeRefused,
     DeviceError,
     LimitError,
     NoReply,
@@ -157,14 +158,26 @@ class Bitaxe:
     # --- contact ------------------------------------------------------------------------------------------------------
 
     async def first_contact(self) -> BoardIdentity:
-        """Fan up, then read only. Raises `NoReply` when nothing at all answers on the control port."""
+        """Fan up, then read only. Raises `NoReply` when nothing at all answers on the control port, `UnknownPart` when
+        its firmware answers in another dialect than it is driven in."""
         await self.bridge.open()
-        contact, pin = _Contact(), self.bridge.gpio(self._wiring.reset_pin)
-        await contact.ask(self._fan_up)
+        contact = _Contact()
+        try:
+            return await self._contact(contact)
+        except NoReply:
+            await self._refuse_other_dialect()
+            raise
+
+    async def _contact(self, contact: _Contact) -> BoardIdentity:
+        pin = self.bridge.gpio(self._wiring.reset_pin)
+        if self._parts.cooling.bytes is not None:
+            await contact.ask(self._fan_up)
         cooling = await contact.ask(self._open_cooling)
         rail = await contact.ask(self._open_rail)
         part = rail.name if rail else await contact.ask(self._unusable_part)
         released = await contact.ask(pin.get)
+        if released is None:  # errors look the same in A and C: what answers with them alone may speak either
+            await self._refuse_other_dialect()
         on = await contact.ask(rail.is_commanded_on) if rail else None
         up = await contact.ask(rail.is_up) if rail else None
         return BoardIdentity(
@@ -173,6 +186,17 @@ class Bitaxe:
             parts={"regulator": part, self._parts.cooling.told: cooling.name if cooling else None},
             hashing_suspected=bool(released) or bool(on) or bool(up),
         )
+
+    async def _refuse_other_dialect(self) -> None:
+        bridge, promised = self.bridge, self._wiring.dialect
+        try:
+            found = await bridge.learn_dialect()
+        except (NoReply, BridgeRefused):
+            return
+        finally:
+            bridge.speak(promised)
+        if found != promised:
+            raise UnknownPart("reply dialect", found, f"{promised}, as its USB descriptor says; unseen: as most do")
 
     async def _firmware(self) -> str:
         return f"{self._wiring.firmware}, reply dialect {self._wiring.dialect}"
@@ -479,11 +503,26 @@ def row(
     parts: Parts,
     unswitchable: tuple[str, ...] = ("the 5 V input", "the supply of fan and bridge"),
     matches: tuple[UsbMatch, ...] = BITAXE_RAW_MATCHES,
+    other_dialects: tuple[str, ...] = (),
 ) -> BoardKind:
-    """The row of BOARDS for one of these boards."""
+    """The row of BOARDS for one of these boards. `other_dialects`: in which some of its firmwares answer, beside that
+    of `parts.wiring`."""
 
     async def open_board(attached: Attached) -> Bitaxe:
         return Bitaxe(kind, parts, *open_ports(attached, chip, parts.wiring, chips))
+
+    def behind(dialect: str) -> BoardKind:
+        return row(
+            name=name,
+            title=title,
+            chip=chip,
+            chips=chips,
+            envelope=envelope,
+            plausibility=plausibility,
+            parts=replace(parts, wiring=replace(parts.wiring, dialect=dialect)),
+            unswitchable=unswitchable,
+            matches=matches,
+        )
 
     kind = BoardKind(
         name=name,
@@ -498,5 +537,7 @@ def row(
         own_limits=parts.rail.own_limits,
         unswitchable=unswitchable,
         parts=(*parts.rail.parts, *parts.cooling.parts),
+        dialect=parts.wiring.dialect,
+        other_dialects={dialect: behind(dialect) for dialect in other_dialects},
     )
     return kind

@@ -15,6 +15,7 @@ from drivers.boards.plausibility import DieFromRegulator as DieFromRegulator
 from drivers.boards.plausibility import PlausibilityLimits as PlausibilityLimits
 from drivers.boards.plausibility import PowerLaw as PowerLaw
 from drivers.boards.plausibility import TemperatureSensor as TemperatureSensor
+from drivers.errors import UsageError
 from drivers.traits import Transport
 from drivers.units import Amps, Celsius, Megahertz, Ratio, Rpm, Seconds, Volts, Watts
 
@@ -387,6 +388,24 @@ class BoardKind:
     """Regulator, fan controller and thermometers, for docs."""
     on_hardware: str | None = None
     """What was run on a real one, for docs; None: nothing yet."""
+    dialect: str = "A"
+    """In which its bridge answers."""
+    other_dialects: Mapping[str, BoardKind] = field(default_factory=dict)
+    """The same board behind firmwares that answer in another one."""
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """In which a firmware of this board may answer."""
+        return (self.dialect, *self.other_dialects)
+
+    def behind(self, dialect: str | None) -> BoardKind:
+        """This board behind a bridge that answers so; None: nobody has said, so that of the row. `UsageError` for a
+        dialect that no firmware of this board speaks."""
+        if dialect is None or dialect == self.dialect:
+            return self
+        if dialect not in self.other_dialects:
+            raise UsageError("dialect", dialect, f"{', '.join(self.dialects)}: those of {self.name}")
+        return self.other_dialects[dialect]
 
 
 class Board(Protocol):

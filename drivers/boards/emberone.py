@@ -107,4 +107,5 @@ EMBERONE00: Final[BoardKind] = row(
         "not measured: the heat of eleven chips of twelve",
     ),
     matches=(UsbMatch(vid=0x1209, pid=0x256F, manufacturer="256F", product="EmberOne00", revisions=(5, 6)),),
+    other_dialects=("C",),  # from 5.1.0 on
 )

@@ -58,4 +58,5 @@ LEASED_GAMMA: Final = replace(
     matches=(),
     safe_off_recipe=_PARTS.safe_off().recipe(),
     open=open_board,
+    dialect=_WIRING.dialect,
 )

@@ -128,16 +128,17 @@ class BitaxeRawBridge:
         before, what = self.dialect, f"GPIO 0 get of {self.name} in dialects {', '.join(DIALECTS)}"
         for _ in range(READ_TRIES):
             for dialect in sorted(DIALECTS, key=lambda each: each != before):
-                self._speak(dialect)
+                self.speak(dialect)
                 try:
                     await self.request(bitaxe_raw.gpio_get(0), what, timeout_s=LEARN_TIMEOUT_S)
                 except NoReply:
                     continue
                 return dialect
-        self._speak(before)
+        self.speak(before)
         raise NoReply(what, LEARN_TIMEOUT_S)
 
-    def _speak(self, dialect: str) -> None:
+    def speak(self, dialect: str) -> None:
+        """From the next request on, answers are taken to be in this dialect. Nothing may be asked meanwhile."""
         self.dialect, self._framing.codec = dialect, host_codec(dialect)
 
     async def aclose(self) -> None:

@@ -139,6 +139,14 @@ def firmware_of(manufacturer: str, product: str) -> BridgeFirmware | None:
     return _BY_STRINGS.get((manufacturer, product))
 
 
+def dialect_of(manufacturer: str | None, product: str | None, bcd_device: int | None) -> str | None:
+    """In which dialect the firmware with this USB descriptor answers; None: nothing says."""
+    firmware = firmware_of(manufacturer or "", product or "")
+    if firmware is not EMBERONE:
+        return firmware.dialect if firmware else None
+    return None if bcd_device is None else emberone(bcd_device).dialect
+
+
 def emberone(bcd_device: int) -> BridgeFirmware:
     """The firmware of an EmberOne, by its USB descriptor: from M of 1 on it answers in dialect C."""
     return replace(EMBERONE, dialect="C") if Release.of(bcd_device).minor >= 1 else EMBERONE

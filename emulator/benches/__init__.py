@@ -32,4 +32,7 @@ BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {bench.board: b
 BRIDGES_ALONE: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {BitaxeBonanza.board: BitaxeBonanza}
 """Boards of which the bridge alone is emulated: no driver powers them up."""
 
-__all__ = ["BENCHES", "BRIDGES_ALONE", "Actuation", "Bench", "BenchSettings"]
+DIALECTS: Final[Mapping[str, tuple[str, ...]]] = {bench.board: bench.dialects for bench in (*_KINDS, BitaxeBonanza)}
+"""In which the bridge of a bench can be had, the usual one first."""
+
+__all__ = ["BENCHES", "BRIDGES_ALONE", "DIALECTS", "Actuation", "Bench", "BenchSettings"]

@@ -30,6 +30,8 @@ class BenchSettings:
     regulator: str = "TPS546D24A"
     fan_controller: str = "EMC2101"
     """Or `EMC2101-R`: both are found on Gamma boards."""
+    dialect: str | None = None
+    """In which its bridge answers, where firmwares of the board differ in that; None: as its latest released one."""
     rail_on_at_power_up: bool = False
     """The regulator starts by itself when the supply comes, and OPERATION does not stop it before ON_OFF_CONFIG is
     written. Seen on Gamma 601 boards with this firmware (bitaxe-raw issue 10)."""
@@ -53,6 +55,11 @@ class Bench(Protocol):
 
     @property
     def settings(self) -> BenchSettings: ...
+
+    @property
+    def dialect(self) -> str:
+        """In which its bridge answers, as its USB descriptor would say."""
+        ...
 
     @property
     def control(self) -> Device: ...

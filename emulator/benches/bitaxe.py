@@ -61,9 +61,14 @@ class Bitaxe:
     """The usual specimen; None: that of its chip."""
     right_diode = POWER_UP_DIODE
     """Ideality and beta codes with which the chip's diode reads true."""
+    dialects: tuple[str, ...] = ("A",)
+    """In which a firmware of this board answers, the latest released one first."""
 
     def __init__(self, settings: BenchSettings | None = None) -> None:
         self.settings = known = settings or BenchSettings()
+        if known.dialect not in (None, *self.dialects):
+            raise ValueError(f"{self.board} has no firmware that answers in {known.dialect}, only {self.dialects}")
+        self.dialect = known.dialect or self.dialects[0]
         unit = known.plant or self.unit or UNITS[self.chip_name]
         unit = replace(unit, seed=known.seed, chips=self.chip_count)
         if known.ambient_c is not None:

@@ -13,7 +13,7 @@ from drivers.units import Volts
 from emulator.benches.bitaxe import Bitaxe, Firmware
 from emulator.faults.topic import Tap
 from emulator.firmware.bitaxe_raw import BitaxeRaw
-from emulator.firmware.profiles import EMBERONE as PROFILE
+from emulator.firmware.profiles import emberone
 from emulator.parts import I2cBus, I2cTarget
 from emulator.parts.tmp451 import Tmp451, Warmth
 from emulator.units import EMBERONE
@@ -37,6 +37,7 @@ class EmberOne00(Bitaxe):
     chip_name = "BM1362"
     chip_count = CHIPS
     unit = EMBERONE
+    dialects = ("A", "C")  # main, and from 5.1.0 on, which is not merged
 
     def __init__(self, settings: Any = None) -> None:
         self._resetn = self._io_on = False
@@ -53,8 +54,8 @@ class EmberOne00(Bitaxe):
         return {"tps546": self.regulator.address, "tmp451": THERMOMETER}
 
     def _make_firmware(self) -> Firmware:
-        bus = I2cBus(self.targets, self.faults.bus)
-        return BitaxeRaw(bus, self, self.faults, drive=self._drive_pin, pin_v=self._adc_pin_v, profile=PROFILE)
+        bus, profile = I2cBus(self.targets, self.faults.bus), emberone(dialect=self.dialect)
+        return BitaxeRaw(bus, self, self.faults, drive=self._drive_pin, pin_v=self._adc_pin_v, profile=profile)
 
     def _warmth(self, at_s: float) -> Warmth:
         self.plant.advance(at_s)

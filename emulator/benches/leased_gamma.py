@@ -21,6 +21,7 @@ class LeasedGamma(BitaxeGamma):
     """The bench. Its bridge is `bridge`."""
 
     board = BOARD
+    dialects = ("B",)
 
     def __init__(self, settings: BenchSettings | None = None) -> None:
         self._forced_fan = 0.0

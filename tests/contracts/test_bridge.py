@@ -300,7 +300,7 @@ async def test_an_mcu_that_lives_on_usb_stops_without_it_and_starts_anew_with_it
 async def test_the_dialect_can_be_learnt_whatever_was_believed(case: Case) -> None:
     for believed in DIALECTS:
         async with on(case) as here:
-            here.bridge._speak(believed)
+            here.bridge.speak(believed)
             assert await here.bridge.learn_dialect() == here.bridge.dialect == case.dialect
             assert (await here.bridge.i2c().write_read(tps546.ADDRESS, DEVICE_ID, 3))[0] > 0
 

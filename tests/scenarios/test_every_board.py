@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 
 import pytest
 
@@ -14,9 +15,10 @@ from drivers.errors import VerifyError
 from emulator.benches import BENCHES, Bench, BenchSettings
 from emulator.chips import MODELS
 from tests.scenarios.gamma import NAME, stand
-from tests.unit.boards.on_a_bench import bitaxe
+from tests.unit.boards.on_a_bench import ROWS, bench_of, bitaxe, row_of
 
 EACH = pytest.mark.parametrize("board", sorted(BOARDS))
+BEHIND_EACH = pytest.mark.parametrize("board", ROWS)
 ROOM_C = 25.0
 
 
@@ -25,10 +27,9 @@ def test_every_board_has_a_bench_and_every_bench_a_board() -> None:
     assert {kind.chip for kind in BOARDS.values()} <= set(MODELS)
 
 
-@EACH
+@BEHIND_EACH
 async def test_known_answers_come_back_at_stock(board: str) -> None:
-    kind = BOARDS[board]
-    async with stand(BenchSettings(), kind=kind, build=BENCHES[board]) as s:  # type: ignore[arg-type]
+    async with stand(kind=row_of(board), build=partial(bench_of, board)) as s:  # type: ignore[arg-type]
         await s.power_up()
         await s.rig.request(NAME, StartWork(work="pattern", seed=1))
         await asyncio.sleep(40.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +36,8 @@ def port(path: str, interface: int | None, **changes: Any) -> UsbPort:
 
 def test_a_board_is_found_with_its_control_and_data_port() -> None:
     (board,) = discover([port("/dev/ttyACM0", 0), port("/dev/ttyACM1", 2)])
-    assert board == FoundBoard("bitaxe:984a7d04", ALIKE, "984a7d04", "1-1.2", "/dev/ttyACM0", "/dev/ttyACM1")
+    place = "984a7d04", "1-1.2", "/dev/ttyACM0", "/dev/ttyACM1"
+    assert board == FoundBoard("bitaxe:984a7d04", ALIKE, *place, dialect="A")
 
 
 def test_the_order_of_the_names_proves_nothing() -> None:
@@ -147,6 +149,24 @@ def test_an_emberone_of_a_revision_that_is_driven_is_that_board(bcd_device: int 
     (board,) = discover(ember(bcd_device))
     assert board.kind is BOARDS["emberone00"]
     assert board.note is None
+    assert board.dialect == (None if bcd_device is None else "A")
+
+
+@pytest.mark.parametrize("bcd_device", [0x0510, 0x0512, 0x0620])
+def test_an_emberone_whose_firmware_answers_in_c_is_that_board_and_says_so(bcd_device: int) -> None:
+    (board,) = discover(ember(bcd_device))
+    assert board.kind is BOARDS["emberone00"]
+    assert (board.dialect, board.refused) == ("C", None)
+    assert board.kind.behind(board.dialect).dialect == "C"
+
+
+def test_a_board_none_of_whose_firmwares_answers_so_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = replace(BOARDS["emberone00"], other_dialects={})
+    monkeypatch.setattr(discovery, "BOARDS", {"emberone00": deaf})
+    (board,) = discover(ember(0x0510))
+    assert board.kinds == ()
+    assert board.refused is not None
+    assert board.refused.startswith("its firmware answers in dialect C")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +174,7 @@ def test_an_emberone_of_a_revision_that_is_driven_is_that_board(bcd_device: int 
     [
         (0x0400, "revision 4 of this board is not driven"),
         (0x0001, "revision 0 of this board is not driven"),
-        (0x0510, "its firmware answers in dialect C"),
+        (0x0410, "revision 4 of this board is not driven"),
     ],
 )
 def test_one_of_another_is_named_with_the_reason_and_never_driven(bcd_device: int, why: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.safety import ordering
 from drivers.boards import BOARDS
 from drivers.boards.bitaxe import Bitaxe
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
-from drivers.boards.board import Attached, Step
+from drivers.boards.board import Attached, BoardKind, Step
 from drivers.boards.leased_gamma import LeasedGamma
 from drivers.boards.leased_gamma import open_board as open_leased
 from drivers.transports.memory import MemoryTransport, MemoryWire, memory_pair
@@ -23,6 +23,22 @@ from emulator.ports.memory import MemoryPort, plug_in
 from tests.unit.boards.recording import Recording
 
 SUPPLY_SETTLES_S = 0.1
+ROWS = (*sorted(BOARDS), *(f"{name}:{dialect}" for name in sorted(BOARDS) for dialect in BOARDS[name].other_dialects))
+"""Every board, and again behind each firmware of it that answers in another dialect than most: `emberone00:C`."""
+
+
+def row_of(name: str) -> BoardKind:
+    """One of `ROWS`."""
+    board, _, dialect = name.partition(":")
+    return BOARDS[board].behind(dialect or None)
+
+
+def bench_of(name: str, settings: BenchSettings | None = None) -> BitaxeBench:
+    """The bench of one of `ROWS`."""
+    board, _, dialect = name.partition(":")
+    bench = BENCHES[board](replace(settings or BenchSettings(), dialect=dialect or None))
+    assert isinstance(bench, BitaxeBench)
+    return bench
 
 
 @dataclass
@@ -57,16 +73,15 @@ class OnBench:
 async def bitaxe(
     name: str, settings: BenchSettings | None = None, *, taken_for: str | None = None
 ) -> AsyncIterator[OnBench]:
-    """A board that was just attached. Nothing was sent yet. `taken_for`: the row that it is driven by."""
-    bench = BENCHES[name](settings or BenchSettings())
-    assert isinstance(bench, BitaxeBench)
+    """A board of `ROWS` that was just attached. Nothing was sent yet. `taken_for`: the row that it is driven by."""
+    bench = bench_of(name, settings)
     control, control_wire = memory_pair("control")
     data, data_wire = memory_pair("data")
     plug_in(bench, control_wire, data_wire)
     await asyncio.sleep(SUPPLY_SETTLES_S)
     control_frames, data_frames = Recording(control), Recording(data)
     attached = Attached(name, control_frames, data_frames, emulated=True, dilution=bench.settings.dilution)
-    board = await BOARDS[taken_for or name].open(attached)
+    board = await row_of(taken_for or name).open(attached)
     assert isinstance(board, Bitaxe)
     try:
         yield OnBench(bench, board, control_wire, data_wire, control_frames, data_frames)

@@ -10,7 +10,7 @@ from controller.model import Cause, FanMode, GuardState, PowerDown, SetFan
 from drivers.boards import BOARDS
 from drivers.boards.bitaxe_safe_off import IO, RAIL, RESET
 from drivers.boards.board import Channel, CoreVoltage, FanDuty, LockDown
-from drivers.errors import LimitError, Refused
+from drivers.errors import LimitError, NoReply, Refused, UnknownPart, UsageError
 from drivers.units import Ratio, Volts
 from emulator.benches import BENCHES, BenchSettings
 from tests.scenarios.gamma import NAME, stand
@@ -142,3 +142,57 @@ async def test_more_than_the_operator_may_ask_for_is_refused() -> None:
             await s.power_up(core_v=0.330)
         with pytest.raises(Refused, match="frequency_mhz"):
             await s.power_up(frequency_mhz=575.0)
+
+
+# --- firmware that answers in dialect C, from 5.1.0 on
+
+
+async def test_in_dialect_c_every_answer_has_a_status_and_the_board_says_so() -> None:
+    async with bitaxe("emberone00:C") as on:
+        identity = await on.board.first_contact()
+        assert identity.firmware == "emberone-usbserial-fw, reply dialect C"
+        assert identity.parts == {"regulator": "TPS546D24A", "thermometer": "TMP451"}
+        recipe = on.board.kind.safe_off_recipe
+        pin = next(action for action in recipe if action.name == "rail off: rail pin")
+        assert (pin.request.hex(" "), pin.reply.hex(" ")) == ("06 00 00 00 06 01", "05 00 00 00 00")
+        assert pin.mask == b"\xff" * 5
+
+
+@pytest.mark.parametrize(("answers", "promised"), [("C", "A"), ("A", "C")])
+async def test_a_firmware_that_answers_in_another_dialect_than_promised_is_refused_by_name(
+    answers: str, promised: str
+) -> None:
+    async with bitaxe(f"emberone00:{answers}", taken_for=f"emberone00:{promised}") as on:
+        before = levels(on)
+        told = f"reply dialect: '{answers}' is not allowed; allowed: {promised}, as its USB descriptor says"
+        with pytest.raises(UnknownPart, match=told):
+            await on.board.first_contact()
+        assert levels(on) == before
+        report = await on.board.safe_off()  # requests are the same in every dialect: it is done, and not proved
+        assert not report.confirmed
+        assert levels(on) == {"ASIC_RESETN": False, "PWR_EN": False, "IO_PWR_EN": False}
+
+
+async def test_one_that_answers_with_errors_alone_is_asked_for_its_dialect_too() -> None:
+    """Errors have the same bytes in A and C: a bus on which nobody answers says nothing of the dialect."""
+    async with bitaxe("emberone00:C", taken_for="emberone00:A") as on:
+        for part in on.bench.faults.parts:
+            on.bench.faults.nak(part)
+        with pytest.raises(UnknownPart, match="reply dialect: 'C' is not allowed; allowed: A"):
+            await on.board.first_contact()
+
+
+async def test_a_bridge_that_says_nothing_at_all_is_an_error_and_not_an_empty_board() -> None:
+    async with bitaxe(EMBERONE) as on:
+        on.bench.faults.wedge()
+        with pytest.raises(NoReply):
+            await on.board.first_contact()
+        assert on.board.bridge.dialect == "A"
+
+
+def test_a_dialect_that_no_firmware_of_it_speaks_is_refused() -> None:
+    with pytest.raises(UsageError, match="dialect: 'B' is not allowed; allowed: A, C: those of emberone00"):
+        BOARDS[EMBERONE].behind("B")
+    with pytest.raises(UsageError, match="those of bitaxe-gamma"):
+        BOARDS["bitaxe-gamma"].behind("C")
+    assert BOARDS[EMBERONE].behind(None) is BOARDS[EMBERONE].behind("A") is BOARDS[EMBERONE]

@@ -233,8 +233,12 @@ def test_an_emulator_that_dies_in_the_middle_is_a_lost_link_with_a_clear_word(pl
     assert "could NOT be confirmed" in err
 
 
-def test_a_killed_rig_is_a_lost_link_and_the_sentinel_s_safe_off_is_the_one_reported(places: dict[str, str]) -> None:
-    with _start(places, "run", "--emulate", "bitaxe-gamma", "--json") as process:
+@pytest.mark.parametrize("board", [("bitaxe-gamma",), ("emberone00", "--dialect", "C")], ids=" ".join)
+def test_a_killed_rig_is_a_lost_link_and_the_sentinel_s_safe_off_is_the_one_reported(
+    board: tuple[str, ...], places: dict[str, str]
+) -> None:
+    """Confirmed by read-back, so in the dialect that the bridge speaks."""
+    with _start(places, "run", "--emulate", *board, "--json") as process:
         _say(process, " MHz")
         (sidecar,) = Path(places["HASHBRIDGE_RUNTIME_DIR"]).glob("rig-*.json")
         os.kill(json.loads(sidecar.read_text())["pid"], signal.SIGKILL)

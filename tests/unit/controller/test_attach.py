@@ -9,6 +9,7 @@ import pytest
 
 from controller import attach
 from controller.attach import Target, Where
+from controller.host import kind_of
 from controller.port import BoardConfig
 from drivers.boards import BOARDS, BoardKind
 from drivers.boards.bridge_alone import BRIDGES_ALONE
@@ -104,6 +105,33 @@ async def test_a_revision_that_is_not_driven_is_refused_whatever_is_said(
     monkeypatch.setattr(attach, "discover", lambda: [board])
     with pytest.raises(UsageError, match="revision 4 of this board is not driven"):
         await attached(ports[0], said)
+
+
+@pytest.mark.parametrize("dialect", ["A", "C", None])
+async def test_what_the_descriptor_says_of_the_firmware_reaches_the_rig_before_the_first_byte(
+    dialect: str | None, ports: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = (BOARDS["emberone00"],)
+    board = FoundBoard("emberone00:03666228", kinds, "03666228", "1-1.2", *ports, dialect=dialect)
+    monkeypatch.setattr(attach, "discover", lambda: [board])
+    config = (await attached(ports[0], None)).config
+    assert (config.kind, config.dialect) == ("emberone00", dialect)
+    assert kind_of(config).dialect == (dialect or "A")
+
+
+async def test_a_dialect_can_be_asked_for_of_an_emulated_board_alone_and_of_one_that_speaks_it(
+    ports: tuple[str, str],
+) -> None:
+    async with AsyncExitStack() as stack:
+        with pytest.raises(UsageError, match="--dialect: 'C' is not allowed; allowed: only with --emulate"):
+            await attach.attach(Where(port=ports[0], dialect="C"), "pattern", stack, keys="--")
+        with pytest.raises(UsageError, match="dialect: 'C' is not allowed; allowed: A: those of bitaxe-gamma"):
+            await attach.attach(Where(emulate="bitaxe-gamma", dialect="C"), "pattern", stack)
+
+
+def test_a_rig_of_a_dialect_that_its_board_does_not_speak_does_not_start() -> None:
+    with pytest.raises(UsageError, match="dialect: 'C'"):
+        kind_of(target("bitaxe-gamma").config.model_copy(update={"dialect": "C"}))
 
 
 async def test_an_emulated_one_is_refused_as_well() -> None:

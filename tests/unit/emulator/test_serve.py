@@ -78,6 +78,7 @@ async def test_the_sidecar_names_everything_and_goes_with_it(tmp_path: Path) -> 
             "pid": os.getpid(),
             "seed": 7,
             "dilution": 1,
+            "dialect": "A",
             "control": str(tmp_path / "emu-7-control"),
             "data": str(tmp_path / "emu-7-data"),
             "plant": str(tmp_path / "emu-7.plant"),
