@@ -14,7 +14,7 @@ from controller.barejournal import Accepted, BareJournal
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.mask import add_mask_option, parse_mask
 from controller.cli.quantities import parse_frequency, parse_seconds
-from controller.cli.result import chip_object, counted_unverified, trip_object, work_fields, work_rows
+from controller.cli.result import chip_object, trip_object, work_failure, work_fields, work_rows
 from controller.cli.signals import Interrupts, on_signals
 from controller.cli.talk import Talk, hashrate, number
 from controller.clock import SystemClock
@@ -279,10 +279,7 @@ def verdict(outcome: BareOutcome, talk: Talk) -> Exit:
         return exit_for(outcome.failure)
     if outcome.interrupted:
         return Exit.INTERRUPTED
-    if outcome.work is None or outcome.work.verified == 0:
-        talk.warn("no verified nonce came back")
-        return Exit.FAILED
-    if counted_unverified(outcome.work):
-        talk.warn(f"{counted_unverified(outcome.work)} nonces were counted without having been verified")
+    if (unproven := work_failure(outcome.work)) is not None:
+        talk.warn(unproven)
         return Exit.FAILED
     return Exit.OK

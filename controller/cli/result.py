@@ -49,7 +49,15 @@ class Outcome:
         return self.safe_off is not None and self.safe_off.confirmed
 
 
-def counted_unverified(work: WorkSnapshot) -> int:
+def work_failure(work: WorkSnapshot | None) -> str | None:
+    """Why nothing is proven by what the chips did; None when it is."""
+    if work is None or work.verified == 0:
+        return "no verified nonce came back"
+    unverified = _counted_unverified(work)
+    return f"{unverified} nonces were counted without having been verified" if unverified else None
+
+
+def _counted_unverified(work: WorkSnapshot) -> int:
     """How many nonces went into the yield or the rate without having been verified. Must be 0."""
     answers = (work.answers_found or 0) + work.extra
     tickets = 0

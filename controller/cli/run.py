@@ -18,7 +18,7 @@ from controller.cli.fan import add_fan_options, parse_fan
 from controller.cli.live import event_line, snapshot_line
 from controller.cli.mask import add_mask_option, parse_mask
 from controller.cli.quantities import parse_frequency, parse_seconds, parse_voltage
-from controller.cli.result import Outcome, counted_unverified, run_object, run_table, self_test_failure
+from controller.cli.result import Outcome, run_object, run_table, self_test_failure, work_failure
 from controller.cli.session import Plan, Session
 from controller.cli.signals import Interrupts, on_signals
 from controller.cli.talk import Talk
@@ -292,11 +292,8 @@ def verdict(outcome: Outcome, *, interrupted: bool, talk: Talk) -> Exit:
         return Exit.FAILED
     if interrupted:
         return Exit.INTERRUPTED
-    if outcome.work is None or outcome.work.verified == 0:
-        talk.warn("no verified nonce came back")
-        return Exit.FAILED
-    if counted_unverified(outcome.work):
-        talk.warn(f"{counted_unverified(outcome.work)} nonces were counted without having been verified")
+    if (unproven := work_failure(outcome.work)) is not None:
+        talk.warn(unproven)
         return Exit.FAILED
     if outcome.self_test is not None and self_test_failure(outcome.self_test) is not None:
         return Exit.FAILED
