@@ -56,6 +56,7 @@ def envelope(
         input_v_low_trip=Volts(11.2),
         input_v_low_warn=Volts(11.5),
         input_v_high_trip=Volts(13.2),
+        core_v_off_v=Volts(limits.core_v_off_v / DOMAINS),  # of a chip; the regulator wakes at 0.8 V for all of them
     )
 
 

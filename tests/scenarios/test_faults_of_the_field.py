@@ -15,8 +15,11 @@ from drivers.boards import BOARDS
 from drivers.boards.board import Channel
 from emulator.benches import BENCHES, BenchSettings
 from emulator.script import Script
+from tests.campaign.subject import subject_of
 from tests.scenarios.gamma import NAME, Stand, stand
 
+LIMITED = sorted(name for name, row in BOARDS.items() if Channel.CORE_V in row.own_limits)
+"""Boards whose regulator has limits of its own."""
 STALE_OR_INVALID = {Cause.SENSOR_INVALID, Cause.SENSOR_STALE}
 
 
@@ -69,7 +72,7 @@ async def test_a_fault_of_the_field_is_named_and_the_board_made_safe_in_time(
         assert s.rig.snapshot().boards[0].state is GuardState.LATCHED
 
 
-@pytest.mark.parametrize("board", sorted(name for name, row in BOARDS.items() if Channel.CORE_V in row.own_limits))
+@pytest.mark.parametrize("board", LIMITED)
 async def test_a_rail_just_below_the_regulators_own_limit_is_real_and_trips_at_the_first_reading(board: str) -> None:
     kind, e = BOARDS[board], BOARDS[board].envelope
     async with stand(kind=kind, build=BENCHES[board], operator=OperatorLimits(unlock=Reach.HARD)) as s:  # type: ignore[arg-type]
@@ -80,6 +83,19 @@ async def test_a_rail_just_below_the_regulators_own_limit_is_real_and_trips_at_t
         fault = await s.fault()
         assert (fault.cause, fault.sensor) == (Cause.CORE_VOLTAGE, "core_v")
         assert fault.at_s - began_s <= 0.4  # a sweep, and the one that was under way
+        assert s.is_safe()
+
+
+@pytest.mark.parametrize("board", [name for name in LIMITED if not subject_of(name).rail_follows_bridge])
+async def test_a_rail_that_starts_by_itself_with_its_supply_is_made_safe_on_a_board_that_was_off(board: str) -> None:
+    settings = BenchSettings(rail_on_at_power_up=True)
+    async with stand(settings, kind=BOARDS[board], build=BENCHES[board]) as s:  # type: ignore[arg-type]
+        await s.wait_for(SafeOffDone)
+        assert s.is_safe()
+        s.bench.faults.power_cycle()
+        assert s.bench.truth(asyncio.get_running_loop().time())["rail_on"]
+        fault = await s.fault()
+        assert fault.cause is Cause.ACTUATION
         assert s.is_safe()
 
 
