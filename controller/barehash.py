@@ -29,6 +29,7 @@ from controller.work.feeder import Feeder
 from controller.work.planning import plan_work
 from drivers.asics.chain import Chain
 from drivers.asics.clocks import Moves
+from drivers.asics.survey import chips_named
 from drivers.errors import HashbridgeError, NoReply, Unplugged
 from drivers.units import Megahertz, Seconds
 
@@ -206,7 +207,7 @@ class BareHash:
         """A round of the ramp was written."""
         clocks = [self._chain.clock_of(0 if chip is None else chip) or 0.0 for chip, _ in moves]
         span = f"{min(clocks):.2f} MHz" if len(set(clocks)) == 1 else f"{min(clocks):.2f} to {max(clocks):.2f} MHz"
-        whose = "" if moves[0][0] is None else f", {len(moves)} chips each by its address"
+        whose = "" if moves[0][0] is None else f", {chips_named(chip or 0 for chip, _ in moves)} by address"
         self._journal.step("frequency", span + whose)
 
     def _watched(self) -> bool:

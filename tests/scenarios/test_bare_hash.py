@@ -147,15 +147,32 @@ async def test_the_clock_is_written_at_its_floor_and_climbs_by_slew_steps_and_no
 
 
 @pytest.mark.parametrize("kind", sorted(ASICS))
-async def test_chips_with_clocks_of_their_own_find_by_them_and_nobody_is_called_slow_or_silent(kind: str) -> None:
+async def test_chips_with_clocks_of_their_own_find_by_them_and_nobody_is_called_slow_or_silent(
+    kind: str, tmp_path: Path
+) -> None:
     own = {2: 50.0, 5: 200.0}
-    s = Spell(kind, 6, mhz=100.0, own_mhz=own, work="synthetic", dilution=1 << 30, seconds=40.0)
+    s = Spell(
+        kind,
+        6,
+        mhz=100.0,
+        own_mhz=own,
+        work="synthetic",
+        dilution=1 << 30,
+        seconds=40.0,
+        journal=Journal(tmp_path / "run"),
+    )
     seen: list[tuple[float, ...]] = []
     s.on_look = lambda: seen.append(tuple(chip.frequency_mhz for chip in s.bench.chips))
     outcome = await s.run()
     assert (outcome.trip, outcome.failure) == (None, None)
     assert (100.0, 100.0, 50.0, 100.0, 100.0, 200.0) in seen
     assert (outcome.frequency_mhz, dict(outcome.chips_mhz)) == (100.0, own)
+    recorded = read_journal(tmp_path / "run").events
+    assert isinstance(recorded[0], BareHashAccepted)
+    assert recorded[0].own_mhz == own
+    ramp = [each.detail for each in recorded if isinstance(each, StepApplied) and each.step == "frequency"]
+    assert ramp[:2] == ["50.00 MHz", "56.25 MHz, chips 0, 1, 3 to 5 by address"]
+    assert ramp[-1] == "200.00 MHz, chip 5 by address"
     work = outcome.work
     assert work is not None
     assert work.remarks == ()
@@ -174,7 +191,7 @@ async def test_chips_with_clocks_of_their_own_find_by_them_and_nobody_is_called_
 
 
 async def test_a_slow_chip_among_chips_with_clocks_of_their_own_is_named_by_its_own() -> None:
-    s = Spell("BM1370", 6, mhz=100.0, own_mhz={2: 50.0}, work="synthetic", dilution=1 << 24, seconds=60.0)
+    s = Spell("BM1370", 6, mhz=100.0, own_mhz={2: 50.0}, work="synthetic", dilution=1 << 30, seconds=20.0)
     s.after(0.1, lambda: s.bench.chips[2]._cores.set_answering(0xFFFF, s.now_s()))  # an eighth of its cores answers
     outcome = await s.run()
     assert outcome.work is not None
