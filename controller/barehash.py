@@ -291,6 +291,7 @@ class BareHash:
             self._failure = error
         await end_tasks(main)
         await self._feeder.stop(abort=True)
+        work = self._work(intervals=True)  # before the clocks fall: what was expected of them is in it
         chain = self._chain
         stopped, by = await self._stop(), "this process"
         stop_s = loop.time() - decided_s
@@ -302,7 +303,6 @@ class BareHash:
         if watcher is not None and not stopped and await watcher.aclose():
             stopped, by, stop_s = True, "its watcher", loop.time() - decided_s
         await end_tasks(*others)
-        work = self._work(intervals=True)
         self._tell_end(work, stopped=stopped, by=by if stopped else "nobody", stop_s=stop_s)
         return BareOutcome(
             work=work,

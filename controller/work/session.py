@@ -100,7 +100,6 @@ class _Session(ABC):
         self._final: tuple[int, ...] | None = None
         self._chip_final: list[tuple[int, int]] | None = None
         self._clock_final: list[float] | None = None
-        self._expected_hs: float | None = None
         chain.on_finds = self._take
 
     @abstractmethod
@@ -116,7 +115,7 @@ class _Session(ABC):
     def abort(self) -> None:
         if self._running:
             self._final, self._chip_final = self._counts(), self._chip_counts()
-            self._clock_final, self._expected_hs = self._chip_clocks(), float(self._chain.expected_hs)
+            self._clock_final = self._chip_clocks()
             self._ended_s = self._now()
             self._running = False
             self._chain.on_finds = None
@@ -163,7 +162,7 @@ class _Session(ABC):
             hashrate_ci95_hs=(
                 hash_rate_interval(self._tickets, difficulty, elapsed_s) if rated and intervals else None
             ),
-            expected_hs=float(self._chain.expected_hs) if self._expected_hs is None else self._expected_hs,
+            expected_hs=float(self._chain.expected_hs),
             ticket_difficulty=difficulty,
             due_by_core=due_by_core,
             found_by_core=found_by_core,
