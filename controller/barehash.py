@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from controller.barejournal import BareJournal
@@ -22,13 +22,14 @@ from controller.clock import Clock
 from controller.eye import through
 from controller.model import Cause, FaultRecord, StartWork, WorkSnapshot
 from controller.safety.dynamics import WrongShare
-from controller.safety.ordering import slew
 from controller.safety.silence import Silence
 from controller.safety.watcher_client import WatcherClient
 from controller.tasks import end_tasks
 from controller.work.feeder import Feeder
 from controller.work.planning import plan_work
-from drivers.asics.chain import SLEW_STEP_MHZ, Chain
+from drivers.asics.chain import Chain
+from drivers.asics.clocks import Moves
+from drivers.asics.survey import chips_named
 from drivers.errors import HashbridgeError, NoReply, Unplugged
 from drivers.units import Megahertz, Seconds
 
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 CLOCKS_MHZ: Final = (50.0, 200.0)
 """A proposal, not a datasheet's: nothing measures the heat, and nobody cuts the power. No option moves it."""
 LONGEST_S: Final = 600.0
-SLEW_S: Final = 0.1
 BRING_UP_LIMIT_S: Final = 120.0
 """126 chips take 21 s; each has its frames, 10 ms apart."""
 STOP_LIMIT_S: Final = 30.0
@@ -52,11 +52,13 @@ _SAME_MHZ: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class BareWish:
-    """What was asked for. The clock lies within `CLOCKS_MHZ`, the time within `LONGEST_S`."""
+    """What was asked for. Every clock lies within `CLOCKS_MHZ`, the time within `LONGEST_S`. `own_mhz`: of chips that
+    get another clock than all, by their place on the line."""
 
     work: StartWork
     frequency_mhz: Megahertz
     seconds: Seconds
+    own_mhz: Mapping[int, Megahertz] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class BareOutcome:
     work: WorkSnapshot | None
     frequency_mhz: Megahertz | None
     """What the PLL gave; None: never reached."""
+    chips_mhz: Mapping[int, Megahertz]
+    """Of the chips that got another clock than all."""
     bring_up_s: float | None
     trip: FaultRecord | None
     failure: Exception | None
@@ -107,6 +111,7 @@ class BareHash:
         self._failure: Exception | None = None
         self._interrupted = False
         self._frequency_mhz: Megahertz | None = None
+        self._chips_mhz: Mapping[int, Megahertz] = {}
         self._bring_up_s: float | None = None
 
     def interrupt(self) -> None:
@@ -182,12 +187,13 @@ class BareHash:
         told.step("initialise", "addresses given and confirmed, configuration written")
         # Written whatever the clock is: nobody has reset these chips, and another program may have had them.
         floor_mhz = chain.kind.floor_clock_mhz
-        await self._set_clock(floor_mhz)
-        for step in slew(floor_mhz, wish.frequency_mhz, SLEW_STEP_MHZ, SLEW_S):
-            await asyncio.sleep(step.settle_s)
-            await self._set_clock(step.frequency_mhz)
-        await chain.set_window(wish.frequency_mhz)
-        told.step("sweep_window", f"for {wish.frequency_mhz:g} MHz")
+        await chain.set_frequency_step(floor_mhz)
+        self._clocked([(None, floor_mhz)])
+        await chain.ramp(wish.frequency_mhz, wish.own_mhz, self._clocked)
+        self._frequency_mhz, self._chips_mhz = chain.frequency_mhz, chain.own_clocks_mhz
+        await chain.set_window(wish.frequency_mhz, wish.own_mhz)
+        apart = f", of {len(wish.own_mhz)} chips for their own clocks" if wish.own_mhz else ""
+        told.step("sweep_window", f"for {wish.frequency_mhz:g} MHz{apart}")
         await chain.fast_link()
         told.step("fast_link", f"{chain.kind.fast_baud} baud, clock and window of each chip read back")
         plan = plan_work(wish.work, chain)
@@ -197,9 +203,12 @@ class BareHash:
         self._feeder.begin(plan, chain, self._watched)
         told.work_started(plan.kind)
 
-    async def _set_clock(self, frequency_mhz: Megahertz) -> None:
-        self._frequency_mhz = await self._chain.set_frequency_step(frequency_mhz)
-        self._journal.step("frequency", f"{self._frequency_mhz:.2f} MHz")
+    def _clocked(self, moves: Moves) -> None:
+        """A round of the ramp was written."""
+        clocks = [self._chain.clock_of(0 if chip is None else chip) or 0.0 for chip, _ in moves]
+        span = f"{min(clocks):.2f} MHz" if len(set(clocks)) == 1 else f"{min(clocks):.2f} to {max(clocks):.2f} MHz"
+        whose = "" if moves[0][0] is None else f", {chips_named(chip or 0 for chip, _ in moves)} by address"
+        self._journal.step("frequency", span + whose)
 
     def _watched(self) -> bool:
         return asyncio.get_running_loop().time() - self._looked_s < WATCHED_S
@@ -240,7 +249,7 @@ class BareHash:
             return
         self._missed = 0
         self._journal.clock_read(clock_mhz)
-        wanted_mhz = chain.frequency_mhz
+        wanted_mhz = chain.clock_of(chip.index)
         if clock_mhz is None or wanted_mhz is None or abs(clock_mhz - wanted_mhz) > _SAME_MHZ:
             self._strayed += 1
             if self._strayed >= MISSES:
@@ -282,6 +291,7 @@ class BareHash:
             self._failure = error
         await end_tasks(main)
         await self._feeder.stop(abort=True)
+        work = self._work(intervals=True)  # before the clocks fall: what was expected of them is in it
         chain = self._chain
         stopped, by = await self._stop(), "this process"
         stop_s = loop.time() - decided_s
@@ -293,11 +303,11 @@ class BareHash:
         if watcher is not None and not stopped and await watcher.aclose():
             stopped, by, stop_s = True, "its watcher", loop.time() - decided_s
         await end_tasks(*others)
-        work = self._work(intervals=True)
         self._tell_end(work, stopped=stopped, by=by if stopped else "nobody", stop_s=stop_s)
         return BareOutcome(
             work=work,
             frequency_mhz=self._frequency_mhz,
+            chips_mhz=self._chips_mhz,
             bring_up_s=self._bring_up_s,
             trip=self._trip,
             failure=self._failure,

@@ -9,7 +9,7 @@ same told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -72,7 +72,15 @@ class BareJournal:
         """Why the file ends before the spell did; None: it has all, or there is none."""
         return None if self._journal is None else self._journal.broken
 
-    def begun(self, accepted: Accepted, work: str, frequency_mhz: Megahertz, *, watched: bool) -> None:
+    def begun(
+        self,
+        accepted: Accepted,
+        work: str,
+        frequency_mhz: Megahertz,
+        own_mhz: Mapping[int, Megahertz] | None = None,
+        *,
+        watched: bool,
+    ) -> None:
         chain = self._chain
         self._asked_mhz, self._emulated = float(frequency_mhz), accepted.port is None
         self._feed.add(
@@ -86,6 +94,7 @@ class BareJournal:
             dilution=chain.dilution,
             work=work,
             frequency_mhz=float(frequency_mhz),
+            own_mhz={chip: float(mhz) for chip, mhz in (own_mhz or {}).items()},
             seconds=float(accepted.seconds),
             watched=watched,
         )

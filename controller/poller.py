@@ -164,6 +164,7 @@ def chain_snapshot(chain: Chain) -> ChainSnapshot:
                 hw_errors=chip.hw_errors,
                 die_c=chip.die_c,
                 die_at_s=chip.die_at_s if chip.die_c is not None else None,
+                frequency_mhz=None if chip.frequency_mhz is None else float(chip.frequency_mhz),
             )
             for chip in chain.chips
         ),

@@ -102,9 +102,10 @@ async def _hash(asked: Asked, wish: HashWish, line: _Line, found: ChainSurvey, t
     assert asked.kind is not None
     port = await line.open()
     bare = wish.bare
+    own = f", {len(bare.own_mhz)} chips at clocks of their own," if bare.own_mhz else ""
     talk.say(
-        f"hashing at {bare.frequency_mhz:g} MHz for {bare.seconds:g} s on the supply {wish.supply!r}: its volts and "
-        "the heat of the chips are unknown. Stay with its switch",
+        f"hashing at {bare.frequency_mhz:g} MHz{own} for {bare.seconds:g} s on the supply {wish.supply!r}: its volts "
+        "and the heat of the chips are unknown. Stay with its switch",
         "warn",
     )
     name = f"{asked.chips} x {asked.kind.name}" if asked.board is None else asked.board.name

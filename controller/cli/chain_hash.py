@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,13 +36,24 @@ from drivers.errors import Refused, UsageError
 from drivers.traits import Transport
 from drivers.transports.descriptor import DescriptorTransport
 from drivers.transports.memory import MemoryTransport
-from drivers.units import HashesPerSecond
+from drivers.units import HashesPerSecond, Megahertz
 
 NOT_STOPPED: Final = "NOT STOPPED, cut the supply now"
 _LONG_LINE_DILUTION: Final = 16
 """Times that of one chip: 126 at 200 MHz hash as much as twelve boards with one."""
 _REMARKS_SHOWN: Final = 8
 _DOMAINS_SHOWN: Final = 3
+_ONLY_WITH_HASH: Final = (
+    "supply",
+    "accept_no_cutoff",
+    "seconds",
+    "frequency",
+    "chip_frequency",
+    "work",
+    "version_mask",
+    "journal",
+)
+_FEW: Final = 4
 _ACCEPTED: Final = "said, because hashbridge cannot cut the power of this board and nothing measures its heat"
 
 
@@ -69,6 +81,12 @@ def add_hash_options(parser: ArgumentParser) -> None:
     job.add_argument("--seconds", metavar="N", help=f"how long, {LONGEST_S:g} s at most")
     low, high = CLOCKS_MHZ
     job.add_argument("--frequency", metavar="F", help=f"MHz when bare, {low:g} (default) to {high:g}")
+    job.add_argument(
+        "--chip-frequency",
+        metavar="N=F",
+        action="append",
+        help="another clock for chip N alone, within the same bounds; again for each",
+    )
     job.add_argument("--work", metavar="WORK", help="pattern (default) or synthetic")
     add_mask_option(job)
     job.add_argument("--journal", metavar="FILE", help="keep what was accepted, steps, counts and the stop in FILE")
@@ -77,7 +95,16 @@ def add_hash_options(parser: ArgumentParser) -> None:
 def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emulated: bool) -> HashWish | None:
     """None: the survey alone. Raises `UsageError` for the first thing that is missing or makes no sense."""
     if not arguments.hash:
-        options = ("supply", "accept_no_cutoff", "seconds", "frequency", "work", "version_mask", "journal")
+        options = (
+            "supply",
+            "accept_no_cutoff",
+            "seconds",
+            "frequency",
+            "chip_frequency",
+            "work",
+            "version_mask",
+            "journal",
+        )
         for option in options:
             if (value := getattr(arguments, option)) not in (None, False):
                 raise UsageError(f"--{option.replace('_', '-')}", value, "only with --hash")
@@ -99,23 +126,47 @@ def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emu
     work = "pattern" if arguments.work is None else arguments.work
     if work not in ("pattern", "synthetic"):
         raise UsageError("--work", work, "pattern or synthetic")
-    low, high = CLOCKS_MHZ
-    frequency_mhz = parse_frequency(f"{low:g}" if arguments.frequency is None else arguments.frequency)
-    if not low <= frequency_mhz <= high:
-        bound = f"{low:g} to {high:g} MHz: the bound of this command, since no temperature is measured"
-        raise UsageError("--frequency", arguments.frequency, bound)
-    pll.solve(frequency_mhz, kind.pll_rule, kind.pll_shape)
+    frequency_mhz = parse_frequency(f"{CLOCKS_MHZ[0]:g}" if arguments.frequency is None else arguments.frequency)
+    _within_bounds("--frequency", arguments.frequency, frequency_mhz, kind)
+    own_mhz = _own_clocks(arguments.chip_frequency or (), kind, chips)
     if work == "pattern" and not _fits_the_line(kind, chips, frequency_mhz):
         most = next(mhz for mhz in range(int(frequency_mhz), 0, -1) if _fits_the_line(kind, chips, mhz))
         why = f"above it the nonces of {chips} {kind.name} fill more than half of the line"
         raise UsageError("--frequency", arguments.frequency, f"{most} MHz at most with --work pattern: {why}")
+    mean_mhz = (sum(own_mhz.values()) + (chips - len(own_mhz)) * frequency_mhz) / chips
+    if work == "pattern" and not _fits_the_line(kind, chips, mean_mhz):
+        why = "with them the nonces of all chips fill more than half of the line"
+        raise UsageError("--chip-frequency", " ".join(arguments.chip_frequency), f"less with --work pattern: {why}")
     mask = parse_mask(arguments.version_mask)
     if mask is not None:
         check_mask(kind, mask)
     dilution = synthetic_dilution(kind.name) * _LONG_LINE_DILUTION if emulated and work == "synthetic" else 1
     journal = None if arguments.journal is None else new_file(arguments.journal, "--journal")
     start = StartWork.model_validate({"work": work, "version_mask": mask})
-    return HashWish(supply, BareWish(start, frequency_mhz, seconds), dilution, journal)
+    return HashWish(supply, BareWish(start, frequency_mhz, seconds, own_mhz), dilution, journal)
+
+
+def _within_bounds(key: str, said: str | None, frequency_mhz: Megahertz, kind: AsicKind) -> None:
+    low, high = CLOCKS_MHZ
+    if not low <= frequency_mhz <= high:
+        bound = f"{low:g} to {high:g} MHz: the bound of this command, since no temperature is measured"
+        raise UsageError(key, said, bound)
+    pll.solve(frequency_mhz, kind.pll_rule, kind.pll_shape)
+
+
+def _own_clocks(said: Sequence[str], kind: AsicKind, chips: int) -> dict[int, Megahertz]:
+    """By chip, from `N=F`."""
+    key, own_mhz = "--chip-frequency", dict[int, Megahertz]()
+    for text in said:
+        number, is_there, clock = text.partition("=")
+        if not is_there or not re.fullmatch(r"\s*\d{1,3}\s*", number, re.ASCII) or int(number) >= chips:
+            raise UsageError(key, text, f"N=F: a chip, 0 to {chips - 1} counted from the host, and its clock in MHz")
+        if int(number) in own_mhz:
+            raise UsageError(key, text, f"one clock for each chip; chip {int(number)} has one already")
+        frequency_mhz = parse_frequency(clock, key)
+        _within_bounds(key, text, frequency_mhz, kind)
+        own_mhz[int(number)] = frequency_mhz
+    return own_mhz
 
 
 def _fits_the_line(kind: AsicKind, chips: int, frequency_mhz: float) -> bool:
@@ -156,7 +207,10 @@ async def hash_on(
         board=None if board is None else board.name,
         seconds=wish.bare.seconds,
     )
-    journal.begun(accepted, wish.bare.work.work, wish.bare.frequency_mhz, watched=watcher is not None)
+    bare_wish = wish.bare
+    journal.begun(
+        accepted, bare_wish.work.work, bare_wish.frequency_mhz, bare_wish.own_mhz, watched=watcher is not None
+    )
     bare = BareHash(chain, wish.bare, clock, watcher, look, journal)
     interrupts = Interrupts()
 
@@ -213,7 +267,12 @@ def hash_object(board: HashBoardKind | None, wish: HashWish, outcome: BareOutcom
         "chip_c": None,
         "bring_up_s": outcome.bring_up_s,
         "chips": [
-            {"domain": None if board is None else board.domain_of(chip.index), **chip_object(chip)} for chip in chips
+            {
+                "domain": None if board is None else board.domain_of(chip.index),
+                "frequency_mhz": outcome.chips_mhz.get(chip.index, outcome.frequency_mhz),
+                **chip_object(chip),
+            }
+            for chip in chips
         ],
         "remarks": list(work.remarks) if work is not None else [],
         "trip": None if outcome.trip is None else trip_object(outcome.trip),
@@ -230,6 +289,10 @@ def hash_rows(board: HashBoardKind | None, wish: HashWish, outcome: BareOutcome)
     yield "supply", wish.supply
     up = "" if outcome.bring_up_s is None else f", brought up in {outcome.bring_up_s:.1f} s"
     yield "point", f"{number(outcome.frequency_mhz, 2, 'MHz')}{up}; volts and heat are unknown"
+    if outcome.chips_mhz:
+        own = ", ".join(f"chip {chip}: {mhz:.2f} MHz" for chip, mhz in sorted(outcome.chips_mhz.items())[:_FEW])
+        more = f", and {len(outcome.chips_mhz) - _FEW} more: --json has them" if len(outcome.chips_mhz) > _FEW else ""
+        yield "clocks", f"{own}{more}"
     work = outcome.work
     if work is not None:
         rows = work_rows(wish.bare.work.work, work)

@@ -202,6 +202,8 @@ class BareHashAccepted(EventBase):
     dilution: int
     work: str
     frequency_mhz: float
+    own_mhz: Mapping[int, float] = {}
+    """Of chips that get another clock than all."""
     seconds: float
     watched: bool
 

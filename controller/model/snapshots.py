@@ -33,6 +33,9 @@ class ChipSnapshot(Model):
     die_c: float | None = None
     """By its own thermometer, where it has one (BM1368): measured every 15 s, and never calibrated."""
     die_at_s: float | None = None
+    frequency_mhz: float | None = None
+    """What it was last told; not the chain's where it has a clock of its own. None: in reset, not known, or recorded
+    before chips could have one."""
 
 
 class ChainSnapshot(Model):
@@ -63,6 +66,8 @@ class ChipWork(Model):
     hw_errors: int
     due_by_domain: tuple[int, ...] = ()
     found_by_domain: tuple[int, ...] = ()
+    clock_ratio: float = 1.0
+    """Its clock over the mean of all chips, while the work ran: where chips have clocks of their own."""
 
 
 class WorkSnapshot(Model):

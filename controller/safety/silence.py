@@ -42,6 +42,8 @@ class CountedChip(Protocol):
     def finds(self) -> int: ...
     @property
     def hw_errors(self) -> int: ...
+    @property
+    def frequency_mhz(self) -> float | None: ...
 
 
 class Silence:
@@ -122,7 +124,7 @@ class Silence:
         parts = []
         for chip in chips if len(chips) > 1 else ():
             name = f"chip {chip.index} of 0 to {len(chips) - 1}, address {chip.address:#04x}: "
-            nonces, own_gap_s = chip.finds + chip.hw_errors, gap_s * len(chips)
+            nonces, own_gap_s = chip.finds + chip.hw_errors, gap_s * _slower(chip, chips)
             if (held := self._held(chip.index, name, nonces, at_s, own_gap_s, CHIP_GAPS)) is not None:
                 parts.append(held)
         return whole or "; ".join(parts) or None
@@ -142,6 +144,14 @@ class Silence:
         if silent_s >= warn_s - _JITTER_S and since_s > self._warned_s and at_s - self._warned_s >= WARN_AGAIN_S:
             self._warned_s, self._warning = at_s, text
         return None
+
+
+def _slower(chip: CountedChip, chips: Sequence[CountedChip]) -> float:
+    """How many times longer its gaps are than those of all together: by its own clock, where that is known."""
+    clocks_mhz = [each.frequency_mhz for each in chips if each.frequency_mhz]
+    if not chip.frequency_mhz or len(clocks_mhz) < len(chips):
+        return len(chips)
+    return sum(clocks_mhz) / chip.frequency_mhz
 
 
 __all__ = ["Silence"]

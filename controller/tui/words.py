@@ -240,7 +240,8 @@ def summary(event: Event) -> str:
                 return f"{work.kind}: {work.answers_found} of {work.answers_due} answers in {work.elapsed_s:.0f} s"
             return f"{work.kind}: {hashrate(work.hashrate_hs)}, {work.verified} verified in {work.elapsed_s:.0f} s"
         case BareHashAccepted():
-            asked = f"{event.chips} x {event.chip} at {event.frequency_mhz:g} MHz for {event.seconds:g} s"
+            apart = f", {len(event.own_mhz)} of them at their own clock," if event.own_mhz else ""
+            asked = f"{event.chips} x {event.chip} at {event.frequency_mhz:g} MHz{apart} for {event.seconds:g} s"
             return f"{asked}, nothing can cut their power but a hand: {event.supply}"
         case ChipsStopped():
             told = f"confirmed by {event.by}" if event.confirmed else "NOT confirmed: cut the supply"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from controller.model import ChipWork
 from controller.work.sources import DOMAINS
+
+_ALIKE: Final = 1e-9
 
 
 class Tally:
@@ -39,14 +42,30 @@ def _count(by_core: dict[int, int], by_domain: dict[int, list[int]], chip: int, 
     by_domain.setdefault(chip, [0] * DOMAINS)[core % DOMAINS] += 1
 
 
-def chip_work(counts: Sequence[tuple[int, int]], tally: Tally | None) -> tuple[ChipWork, ...]:
-    """`counts`: finds and wrong nonces, by chip."""
+def clock_ratios(mhz_s: Sequence[float]) -> list[float]:
+    """Each over the mean of all; exactly 1 where none differs."""
+    mean = sum(mhz_s) / len(mhz_s) if mhz_s else 0.0
+    if not mean or max(mhz_s) - min(mhz_s) < _ALIKE * mean:
+        return [1.0] * len(mhz_s)
+    return [each / mean for each in mhz_s]
+
+
+def chip_work(
+    counts: Sequence[tuple[int, int]], tally: Tally | None, mhz_s: Sequence[float] = ()
+) -> tuple[ChipWork, ...]:
+    """`counts`: finds and wrong nonces, by chip. `mhz_s`: the clock of each over time."""
+    ratios = clock_ratios(mhz_s)
     made = []
     for index, (verified, hw_errors) in enumerate(counts):
         due, found = tally.by_domain(index) if tally is not None else ((), ())
         made.append(
             ChipWork.model_construct(
-                index=index, verified=verified, hw_errors=hw_errors, due_by_domain=due, found_by_domain=found
+                index=index,
+                verified=verified,
+                hw_errors=hw_errors,
+                due_by_domain=due,
+                found_by_domain=found,
+                clock_ratio=ratios[index] if ratios else 1.0,
             )
         )
     return tuple(made)

@@ -96,8 +96,10 @@ class _Session(ABC):
             counters.link_errors,
         )
         self._chip_base = [(chip.finds, chip.hw_errors) for chip in chain.chips]
+        self._clock_base = [chip.mhz_s(self._began_s) for chip in chain.chips]
         self._final: tuple[int, ...] | None = None
         self._chip_final: list[tuple[int, int]] | None = None
+        self._clock_final: list[float] | None = None
         chain.on_finds = self._take
 
     @abstractmethod
@@ -113,6 +115,7 @@ class _Session(ABC):
     def abort(self) -> None:
         if self._running:
             self._final, self._chip_final = self._counts(), self._chip_counts()
+            self._clock_final = self._chip_clocks()
             self._ended_s = self._now()
             self._running = False
             self._chain.on_finds = None
@@ -138,7 +141,7 @@ class _Session(ABC):
         difficulty = self._chain.ticket_difficulty
         known = due is not None and found is not None and due > 0
         due_by_core, found_by_core = tally.by_core() if tally is not None and intervals else ({}, {})
-        chips = chip_work(self._chip_counts(), tally) if intervals else ()
+        chips = chip_work(self._chip_counts(), tally, self._chip_clocks()) if intervals else ()
         return WorkSnapshot.model_construct(
             kind=self.kind,
             running=self._running,
@@ -166,6 +169,13 @@ class _Session(ABC):
             chips=chips,
             remarks=remarks(chips),
         )
+
+    def _chip_clocks(self) -> list[float]:
+        """The clock of each chip over the time since the session began."""
+        if self._clock_final is not None:
+            return self._clock_final
+        at_s = self._now()
+        return [chip.mhz_s(at_s) - before for chip, before in zip(self._chain.chips, self._clock_base, strict=False)]
 
     def _chip_counts(self) -> list[tuple[int, int]]:
         """Finds and wrong nonces of each chip since the session began."""

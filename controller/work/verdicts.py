@@ -2,8 +2,8 @@
 
 Known answers show what is missing: a domain without a clock, a chip behind a broken line. Wrong nonces show what is
 computed badly: too little voltage for the clock. Where answers are not known, a chip is held against the finds of the
-others, whatever the clock was meanwhile. Nothing is said of a chip before chance explains it in less than one case of a
-million.
+others, each by its own clock, whatever that was meanwhile. Nothing is said of a chip before chance explains it in less
+than one case of a million.
 """
 
 from __future__ import annotations
@@ -87,18 +87,26 @@ class _Others:
     several: bool
     indexes: frozenset[int]
     finds: int
+    clocks: float
+    """Of all of them together, in those of a chip at the mean of the chain: their number where all have one clock."""
+    apart: bool
+    """Some chip has a clock of its own."""
     told: bool
     """Without known answers, silence would have been told by now."""
 
     @classmethod
     def of(cls, chips: Sequence[ChipWork], measure: Sequence[ChipWork], told: bool = True) -> Self:
         indexes = frozenset(chip.index for chip in measure)
-        return cls(len(chips) > 1, indexes, sum(chip.verified for chip in measure), told)
+        finds, clocks = sum(chip.verified for chip in measure), sum(chip.clock_ratio for chip in measure)
+        apart = any(chip.clock_ratio != 1.0 for chip in chips)
+        return cls(len(chips) > 1, indexes, finds, clocks, apart, told)
 
-    def without(self, chip: ChipWork) -> tuple[int, int]:
-        """How many they are besides this one, and their finds."""
+    def without(self, chip: ChipWork) -> tuple[float, int]:
+        """How many chips of this one's clock they are besides it, and their finds."""
         within = chip.index in self.indexes
-        return len(self.indexes) - within, self.finds - (chip.verified if within else 0)
+        others = self.clocks - (chip.clock_ratio if within else 0.0)
+        many = others / chip.clock_ratio if chip.clock_ratio > 0.0 else math.inf
+        return many, self.finds - (chip.verified if within else 0)
 
 
 def shares(found: Sequence[Verdict]) -> tuple[Share | None, ...]:
@@ -117,7 +125,7 @@ def _share(chip: ChipWork, others: _Others) -> Share | None:
         return None if of_answers is None else Share(answers / due, *of_answers)
     count, finds = others.without(chip)
     interval = wilson_interval(chip.verified, chip.verified + finds)
-    if not finds or interval is None:
+    if not finds or interval is None or math.isinf(count):
         return None
     low, high = (count * of / (1.0 - of) if of < 1.0 else math.inf for of in interval)
     return Share(count * chip.verified / finds, low, high)
@@ -135,13 +143,16 @@ def _silent(chip: ChipWork, chips: Sequence[ChipWork], told: bool) -> str | None
 
 
 def _would_tell(chips: Sequence[ChipWork]) -> bool:
-    """Without known answers: so much was found that none at all would be no chance."""
+    """Without known answers: so much was found that none at all would be no chance, not of the slowest clock either."""
     finds = sum(chip.verified for chip in chips)
-    return len(chips) > 1 and binomial_at_most(0, finds, _fair(len(chips) - 1)) < CHANCE
+    slowest = min((chip.clock_ratio for chip in chips), default=1.0)
+    if len(chips) < 2 or slowest <= 0.0:
+        return False
+    return binomial_at_most(0, finds, _fair(len(chips) / slowest - 1.0)) < CHANCE
 
 
-def _fair(others: int) -> float:
-    """The least that a healthy chip finds of what it and so many others find together."""
+def _fair(others: float) -> float:
+    """The least that a healthy chip finds of what it and so many others of its clock find together."""
     return _HEALTHY_SHARE / (_HEALTHY_SHARE + others)
 
 
@@ -194,7 +205,9 @@ def _weak(chip: ChipWork, dead: Sequence[int]) -> str | None:
 def _slow(chip: ChipWork, others: _Others) -> str | None:
     """Of what it and the others found together it should have had a fair part."""
     count, finds = others.without(chip)
-    if not finds or binomial_at_most(chip.verified, chip.verified + finds, _fair(count)) >= CHANCE:
+    if not finds or math.isinf(count) or binomial_at_most(chip.verified, chip.verified + finds, _fair(count)) >= CHANCE:
         return None
-    share = 100.0 * chip.verified * count / finds
-    return f"is slow: {share:.0f} % of the finds of the others, {math.floor(finds / count)} each"
+    share, due = 100.0 * chip.verified * count / finds, math.floor(finds / count)
+    if others.apart:
+        return f"is slow: {share:.0f} % of what the others find at its clock, {due}"
+    return f"is slow: {share:.0f} % of the finds of the others, {due} each"

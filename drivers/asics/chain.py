@@ -8,32 +8,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from drivers.asics import pll
 from drivers.asics.boundaries import Boundaries
+from drivers.asics.clocks import SLEW_STEP_MHZ as SLEW_STEP_MHZ
+from drivers.asics.clocks import Clocks, Moves, Told
 from drivers.asics.judge import Judge
 from drivers.asics.kind import LEAST_ANSWER_S, SETTLE_S, AsicKind, InitStep, answer_s, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
 from drivers.asics.records import CHIP_ID, Chip, Counters, Find, Work, of_register
 from drivers.asics.stop import CLOCK, StopFrames, floor_clock, stop_frames, stop_writes
-from drivers.asics.versions import ROLLED_VERSION_BITS, check_mask, midstates_of, rolled
-from drivers.codecs import sha256
+from drivers.asics.versions import ROLLED_VERSION_BITS, check_mask, job_of, midstates_of, rolled
 from drivers.codecs.bm13xx import (
     SHORT_REPLY_BYTES,
     ChainInactive,
     HostCodec,
     HostEvent,
     HostMessage,
-    Job,
-    MidstateJob,
     ReadRegister,
     RegisterReply,
     SetAddress,
     WriteRegister,
 )
-from drivers.errors import LimitError, NoReply, Unplugged, UsageError, VerifyError
+from drivers.errors import NoReply, Unplugged, UsageError, VerifyError
 from drivers.link import Link
 from drivers.traits import Transport
 from drivers.units import HashesPerSecond, Megahertz, Seconds
@@ -42,8 +42,9 @@ _log = logging.getLogger(__name__)
 
 __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 
-SLEW_STEP_MHZ: Final = 6.25
 READ_TRIES: Final = 3
+SLEW_S: Final = 0.1
+"""Between two steps of a ramp."""
 DIE_EVERY_S: Final = 15.0
 """As ESP-Miner-NerdQAxePlus does; nobody was seen to measure more often."""
 
@@ -84,12 +85,10 @@ class Chain:
             transport, self._codec, on_events=self._judge.take, on_lost=self._on_lost
         )
         self._asking = asyncio.Lock()
-        self._clock: pll.PllWord | None = None
-        self._asked_mhz: float | None = None
-        self._divider = 1
-        """PLLDIV0 + 1, by which the clock of the PLL word is divided once more."""
-        self._running = 0
-        """What the stop register holds: the sweep window, or a constant; 0: no hashing."""
+        self._clocks = Clocks(kind, expected_chips)
+        self._running: dict[int | None, int] = {None: 0}
+        """What the stop register holds, of all chips and of those that were told something else: the sweep window, or a
+        constant; 0: no hashing."""
         self._fast = self._separated = False
         self._looks_at, self._counted = 0, -1
         """The chip whose clock is read next, and the one whose count was read last."""
@@ -127,8 +126,19 @@ class Chain:
 
     @property
     def frequency_mhz(self) -> Megahertz | None:
-        """The clock last written, as the PLL makes it. None: in reset, or not known."""
-        return None if self._clock is None else self._clock.actual_mhz
+        """The clock last written to all chips, as the PLL makes it. None: in reset, or not known."""
+        common = self._clocks.common
+        return None if common is None else common.actual_mhz
+
+    @property
+    def own_clocks_mhz(self) -> Mapping[int, Megahertz]:
+        """Of the chips that were told another clock than all: by their place on the line."""
+        return self._clocks.own
+
+    def clock_of(self, chip: int) -> Megahertz | None:
+        """What this chip was last told, as the PLL makes it. None: in reset, or not known."""
+        clock = self._clocks.of(chip)
+        return None if clock is None else clock.actual_mhz
 
     @property
     def fast(self) -> bool:
@@ -137,9 +147,8 @@ class Chain:
 
     @property
     def expected_hs(self) -> HashesPerSecond:
-        """What all chips together should hash at the present clock."""
-        mhz = self._clock.actual_mhz if self._clock else 0.0
-        return HashesPerSecond(mhz * 1e6 * self.kind.small_cores * self.expected_chips)
+        """What all chips together should hash at their present clocks."""
+        return HashesPerSecond(self._clocks.sum_mhz * 1e6 * self.kind.small_cores)
 
     @property
     def version_mask(self) -> int:
@@ -159,17 +168,20 @@ class Chain:
 
     @property
     def window_s(self) -> Seconds:
-        """How long one sweep over the nonces takes: the window written, or the one that would fit the clock."""
-        ticks = self._running if self.kind.run_word is None else 0
-        if not ticks and self._clock is not None:
-            ticks = self._ticks(self._clock)
+        """How long one sweep over the nonces takes: the window written, or the one that would fit the clock. Of chips
+        with different ones the longest: by then each has been over its share."""
+        ticks = max(self._running.values()) if self.kind.run_word is None else 0
+        if not ticks:
+            ticks = max(map(self._ticks, self._clocks.present()), default=0)
         return Seconds(ticks / _CRYSTAL_HZ)
 
     @property
     def job_lasts_s(self) -> Seconds:
-        """From when on a job gives nothing new: after one sweep where the host rolls the version. Else infinite, which
-        is short for 65,536 versions."""
-        return self.window_s if self.kind.midstates else Seconds(math.inf)
+        """From when on a job gives nothing new: after one sweep, that of the fastest chip, where the host rolls the
+        version. Else infinite, which is short for 65,536 versions."""
+        if not self.kind.midstates:
+            return Seconds(math.inf)
+        return Seconds(min(map(self._ticks, self._clocks.present()), default=0) / _CRYSTAL_HZ)
 
     def _ticks(self, clock: pll.PllWord) -> int:
         dividers = pll.dividers(clock.word, self.kind.pll_shape)
@@ -211,8 +223,10 @@ class Chain:
         self._codec.use_reply_bytes(SHORT_REPLY_BYTES)
         self._codec.expect(None)
         self._judge.forget_jobs()
-        self._clock = self._asked_mhz = self.hash_count = None
-        self._running, self._fast, self._separated = 0, False, False
+        self._clocks.forget()
+        self._clocked()
+        self.hash_count = None
+        self._running, self._fast, self._separated = {None: 0}, False, False
         self._measures, self._measured_s = 0, -math.inf
         for chip in self.chips:
             chip.die_c = None
@@ -277,10 +291,11 @@ class Chain:
         for step in steps[last:]:
             await self._play(step)
         self._judge.set_ticket(self.kind.init_ticket_difficulty)
-        self._clock = pll.solve(self.kind.reset_clock_mhz, self.kind.pll_rule, self.kind.pll_shape)
-        self._asked_mhz = self.kind.reset_clock_mhz
-        self._divider = self.kind.pll_shape.reset_divider
-        self._running = self.kind.run_word or 0
+        reset_mhz = self.kind.reset_clock_mhz
+        self._clocks.took(Told(reset_mhz, pll.solve(reset_mhz, self.kind.pll_rule, self.kind.pll_shape)))
+        self._clocks.divider = self.kind.pll_shape.reset_divider
+        self._clocked()
+        self._running = {None: self.kind.run_word or 0}
         if len(self.chips) > 1:
             await self._confirm_addresses()
 
@@ -289,8 +304,8 @@ class Chain:
         await asyncio.sleep(step.pause_s)
 
     async def _confirm_addresses(self) -> None:
-        """Each address must answer exactly once: twice is an address given twice, never a lost chip. Two that have the
-        same are asked by one frame: the second follows the first, and is not waited for as long as a far one."""
+        """Each address must answer exactly once: twice is an address given twice, never a lost chip. The second of two
+        follows the first, and is not waited for as long as a far one."""
         for chip in self.chips:
             asked, picked = ReadRegister(CHIP_ID, chip.address), of_register(CHIP_ID, chip.address)
             found = await self._link.collect(asked, picked, self._answer_s, quiet_s=LEAST_ANSWER_S)
@@ -299,47 +314,75 @@ class Chain:
 
     # --- settings -----------------------------------------------------------------------------------------------------
 
-    async def set_frequency_step(self, frequency_mhz: float) -> Megahertz:
-        """One clock write to all chips, at most one slew step from the present clock. Returns what the PLL makes of it.
+    async def set_frequency_step(self, frequency_mhz: float, chip: int | None = None) -> Megahertz:
+        """One clock write, to all chips or to one, at most one slew step from the present clock of each that it moves.
+        Returns what the PLL makes of it. A write to all ends every clock of a chip's own.
 
-        `UsageError` when the step is too far or the present clock unknown, `LimitError` outside the absolute limits.
-        """
-        low, high = self.kind.clock_limits_mhz
-        if not low <= frequency_mhz <= high:
-            raise LimitError("frequency_mhz", frequency_mhz, f"{low:g} to {high:g} MHz")
-        if self._clock is None or self._asked_mhz is None:
-            raise UsageError("frequency_mhz", frequency_mhz, "nothing before the chips are initialised")
-        away_mhz = min(abs(frequency_mhz - self._asked_mhz), abs(frequency_mhz - self._clock.actual_mhz))
-        if away_mhz > SLEW_STEP_MHZ + 1e-3:
-            near = f"at most {SLEW_STEP_MHZ} MHz from the present {self._asked_mhz:g} MHz"
-            raise UsageError("frequency_mhz", frequency_mhz, near)
-        clock = pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape)
-        if self._divider != 1:
-            self._clock = self._asked_mhz = None  # should this end half way: the old word under a new divider
+        `UsageError` when the step is too far or the present clock unknown, `LimitError` outside the absolute limits."""
+        told = self._clocks.step(frequency_mhz, chip)
+        address = None if chip is None else self.partition.address(chip)
+        if self._clocks.divider != 1:
+            self._clocks.forget()  # should this end half way: the old word under a new divider
+            self._clocked()
         for step in self.kind.before_clock:
-            await self._play(step)
+            await self._play(step if address is None else replace(step, per_chip=True), address or 0)
         for again in range(self.kind.clock_writes):
             if again:
                 await asyncio.sleep(SETTLE_S)
-            await self._link.send(WriteRegister(CLOCK, clock.word, None))
-        self._clock, self._asked_mhz, self._divider = clock, frequency_mhz, 1
-        return clock.actual_mhz
+            await self._link.send(WriteRegister(CLOCK, told.clock.word, address))
+        self._clocks.took(told, chip)
+        self._clocked()
+        return told.clock.actual_mhz
 
-    async def set_window(self, frequency_mhz: float) -> None:
-        """Write the sweep window that fits a clock, which need not be the present one; 0 MHz stops hashing.
+    def _clocked(self) -> None:
+        """The clocks have changed."""
+        at_s = asyncio.get_running_loop().time()
+        for chip in self.chips:
+            clock_mhz = self.clock_of(chip.index)
+            if clock_mhz != chip.frequency_mhz:
+                chip.clocked(clock_mhz, at_s)
+
+    async def ramp(
+        self,
+        frequency_mhz: float,
+        own_mhz: Mapping[int, float] | None = None,
+        on_round: Callable[[Moves], None] | None = None,
+    ) -> None:
+        """All chips to one clock, but for those of `own_mhz`, a slew step each every 0.1 s, together where they go
+        together. No chip leaves the span between its clock and where it goes. Windows: `set_window`, before a clock
+        that rises and behind one that falls. Raises as `set_frequency_step`; then some chips have moved."""
+        while moves := self._clocks.moves(frequency_mhz, own_mhz or {}):
+            await asyncio.sleep(SLEW_S)
+            for chip, mhz in moves:
+                await self.set_frequency_step(mhz, chip)
+            if on_round is not None:
+                on_round(moves)
+        self._clocks.settle(frequency_mhz)
+
+    async def set_window(self, frequency_mhz: float, own_mhz: Mapping[int, float] | None = None) -> None:
+        """Write the sweep window that fits a clock, which need not be the present one; 0 MHz stops hashing. `own_mhz`:
+        of chips whose window is to fit another.
 
         A chip without a window is stopped and started again all the same; while it runs there is nothing to write.
         On the fast line the write is confirmed (`VerifyError`); before that, `fast_link` confirms it.
         """
-        word = 0
-        if frequency_mhz != 0:
-            ticks = self._ticks(pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape))
-            word = ticks if self.kind.run_word is None else self.kind.run_word
-        if self.kind.run_word is None or word != self._running:
+        word = self._window_word(frequency_mhz)
+        if self.kind.run_word is None or word != self._running[None]:
             await self._link.send(WriteRegister(self.kind.stop_register, word, None))
-        self._running = word
+        self._running = {None: word}
+        for chip, mhz in (own_mhz or {}).items():
+            own = self._window_word(mhz)
+            if own != word:
+                await self._link.send(WriteRegister(self.kind.stop_register, own, self.partition.address(chip)))
+                self._running[chip] = own
         if self._fast:
             await self._confirm_settings()
+
+    def _window_word(self, frequency_mhz: float) -> int:
+        if frequency_mhz == 0:
+            return 0
+        ticks = self._ticks(pll.nearest(frequency_mhz, self.kind.pll_rule, self.kind.pll_shape))
+        return ticks if self.kind.run_word is None else self.kind.run_word
 
     async def set_ticket(self, difficulty: int) -> None:
         """The smallest difficulty that the chips report: a power of two."""
@@ -384,22 +427,14 @@ class Chain:
 
     async def _confirm_settings(self) -> None:
         for chip in self.chips:
-            found = await self.read_register(self.kind.stop_register, chip.address)
-            if found != self._running:
+            found, running = await self.read_register(self.kind.stop_register, chip.address), self._running[None]
+            if found != (wanted := self._running.get(chip.index, running)):
                 what = "sweep window" if self.kind.run_word is None else f"register {self.kind.stop_register:02x}"
-                raise VerifyError(f"{self.name}: {what} of chip {chip.index}", self._running, found)
-            word = await self.read_register(CLOCK, chip.address)
-            if not self._is_clock(word, self._clock):
-                wanted = f"{self._clock.word:08x}" if self._clock else "a known clock"
-                raise VerifyError(f"{self.name}: PLL word of chip {chip.index}", wanted, f"{word:08x}")
-
-    def _is_clock(self, word: int, clock: pll.PllWord | None) -> bool:
-        """Compared as clocks: many words make the same, and the one after reset is none of ours."""
-        try:
-            found_mhz = pll.clock_mhz(word, self.kind.pll_shape, post_divider=self._divider)
-        except UsageError:
-            return False
-        return clock is not None and abs(found_mhz - clock.actual_mhz) < 1e-6
+                raise VerifyError(f"{self.name}: {what} of chip {chip.index}", wanted, found)
+            word, clock = await self.read_register(CLOCK, chip.address), self._clocks.of(chip.index)
+            if not self._clocks.is_clock(word, clock):
+                wanted_word = f"{clock.word:08x}" if clock else "a known clock"
+                raise VerifyError(f"{self.name}: PLL word of chip {chip.index}", wanted_word, f"{word:08x}")
 
     async def stop_hashing(self) -> bool:
         """The clock to its floor and the stop register to 0, read back. For when only this port is left.
@@ -408,8 +443,9 @@ class Chain:
         chip confirmed both. A chip that does not answer, or a port that is gone, is False, no error.
         """
         floor = floor_clock(self.kind)
-        self._divider = 1  # or more, and the clock is slower still
-        if self._clock is None and self.kind.reply_bytes != SHORT_REPLY_BYTES:
+        known = self._clocks.common is not None
+        self._clocks.divider = 1  # or more, and the clock is slower still
+        if not known and self.kind.reply_bytes != SHORT_REPLY_BYTES:
             self._codec.use_reply_bytes(None)  # found like this, not brought up here: both lengths may come
         try:
             stopped = await self._stop(floor)
@@ -421,9 +457,11 @@ class Chain:
         except Unplugged:
             stopped = False
         if stopped:
-            self._clock, self._asked_mhz, self._running = floor, self.kind.floor_clock_mhz, 0
+            self._clocks.took(Told(self.kind.floor_clock_mhz, floor))
+            self._running = {None: 0}
         else:
-            self._clock = self._asked_mhz = None
+            self._clocks.forget()
+        self._clocked()
         return stopped
 
     async def _stop(self, floor: pll.PllWord) -> bool:
@@ -438,7 +476,7 @@ class Chain:
                 words = [await self.read_register(CLOCK, address, tries=2) for address in addresses]
             except NoReply:
                 continue
-            if not any(running) and all(self._is_clock(word, floor) for word in words):
+            if not any(running) and all(self._clocks.is_clock(word, floor) for word in words):
                 return True
         return False
 
@@ -475,14 +513,11 @@ class Chain:
         chain, and one whose clock is not the commanded one again."""
         at = self._looks_at % len(self.chips) if self.chips else 0
         word = await self.read_register(CLOCK, self.chips[at].address if self.chips else 0, tries=1)
-        if self._is_clock(word, self._clock):
+        if self._clocks.is_clock(word, self._clocks.of(at)):
             self._looks_at = at + 1
         elif len(self.chips) > 1:
             _log.warning("%s: PLL word of chip %d: %08x", self.name, at, word)
-        try:
-            return pll.clock_mhz(word, self.kind.pll_shape, post_divider=self._divider)
-        except UsageError:
-            return None
+        return self._clocks.mhz(word)
 
     async def read_counters(self) -> tuple[int | None, int | None]:
         """The chips' own counts of 2**32 hashes and of errors, summed; None where a chip did not answer."""
@@ -561,11 +596,5 @@ class Chain:
         versions = rolled(int.from_bytes(header[:4], "little"), mask, count) if count else ()
         # First the table, then the line: the answer may be back before the write is.
         job_byte = self._judge.enter(work, versions, mask)
-        message: Job | MidstateJob
-        if count:
-            states = tuple(sha256.midstate(version.to_bytes(4, "little") + header[4:64]) for version in versions)
-            message = MidstateJob(job_byte, states, header[64:76])
-        else:
-            message = Job(job_byte, header, length_byte=self.kind.job_length_byte)
-        await self._link.send(message)
+        await self._link.send(job_of(self.kind, job_byte, header, versions))
         self.counters.jobs += 1

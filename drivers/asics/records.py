@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from drivers.codecs import header as block_header
 from drivers.codecs.bm13xx import HostEvent, NonceReply, RegisterReply
-from drivers.units import Celsius
+from drivers.units import Celsius, Megahertz
 
 CHIP_ID: Final = 0x00
 """The register in which a chip says what it is: its id in the upper half."""
@@ -54,6 +54,19 @@ class Chip:
     die_c: Celsius | None = None
     """By its own thermometer, as last read since the reset, and when that was; None: it has none, or nothing yet."""
     die_at_s: float = -math.inf
+    frequency_mhz: Megahertz | None = None
+    """The clock that it was last told, as the PLL makes it. None: in reset, or not known."""
+    _mhz_s: float = 0.0
+    _clocked_s: float = 0.0
+
+    def clocked(self, frequency_mhz: Megahertz | None, at_s: float) -> None:
+        """From now on at this clock."""
+        self._mhz_s, self._clocked_s = self.mhz_s(at_s), at_s
+        self.frequency_mhz = frequency_mhz
+
+    def mhz_s(self, at_s: float) -> float:
+        """Its clock over time since it was found: what it could hash, whatever the clock was meanwhile."""
+        return self._mhz_s + (at_s - self._clocked_s) * (self.frequency_mhz or 0.0)
 
 
 @dataclass(slots=True)

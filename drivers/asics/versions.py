@@ -12,9 +12,12 @@ counter means is not documented. So nothing but the full mask is taken there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from drivers.asics.kind import AsicKind
+from drivers.codecs import sha256
+from drivers.codecs.bm13xx import Job, MidstateJob
 from drivers.errors import UsageError
 
 ROLLED_VERSION_BITS: Final = 0x1FFF_E000
@@ -35,6 +38,14 @@ def check_mask(kind: AsicKind, mask: int) -> None:
 def midstates_of(kind: AsicKind, mask: int) -> int:
     """How many a job of this kind carries under a mask; 0: its jobs are whole headers."""
     return min(kind.midstates, 1 << mask.bit_count())
+
+
+def job_of(kind: AsicKind, job_byte: int, header: bytes, versions: Sequence[int]) -> Job | MidstateJob:
+    """The message for a header of 76 bytes or more; `versions`: of its midstates, none for a whole header."""
+    if not versions:
+        return Job(job_byte, header, length_byte=kind.job_length_byte)
+    states = tuple(sha256.midstate(version.to_bytes(4, "little") + header[4:64]) for version in versions)
+    return MidstateJob(job_byte, states, header[64:76])
 
 
 def rolled(version: int, mask: int, count: int) -> tuple[int, ...]:

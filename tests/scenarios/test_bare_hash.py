@@ -54,17 +54,19 @@ class Spell:
         dilution: int = 1,
         expected: int | None = None,
         journal: Journal | None = None,
+        own_mhz: dict[int, float] | None = None,
     ) -> None:
         self.kind = ASICS[kind]
         self.bench = HashBoard(HashBoardModel("bench", ((kind, chips),)), dilution=dilution)
         port, self.wire = memory_pair("data")
         self.port, self.carrier = Recording(port), MemoryPort(self.bench.data, self.wire)
         self.chain = Chain(self.port, self.kind, expected_chips=expected or chips, dilution=dilution, name="bench")
-        wish = BareWish(StartWork.model_validate({"work": work}), Megahertz(mhz), Seconds(seconds))
+        own = {chip: Megahertz(clock) for chip, clock in (own_mhz or {}).items()}
+        wish = BareWish(StartWork.model_validate({"work": work}), Megahertz(mhz), Seconds(seconds), own)
         self.clock = LoopClock()
         self.on_look: Callable[[], None] = lambda: None
         told = BareJournal(self.chain, self.clock, journal)
-        told.begun(Accepted("bench supply", None, None, seconds), work, Megahertz(mhz), watched=False)
+        told.begun(Accepted("bench supply", None, None, seconds), work, Megahertz(mhz), own, watched=False)
         self.hash = BareHash(self.chain, wish, self.clock, None, self._looked, told)
         self.decided_s = 0.0
 
@@ -138,6 +140,86 @@ async def test_the_clock_is_written_at_its_floor_and_climbs_by_slew_steps_and_no
     assert min(jobs) > top
     assert outcome.work is not None
     assert sum(chip.verified for chip in outcome.work.chips) == outcome.work.verified > 50
+    assert s.still
+
+
+# --- clocks of their own
+
+
+@pytest.mark.parametrize("kind", sorted(ASICS))
+async def test_chips_with_clocks_of_their_own_find_by_them_and_nobody_is_called_slow_or_silent(
+    kind: str, tmp_path: Path
+) -> None:
+    own = {2: 50.0, 5: 200.0}
+    s = Spell(
+        kind,
+        6,
+        mhz=100.0,
+        own_mhz=own,
+        work="synthetic",
+        dilution=1 << 30,
+        seconds=40.0,
+        journal=Journal(tmp_path / "run"),
+    )
+    seen: list[tuple[float, ...]] = []
+    s.on_look = lambda: seen.append(tuple(chip.frequency_mhz for chip in s.bench.chips))
+    outcome = await s.run()
+    assert (outcome.trip, outcome.failure) == (None, None)
+    assert (100.0, 100.0, 50.0, 100.0, 100.0, 200.0) in seen
+    assert (outcome.frequency_mhz, dict(outcome.chips_mhz)) == (100.0, own)
+    recorded = read_journal(tmp_path / "run").events
+    assert isinstance(recorded[0], BareHashAccepted)
+    assert recorded[0].own_mhz == own
+    ramp = [each.detail for each in recorded if isinstance(each, StepApplied) and each.step == "frequency"]
+    assert ramp[:2] == ["50.00 MHz", "56.25 MHz, chips 0, 1, 3 to 5 by address"]
+    assert ramp[-1] == "200.00 MHz, chip 5 by address"
+    work = outcome.work
+    assert work is not None
+    assert work.remarks == ()
+    assert work.expected_hs == pytest.approx(650e6 * s.kind.small_cores)
+    mean = 650.0 / 6
+    assert [chip.clock_ratio for chip in work.chips] == pytest.approx(
+        [100 / mean, 100 / mean, 50 / mean, 100 / mean, 100 / mean, 200 / mean]
+    )
+    finds = [chip.verified for chip in work.chips]
+    total = sum(finds)
+    assert total > 300
+    for chip, ratio in enumerate([100, 100, 50, 100, 100, 200]):
+        due = total * ratio / 650
+        assert abs(finds[chip] - due) < 5.0 * due**0.5, finds
+    assert s.still
+
+
+async def test_a_slow_chip_among_chips_with_clocks_of_their_own_is_named_by_its_own() -> None:
+    s = Spell("BM1370", 6, mhz=100.0, own_mhz={2: 50.0}, work="synthetic", dilution=1 << 30, seconds=20.0)
+    s.after(0.1, lambda: s.bench.chips[2]._cores.set_answering(0xFFFF, s.now_s()))  # an eighth of its cores answers
+    outcome = await s.run()
+    assert outcome.work is not None
+    (said,) = outcome.work.remarks
+    assert said.startswith("chip 2 is slow: ")
+    assert "of what the others find at its clock" in said
+    assert s.still
+
+
+async def test_every_clock_of_their_own_is_reached_by_slew_steps_and_read_back_and_a_chip_that_strays_is_the_end() -> (
+    None
+):
+    s = Spell("BM1370", 6, mhz=100.0, own_mhz={4: 137.5}, seconds=60.0)
+    word = pll.solve(100.0, s.kind.pll_rule, s.kind.pll_shape).word  # that of all, but not its own
+    s.after(2.0, lambda: s.bench.chips[4]._write(CLOCK, word, s.now_s()))
+    outcome = await s.run()
+    mine = s.chain.partition.address(4)
+    clocks = [
+        pll.clock_mhz(each.value, s.kind.pll_shape)
+        for each in s.heard()
+        if isinstance(each, WriteRegister) and each.register == CLOCK and each.address in (None, mine)
+    ]
+    assert (clocks[0], max(clocks), clocks[-1]) == (50.0, 137.5, 50.0)
+    assert all(after - before < SLEW_STEP_MHZ + 0.5 for before, after in pairwise(clocks))
+    assert outcome.trip is not None
+    assert outcome.trip.cause is Cause.ACTUATION
+    assert outcome.trip.detail == f"chip 4, address {mine:#04x}: 100 MHz where 137.5 was written, 3 times"
+    assert outcome.stopped
     assert s.still
 
 

@@ -97,6 +97,24 @@ def without(option: str, values: int) -> list[str]:
         ),
         (without("--hash", 0), "--supply: 'APW12, switch in hand' is not allowed; allowed: only with --hash"),
         (["--accept-no-cutoff"], "--accept-no-cutoff: True is not allowed; allowed: only with --hash"),
+        (["--chip-frequency", "3=100"], "--chip-frequency: ['3=100'] is not allowed; allowed: only with --hash"),
+        (
+            [*ALL, "--chip-frequency", "108=100"],
+            "--chip-frequency: '108=100' is not allowed; allowed: N=F: a chip, 0 to",
+        ),
+        ([*ALL, "--chip-frequency=-1=100"], "--chip-frequency: '-1=100' is not allowed"),
+        ([*ALL, "--chip-frequency", "3"], "--chip-frequency: '3' is not allowed"),
+        ([*ALL, "--chip-frequency", "3=x"], "--chip-frequency: 'x' is not allowed"),
+        ([*ALL, "--chip-frequency", "3=200.5"], "--chip-frequency: '3=200.5' is not allowed; allowed: 50 to 200 MHz"),
+        ([*ALL, "--chip-frequency", "3=49"], "--chip-frequency: '3=49' is not allowed; allowed: 50 to 200 MHz"),
+        (
+            [*ALL, "--chip-frequency", "3=60", "--chip-frequency", "3=70"],
+            "--chip-frequency: '3=70' is not allowed; allowed: one clock for each chip; chip 3 has one already",
+        ),
+        (
+            [*ALL, "--frequency", "141", *(each for chip in range(9) for each in ("--chip-frequency", f"{chip}=200"))],
+            "allowed: less with --work pattern: with them the nonces of all chips fill more than half",
+        ),
         (["--journal", "new"], "--journal: 'new' is not allowed; allowed: only with --hash"),
         (
             [*ALL, "--journal", "/dev/null"],
@@ -206,6 +224,22 @@ async def test_ctrl_c_stops_the_chips_and_is_exit_130(bench: Bench, capsys: pyte
     assert "interrupted: stopping the chips" in said.err
     assert "stop confirmed by read-back" in " ".join(said.out.split()).replace("  ", " ")
     assert not bench.board.hashing
+
+
+async def test_chips_with_clocks_of_their_own_are_told_with_them(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {3: Megahertz(75.0), 64: Megahertz(56.25)}
+    bare = BareWish(StartWork(work="pattern"), Megahertz(50.0), Seconds(5.0), own)
+    assert await look(emulated(), replace(wish(), bare=bare), as_json=True) == Exit.OK
+    said = capsys.readouterr()
+    hashing = json.loads(said.out)["hashing"]
+    assert hashing["frequency_mhz"] == 50.0
+    assert {chip["index"]: chip["frequency_mhz"] for chip in hashing["chips"] if chip["frequency_mhz"] != 50.0} == own
+    assert hashing["expected_hs"] == pytest.approx((63 * 50.0 + 75.0 + 56.25) * 1e6 * 2040)
+    assert "hashing at 50 MHz, 2 chips at clocks of their own, for 5 s" in said.err
+    assert await look(emulated(), replace(wish(), bare=bare)) == Exit.OK
+    assert "clocks chip 3: 75.00 MHz, chip 64: 56.25 MHz" in " ".join(capsys.readouterr().out.split())
 
 
 async def test_a_journal_is_kept_and_is_none_of_a_rig(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.model import Cause, FaultRecord, GuardState
+from controller.model import Cause, ChipSnapshot, FaultRecord, GuardState
+from controller.safety.silence import Silence
 from drivers.boards.board import (
     AssertReset,
     BringUp,
@@ -55,6 +56,26 @@ def again(scene: Scene) -> tuple[Step, ...]:
     scene.follow(steps)
     scene.guard.reached()
     return steps
+
+
+def test_a_slow_chip_is_waited_for_by_its_own_clock() -> None:
+    """Two chips, 500 and 100 MHz: the gaps of the second are six times those of both together."""
+    chips = [
+        ChipSnapshot(index=at, address=0, chip_id=0x1370, finds=0, hw_errors=0, frequency_mhz=mhz)
+        for at, mhz in enumerate((500.0, 100.0))
+    ]
+    gap_s = 2**32 / 1e9
+    for clocks, limit_s in (((500.0, 100.0), 25 * 6 * gap_s), ((None, 100.0), 25 * 2 * gap_s)):
+        silence, at_s, said = Silence(), 0.0, None
+        known = [chip.model_copy(update={"frequency_mhz": mhz}) for chip, mhz in zip(chips, clocks, strict=True)]
+        while said is None:
+            at_s += 1.0
+            fed = [known[0].model_copy(update={"finds": int(at_s)}), known[1]]
+            work = working(int(at_s)).model_copy(update={"expected_hs": 1e9, "ticket_difficulty": 1})
+            said = silence.listen(at_s, work, fed)
+            assert at_s < 2000.0
+        assert "chip 1 of 0 to 1" in said
+        assert at_s == pytest.approx(limit_s + 1.0, abs=1.0)
 
 
 def test_a_chip_that_finds_nothing_for_10_s_is_initialised_again_before_it_is_a_trip() -> None:

@@ -244,6 +244,22 @@ def test_each_die_of_several_gets_to_where_its_own_paste_lets_it_and_no_faster_t
         assert 0.0 < plant.die_of_c(chip) - was_c <= own_w[chip] / 2.0 * 1.05  # of 2 J/K
 
 
+def test_each_of_several_chips_draws_and_heats_by_its_own_clock() -> None:
+    def at(*clocks_mhz: float) -> Plant:
+        plant = hashing(Plant(PlantSettings(chips=len(clocks_mhz))), 1.150, clocks_mhz[0])
+        for chip, mhz in enumerate(clocks_mhz):
+            plant.set_load(mhz, 1.0, 0.0, chip=chip)
+        plant.core_v(0.5)
+        return plant
+
+    apart, alike = at(400.0, 500.0), at(450.0, 450.0)
+    assert apart.chip_w == pytest.approx(alike.chip_w, rel=0.01)
+    assert at(500.0, 500.0).chip_w > apart.chip_w * 1.08
+    apart.core_v(30.0)
+    assert apart.die_of_c(1) - apart.die_of_c(0) > 0.5
+    assert apart.fastest_mhz == 500.0
+
+
 def test_too_high_a_rail_destroys_the_chip() -> None:
     plant = hashing(Plant(), 1.150, 525.0)
     plant.set_rail(1.6, True, 5.0)

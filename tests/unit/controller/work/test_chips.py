@@ -11,6 +11,8 @@ from controller.model import ChipWork
 from controller.work.chips import Tally, chip_work
 from controller.work.statistics import binomial_at_least, binomial_at_most
 from controller.work.verdicts import ChipState, Verdict, remarks, shares, verdicts
+from drivers.asics.records import Chip
+from drivers.units import Megahertz
 
 
 def known(index: int, due: tuple[int, ...], found: tuple[int, ...], wrong: int = 0) -> ChipWork:
@@ -58,6 +60,38 @@ def test_without_known_answers_a_chip_is_held_against_the_others() -> None:
     assert remarks(open_work(1000, 700, 1000, 1000)) == ("chip 1 is slow: 70 % of the finds of the others, 1000 each",)
     assert remarks(open_work(10, 0, 12, 11)) == ()  # chance, once in fifty thousand
     assert remarks(open_work(0)) == ()
+
+
+def apart(*of: tuple[int, float]) -> list[ChipWork]:
+    """Finds and clock over the mean, by chip."""
+    return [
+        ChipWork(index=index, verified=finds, hw_errors=0, clock_ratio=ratio) for index, (finds, ratio) in enumerate(of)
+    ]
+
+
+def test_a_chip_with_a_clock_of_its_own_is_held_against_the_others_by_that_clock() -> None:
+    assert remarks(apart((700, 0.7), (1000, 1.0), (1300, 1.3))) == ()
+    assert remarks(apart((1000, 0.7), (1000, 1.0), (1000, 1.3))) == (
+        "chip 1 is slow: 70 % of what the others find at its clock, 1428",
+        "chip 2 is slow: 65 % of what the others find at its clock, 1529",
+    )
+    (said,) = remarks(apart((490, 0.7), (1000, 1.0), (1300, 1.3)))
+    assert said == "chip 0 is slow: 70 % of what the others find at its clock, 700"
+    assert remarks(apart((0, 0.2), (100, 1.4), (100, 1.4))) == ()  # it would have found 14: chance, once in a million
+    assert remarks(apart((0, 0.2), (200, 1.4), (200, 1.4)))[0].startswith("chip 0 is silent: no find")
+    ratios = [share.ratio for share in shares(verdicts(apart((700, 0.7), (1000, 1.0), (1300, 1.3)))) if share]
+    assert ratios == pytest.approx([1.0, 1.0, 1.0])
+
+
+def test_the_clock_of_each_chip_over_time_is_what_its_finds_are_held_against() -> None:
+    assert [chip.clock_ratio for chip in chip_work([(1, 0)] * 3, None, [80.0, 100.0, 120.0])] == [0.8, 1.0, 1.2]
+    assert [chip.clock_ratio for chip in chip_work([(1, 0)] * 3, None, [0.1 + 0.2, 0.3, 0.3])] == [1.0] * 3
+    assert [chip.clock_ratio for chip in chip_work([(1, 0)] * 3, None, [0.0] * 3)] == [1.0] * 3
+    chip = Chip(0, 0, 0x1370)
+    chip.clocked(Megahertz(100.0), 5.0)
+    chip.clocked(Megahertz(200.0), 7.0)
+    chip.clocked(None, 8.0)
+    assert [chip.mhz_s(at_s) for at_s in (8.0, 50.0)] == [400.0, 400.0]
 
 
 def test_a_tally_is_by_core_and_by_domain_of_each_chip() -> None:
