@@ -268,11 +268,11 @@ def udev_rules(kinds: Iterable[BoardKind] = tuple(BOARDS.values())) -> str:
 
 
 def _by_match(kinds: Iterable[BoardKind]) -> dict[UsbMatch, list[str]]:
-    """Several boards may carry the same firmware, and then the same ids and strings."""
+    """Several boards may carry the same firmware, and then the same ids and strings; revisions open no port."""
     matches: dict[UsbMatch, list[str]] = {}
     for kind in kinds:
         for match in kind.matches:
-            matches.setdefault(match, []).append(kind.title)
+            matches.setdefault(replace(match, revisions=()), []).append(kind.title)
     for alone in BRIDGES_ALONE.values():
         matches.setdefault(alone.match, []).append(f"{alone.title} (its bridge alone)")
     return matches

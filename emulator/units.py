@@ -58,3 +58,11 @@ EMBERONE: Final = replace(
     bm1362.UNIT,
     **{**_SIX_CHIPS, "board_domains": 12, "source_v": 12.6, "reported_offset_w": 12.0},  # type: ignore[arg-type]
 )
+EMBERONE_DAC: Final = replace(
+    # [A] Two phases with sense resistors of 3 mohm; bridge and IO are on the USB cable, the fan on a supply of its own.
+    EMBERONE,
+    board_w=0.3,
+    fan_w=0.0,
+    regulator_w=1.8,
+    regulator_w_per_a2=0.0035,
+)

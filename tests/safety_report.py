@@ -154,6 +154,8 @@ def not_here(about: Subject) -> Mapping[str, str]:
     if about.has_dac:
         found["5b"] = "a DAC is told a current, not volts"
         found["7"] = "nothing measures how warm the regulator is"
+        if not about.has_fan:
+            found["2"] = "no fan is read, and up to stock, where its range ends, the die stays below its trip level"
     return found
 
 
@@ -230,12 +232,14 @@ def _of_power(about: Subject) -> tuple[Row, ...]:
     e, dac = about.envelope, about.has_dac
     stock_v, stock_mhz, by_v = float(e.stock_core_v), float(e.stock_frequency_mhz), 0.040 * about.core_scale
     # A board that may not go beyond stock rises to it.
-    low_v, low_mhz = (stock_v - by_v, max(e.frequency_mhz.low, stock_mhz - 50.0)) if dac else (stock_v, stock_mhz)
-    rise = SetOperatingPoint(core_v=round(low_v + by_v, 4))
+    low_v, low_mhz = stock_v, stock_mhz
+    if dac:
+        low_v, low_mhz = max(e.core_v.low, stock_v - by_v), max(e.frequency_mhz.low, stock_mhz - 50.0)
+    rise = SetOperatingPoint(core_v=round(min(low_v + by_v, e.core_v.high), 4))
     clock = SetOperatingPoint(frequency_mhz=min(low_mhz + 50.0, e.frequency_mhz.high))
     own = frozenset({Cause.CORE_VOLTAGE})
     ignored = {"command": ds4432u.OUT0, "part": "ds4432u"} if dac else {"command": "VOUT_COMMAND"}
-    higher_v = 0.2 * stock_v if dac else 0.12 * about.rail_scale
+    higher_v = 0.2 * stock_v * about.plant.board_domains if dac else 0.12 * about.rail_scale
     off = own | {Cause.ACTUATION} if dac else frozenset({Cause.REGULATOR_OFF})
     input_low = frozenset({Cause.INPUT_LOW})
     limit = f"0.1 s below {e.input_v_low_trip:.2f} V"
@@ -258,7 +262,7 @@ def _of_power(about: Subject) -> tuple[Row, ...]:
             1.0,
             "read back after the write",
             core_v=low_v,
-            rail_obeys=not dac,
+            rail_obeys=about.switches,
         ),
         Row(
             "5b",
@@ -275,7 +279,7 @@ def _of_power(about: Subject) -> tuple[Row, ...]:
             own,
             0.7,
             "8 % for 0.1 s",
-            rail_obeys=not dac,
+            rail_obeys=about.switches,
         ),
         Row(
             "5d",
@@ -284,7 +288,7 @@ def _of_power(about: Subject) -> tuple[Row, ...]:
             own,
             2.5,
             "8 % for 0.1 s; seen from 12 % on" if dac else "8 % for 0.1 s",
-            rail_obeys=not dac,
+            rail_obeys=about.switches,
         ),
         Row(
             "5e",

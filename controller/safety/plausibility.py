@@ -38,8 +38,8 @@ def plausible_ranges(envelope: Envelope) -> dict[Channel, tuple[float, float]]:
     """Outside these a number is a defect of the measurement, not a state of the board."""
     nominal_input_v = (envelope.input_v_enable.low + envelope.input_v_enable.high) / 2
     # A regulator goes off by itself above 125 % of its command: up to there a rail is real, and a trip, at once. Where
-    # nothing limits the rail, it may stand as high as its input.
-    limited = envelope.means.rests_at_v is None
+    # nothing limits the rail, it may stand as high as its input. What measures the core current limits it too.
+    limited = envelope.means.sees(Channel.CORE_A)
     most_core_v = 1.3 * envelope.core_v_hard if limited else envelope.input_v_high_trip
     return {
         Channel.CHIP_C: (0.0, 120.0),

@@ -14,6 +14,7 @@ from drivers.boards.bitaxe_ultra import BITAXE_ULTRA_207
 from drivers.boards.board import BoardKind
 from drivers.boards.bridge_alone import BRIDGES_ALONE
 from drivers.boards.emberone import EMBERONE00
+from drivers.boards.emberone_dac import EMBERONE00_V2, EMBERONE00_V3, EMBERONE00_V4
 from drivers.errors import UnknownPart, one_of
 
 _KINDS: Final = (
@@ -28,6 +29,9 @@ _KINDS: Final = (
     BITAXE_ULTRA_205,
     BITAXE_ULTRA_207,
     EMBERONE00,
+    EMBERONE00_V2,
+    EMBERONE00_V3,
+    EMBERONE00_V4,
 )
 
 BOARDS: Final[dict[str, BoardKind]] = {kind.name: kind for kind in _KINDS}

@@ -294,6 +294,7 @@ class Bitaxe:
             await self.bridge.gpio(self._wiring.io_pin).set(True)
             await asyncio.sleep(_IO_SETTLES_S)
         if self._wiring.rail_pin is not None:
+            await rail.ready()
             await self.bridge.gpio(self._wiring.rail_pin).set(True)
         found = await rail.on()
         self._enabled_at_s = asyncio.get_running_loop().time()

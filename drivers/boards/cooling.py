@@ -1,5 +1,5 @@
 """What cools a board and what tells how warm its chips are: one EMC2101, an EMC230x beside two TMP1075, or nothing that
-could be reached but a TMP451 with a diode in one chip.
+could be reached but two TMP1075, or a TMP451 with a diode in one chip.
 
 A kind of cooling has the bytes that bring its fans to full speed and prove it, for the safe-off and for the sentinel,
 and opens the parts. `chip` tells the warmest die that they know of, or why there is none.
@@ -218,17 +218,21 @@ class BoardCooling:
 
     table = None
 
-    def __init__(self, fan: Emc230x, i2c: I2c, thermometers: tuple[int, ...], above_c: float, apart_c: float) -> None:
-        self.name = fan.name
+    def __init__(
+        self, fan: Emc230x | None, i2c: I2c, thermometers: tuple[int, ...], above_c: float, apart_c: float
+    ) -> None:
+        self.name = "TMP1075" if fan is None else fan.name
         self.fan, self._above_c, self._apart_c = fan, above_c, apart_c
         self._thermometers = tuple(Tmp1075(i2c, address) for address in thermometers)
 
     def over(self, i2c: I2c) -> Self:
         addresses = tuple(each.address for each in self._thermometers)
-        return type(self)(self.fan.over(i2c), i2c, addresses, self._above_c, self._apart_c)
+        fan = None if self.fan is None else self.fan.over(i2c)
+        return type(self)(fan, i2c, addresses, self._above_c, self._apart_c)
 
     async def configure(self) -> None:
-        await self.fan.configure()
+        if self.fan is not None:
+            await self.fan.configure()
 
     async def chip(self) -> DiodeReading:
         found: list[float] = []
@@ -271,6 +275,18 @@ def of_emc230x(
 
     parts = (f"EMC230x with {fans} outputs", f"{len(thermometers)} x TMP1075")
     return CoolingKind(parts, FanBytes(address, settings, proofs), open_parts)
+
+
+def of_tmp1075(*, thermometers: tuple[int, ...], above_c: float, apart_c: float) -> CoolingKind:
+    """The same without a fan that could be reached. Each has to answer; they do not say what they are."""
+
+    async def open_parts(i2c: I2c) -> Cooling:
+        cooling = BoardCooling(None, i2c, thermometers, above_c, apart_c)
+        for address in thermometers:
+            await Tmp1075(i2c, address).read()
+        return cooling
+
+    return CoolingKind((f"{len(thermometers)} x TMP1075", "no fan"), None, open_parts)
 
 
 # --- no fan, and a TMP451 with a diode in one of the chips -----------------------------------------------------------

@@ -78,6 +78,10 @@ class Rail(Protocol):
 
     async def set_core(self, core_v: Volts) -> None: ...
 
+    async def ready(self) -> None:
+        """What has to be so before a pin lets it come up."""
+        ...
+
     async def on(self) -> str:
         """Returns how it was found, for the log."""
         ...
@@ -140,6 +144,9 @@ class Tps546Rail:
 
     async def set_core(self, core_v: Volts) -> None:
         await self._part.set_output(Volts(core_v * self._domains))
+
+    async def ready(self) -> None:
+        """OPERATION holds it off, whatever its pin is."""
 
     async def on(self) -> str:
         return str(await self._part.on())

@@ -77,7 +77,7 @@ class Release:
         return cls(bcd_device >> 8, bcd_device >> 4 & 0xF, bcd_device & 0xF)
 
 
-_RP2040_STEP_V: Final = Volts(3.3 / 4096)
+RP2040_STEP_V: Final = Volts(3.3 / 4096)
 
 BITAXE_RAW: Final = BridgeFirmware(
     name="bitaxe-raw",
@@ -97,7 +97,7 @@ EMBERONE: Final = BridgeFirmware(
         Pin("SMB_ALRT_N", 0x05, output=False),
     ),
     adc=MappingProxyType({"VDD": 0x50, "VIN": 0x51}),
-    adc_step_v=_RP2040_STEP_V,
+    adc_step_v=RP2040_STEP_V,
     led=True,
 )
 """The chips are **not** in reset after power-up. Rebooting is not merged: `replace(EMBERONE, reboot=True)`."""

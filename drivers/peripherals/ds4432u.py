@@ -107,10 +107,15 @@ class Feedback:
 BITAXE: Final = Feedback("Bitaxe, TPS40305", fb_v=0.6, top_ohm=4750.0, bottom_ohm=3320.0, full_scale_ohm=80_000.0)
 """Max, Ultra 0.11 to 205, Supra 400 and 401: R14, R15, R16 (ESP-Miner main/power/DS4432U.c), on OUT0."""
 EMBERONE_V2: Final = Feedback(
-    "EmberOne v2 to v4, LM25119", fb_v=0.8, top_ohm=3570.0, bottom_ohm=1020.0, full_scale_ohm=39_000.0
+    "EmberOne v2, LM25119", fb_v=0.8, top_ohm=3570.0, bottom_ohm=1020.0, full_scale_ohm=80_600.0
 )
-"""R6, R7, R11 (skot/emberone-miner piaxe/boards/emberone.py), on OUT0. R_FS is *below* the datasheet's range: nobody
-promises that a step is 1.6 uA there [U]."""
+"""R6, R7, R11 (256-Foundation/emberone00-pcb v2), on OUT0: 3.250 to 3.950 V. skot/emberone-miner has 39 kohm for a v2:
+some were changed by hand, which the board does not tell (its issue 21)."""
+EMBERONE_V3: Final = Feedback(
+    "EmberOne v3 and v4, LM25119", fb_v=0.8, top_ohm=3570.0, bottom_ohm=1020.0, full_scale_ohm=39_000.0
+)
+"""R6, R7, R11 (256-Foundation/emberone00-pcb v3, v4), on OUT0. R_FS is *below* the datasheet's range: nobody promises
+that a step is 1.6 uA there [U]."""
 
 
 class Ds4432u:

@@ -12,6 +12,7 @@ from emulator.benches.bitaxe_dac import BitaxeMax, BitaxeSupraDac, BitaxeUltraDa
 from emulator.benches.bitaxe_gt import BitaxeGt
 from emulator.benches.bitaxe_hex import BitaxeHex, BitaxeSupraHex
 from emulator.benches.emberone import EmberOne00
+from emulator.benches.emberone_dac import EmberOne00V2, EmberOne00V3, EmberOne00V4
 
 _KINDS: Final = (
     BitaxeGamma,
@@ -25,6 +26,9 @@ _KINDS: Final = (
     BitaxeUltra,
     BitaxeUltraDac,
     EmberOne00,
+    EmberOne00V2,
+    EmberOne00V3,
+    EmberOne00V4,
 )
 
 BENCHES: Final[Mapping[str, Callable[[BenchSettings], Bench]]] = {bench.board: bench for bench in _KINDS}

@@ -15,7 +15,7 @@ from typing import Any, Final
 from emulator.benches.bitaxe import Bitaxe
 from emulator.faults.topic import Tap
 from emulator.parts import I2cTarget
-from emulator.parts.ds4432u import BITAXE, Ds4432u
+from emulator.parts.ds4432u import BITAXE, BITAXE_FULL_SCALE_OHM, Ds4432u
 from emulator.parts.emc2101 import Emc2101, Surroundings
 from emulator.parts.ina260 import Ina260, Line
 from emulator.parts.tps546 import RailState
@@ -31,10 +31,10 @@ class DacRail:
     stores = 0
     first_temperature_quirk = False
 
-    def __init__(self, bench: Bitaxe, seed: int) -> None:
+    def __init__(self, bench: Bitaxe, seed: int, buck: Tps40305, full_scale_ohm: float) -> None:
         self._bench = bench
-        self.buck = Tps40305(BITAXE, drive=bench._drive_rail)
-        self.dac = Ds4432u(drive=self._steer)
+        self.buck = buck
+        self.dac = Ds4432u(drive=self._steer, full_scale_ohm=(full_scale_ohm, full_scale_ohm))
         self.meter = Ina260(look=self._line, seed=seed)
 
     @property
@@ -79,7 +79,8 @@ class DacRail:
 
 class _WithDac(Bitaxe):
     def _make_regulator(self) -> DacRail:
-        return DacRail(self, self.settings.seed)
+        buck = Tps40305(BITAXE, drive=self._drive_rail)
+        return DacRail(self, self.settings.seed, buck, BITAXE_FULL_SCALE_OHM)
 
     def _rail_targets(self) -> tuple[I2cTarget, ...]:
         return (self.regulator.dac, self.regulator.meter)

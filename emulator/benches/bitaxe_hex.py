@@ -21,6 +21,18 @@ THERMOMETERS: Final = (0x4A, 0x4B)
 CHIPS: Final = 6
 
 
+class Near:
+    """What a thermometer on the board near these chips feels."""
+
+    def __init__(self, bench: Bitaxe, chips: range) -> None:
+        self._bench, self._chips = bench, chips
+
+    def __call__(self, at_s: float) -> float:
+        plant = self._bench.plant
+        plant.advance(at_s)
+        return sum(plant.die_of_c(chip) for chip in self._chips) / len(self._chips) - BELOW_DIE_C
+
+
 class _SixChips(Bitaxe):
     chip_count = CHIPS
 
@@ -29,7 +41,7 @@ class _SixChips(Bitaxe):
         fan = Emc230x(look=self._fan_rpm, drive=self._drive_fan, seed=seed, product="EMC2302", address=FAN_ADDRESS)
         half = CHIPS // 2
         self.thermometers = tuple(
-            Tmp1075(look=self._near(range(half * at, half * at + half)), seed=seed, address=address)
+            Tmp1075(look=Near(self, range(half * at, half * at + half)), seed=seed, address=address)
             for at, address in enumerate(THERMOMETERS)
         )
         return (fan, *self.thermometers)
@@ -37,13 +49,6 @@ class _SixChips(Bitaxe):
     def _parts(self) -> dict[str, int]:
         names = {f"tmp1075_{name}": part.address for name, part in zip("ab", self.thermometers, strict=True)}
         return {"tps546": self.regulator.address, "emc2302": self.fan.address, **names}
-
-    def _near(self, chips: range) -> Any:
-        def look(at_s: float) -> float:
-            self.plant.advance(at_s)
-            return sum(self.plant.die_of_c(chip) for chip in chips) / len(chips) - BELOW_DIE_C
-
-        return look
 
     def _fan_rpm(self, at_s: float) -> float:
         self.plant.advance(at_s)

@@ -28,7 +28,7 @@ class Tmp1075:
         """Fault: it drives nothing, and the bus reads ones."""
         self.power_up()
 
-    def power_up(self) -> None:
+    def power_up(self, at_s: float = 0.0) -> None:
         self._words = dict(_RESET)
         self._conversion = -1
         self._word = 0

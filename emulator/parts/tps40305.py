@@ -8,22 +8,22 @@ and reaches its set point within 3 ms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from emulator.parts.ds4432u import Divider
-
-STARTS_V: Final = 3.2
-STOPS_V: Final = 3.0
-RISE_S: Final = 0.003
 
 
 class Tps40305:
     """The part. `drive` is told each change of the output: volts (0 when off), the time, and how long it takes."""
 
+    STARTS_V = 3.2
+    STOPS_V = 3.0
+    RISE_S = 0.003
+
     def __init__(self, divider: Divider, *, drive: Callable[[float, float, float], None]) -> None:
         self._divider, self._drive = divider, drive
         self._sourced_a = self._error_v = 0.0
         self._on = self._tripped = False
+        self._enabled = True
 
     @property
     def set_v(self) -> float:
@@ -57,16 +57,16 @@ class Tps40305:
 
     def supervise(self, input_v: float, at_s: float) -> None:
         """The input has moved."""
-        if self._on and input_v < STOPS_V:
+        if self._on and (not self._enabled or input_v < self.STOPS_V):
             self._switch(False, at_s)
-        elif not self._on and not self._tripped and input_v > STARTS_V:
+        elif not self._on and not self._tripped and self._enabled and input_v > self.STARTS_V:
             self._switch(True, at_s)
 
     def _follow(self, at_s: float) -> None:
         if self._on:
-            self._drive(self.set_v, at_s, RISE_S)
+            self._drive(self.set_v, at_s, self.RISE_S)
 
     def _switch(self, on: bool, at_s: float) -> None:
         if on != self._on:
             self._on = on
-            self._drive(self.set_v if on else 0.0, at_s, RISE_S)
+            self._drive(self.set_v if on else 0.0, at_s, self.RISE_S)

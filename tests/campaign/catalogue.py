@@ -221,8 +221,8 @@ _FROZEN: Final = S | {Cause.ACTUATION, Cause.CORE_VOLTAGE, Cause.CHIP_SILENT, Ca
 
 
 def _dac_lies(about: Subject) -> frozenset[Cause]:
-    """The setting that a DAC tells is the core voltage."""
-    return frozenset({Cause.CORE_VOLTAGE}) if about.has_dac else frozenset()
+    """The setting that a DAC tells is the core voltage, where the ADC beside it is not calibrated."""
+    return frozenset() if about.switches else frozenset({Cause.CORE_VOLTAGE})
 
 
 def _froze(part: str) -> frozenset[Cause]:
@@ -239,7 +239,7 @@ def _catalogue(about: Subject) -> dict[str, Drawn]:
     itself = frozenset({Excuse.ACTS_BY_ITSELF})
     sags = itself if dac else _NONE
     # One that regulates wrongly cannot be cut off there.
-    own = _OWN | _RAIL if dac else _OWN
+    own = _OWN if about.switches else _OWN | _RAIL
     # Where the rail hangs on a pin of the bridge, it goes with it.
     gone = GONE | {Cause.REGULATOR_OFF, Cause.CORE_VOLTAGE} if about.rail_follows_bridge else GONE
     if dac:

@@ -106,7 +106,12 @@ def judge(told: Scenario, life: Life) -> Verdict:
         *excursions(told.faults, life, about),
         *trips(told.faults, life, about),
         *confirmations(told.faults, life, about),
-        *order(told.faults, life, rail_on_at_first=told.settings.rail_on_at_power_up),
+        *order(
+            told.faults,
+            life,
+            rail_on_at_first=told.settings.rail_on_at_power_up,
+            wakes_released=about.wakes_released,
+        ),
         *end(told.faults, life, 60.0 * told.minutes, about),
         *(Finding(f"broken: {what}") for what in life.broken),
     ]
@@ -276,17 +281,20 @@ SEEN_V: Final = 1.12
 def _rests_elsewhere(faults: Sequence[Fault], at_s: float, core_v: float, about: Subject) -> bool:
     """A rail that nobody can switch off is not where its DAC was told, and nothing sees it."""
     own = bool(_with(faults, Excuse.RAIL_IS_ITS_OWN, at_s, 0.0))
-    return about.has_dac and core_v <= SEEN_V and own
+    return not about.switches and core_v <= SEEN_V and own
 
 
-def order(faults: Sequence[Fault], life: Life, *, rail_on_at_first: bool = False) -> list[Finding]:
+def order(
+    faults: Sequence[Fault], life: Life, *, rail_on_at_first: bool = False, wakes_released: bool = False
+) -> list[Finding]:
     """Reset is released only while the rail stands for 0.2 s, the rail comes on only while reset is asserted, and the
-    clock is raised only then. Not judged while something acts by itself."""
+    clock is raised only then. Not judged while something acts by itself; `wakes_released`: a bridge that has its reset
+    pin high when it wakes does so at first."""
     found: list[Finding] = []
     released = False
     on_s = 0.0 if rail_on_at_first else None
     for at_s, what in life.moves:
-        by_itself = bool(_with(faults, Excuse.ACTS_BY_ITSELF, at_s, LOOK_BACK_S))
+        by_itself = bool(_with(faults, Excuse.ACTS_BY_ITSELF, at_s, LOOK_BACK_S)) or (wakes_released and at_s == 0.0)
         match what:
             case "rail on":
                 if released and not by_itself:

@@ -48,6 +48,8 @@ class Subject:
     own: OwnLimits | None
     wakes_at_v: float
     """Where the rail stands when the supply comes, if nobody can switch it; else 0."""
+    wakes_released: bool
+    """Its bridge leaves the chips out of reset when it wakes."""
 
     @property
     def envelope(self) -> Envelope:
@@ -78,8 +80,13 @@ class Subject:
 
     @property
     def has_dac(self) -> bool:
-        """Its rail is set by a DAC, and nobody can switch it off."""
-        return self.envelope.means.rests_at_v is not None
+        """Its rail is set by a DAC: no regulator on the bus measures or limits it."""
+        return not self.envelope.means.sees(Channel.CORE_A)
+
+    @property
+    def switches(self) -> bool:
+        """Somebody can switch its rail off."""
+        return self.envelope.means.rests_at_v is None
 
     @property
     def has_fan(self) -> bool:
@@ -98,7 +105,7 @@ class Subject:
 
     def energised(self, core_v: float, rail_on: bool) -> bool:
         """Whether the chips have more than what a board that is off leaves them. `core_v`: of one chip."""
-        return core_v > self.envelope.core_off_below_v if self.has_dac else rail_on
+        return core_v > self.envelope.core_off_below_v if not self.switches else rail_on
 
 
 @cache
@@ -106,13 +113,14 @@ def subject_of(board: str) -> Subject:
     """KeyError for a name that is not in `KINDS`."""
     kind = KINDS[board]
     bench = BUILDS[board](BenchSettings())
-    has_dac = kind.envelope.means.rests_at_v is not None
+    switches = kind.envelope.means.rests_at_v is None
     return Subject(
         kind=kind,
         plant=bench.plant.settings,
         parts=tuple(sorted(bench.faults.parts)),
         own=_own_limits(kind, bench.plant.settings.board_domains),
-        wakes_at_v=bench.truth(0.0)["rail_set_v"] if has_dac else 0.0,
+        wakes_released=not bench.truth(0.0)["reset_asserted"],
+        wakes_at_v=0.0 if switches else bench.truth(0.0)["rail_set_v"],
     )
 
 

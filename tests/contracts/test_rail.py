@@ -11,6 +11,7 @@ from drivers.boards import BOARDS
 from drivers.boards.board import Channel
 from drivers.boards.rails import Rail, RailDecay
 from drivers.boards.sweep import Sweep
+from drivers.bridges.firmware import EMBERONE
 from drivers.errors import LimitError, Nack
 from drivers.units import Volts
 from emulator.benches import BenchSettings
@@ -25,8 +26,15 @@ every_rail = pytest.mark.parametrize(
         ("emberone00", "tps546"),  # twelve, and its EN pin is driven
         ("bitaxe-ultra-205", "ds4432u"),
         ("bitaxe-max", "ds4432u"),
+        ("emberone00-v2", "ds4432u"),  # twelve, and switched by the pin alone
+        ("emberone00-v4", "ds4432u"),  # with twice the steps
     ],
 )
+
+
+def by_pin_alone(on: OnBench, part: str) -> bool:
+    """Its bytes on the bus take it to its lowest, and a pin of the bridge takes it down."""
+    return part == "ds4432u" and on.board._wiring.rail_pin is not None
 
 
 async def opened(on: OnBench) -> Rail:
@@ -94,6 +102,10 @@ async def test_its_safe_bytes_are_the_safest_state_and_prove_it(board: str, part
         for _ in range(2):
             for data in kind.moves:
                 await i2c.write(kind.address, data)
+        if by_pin_alone(on, part):
+            e = on.board.kind.envelope
+            assert rail_v(on) / on.board.kind.plausibility.domains == pytest.approx(e.core_v.low, abs=within_v(on))
+            await on.board.bridge.gpio(EMBERONE.pin("PWR_EN").number).set(False)
         await asyncio.sleep(0.5)
         rests_at_v = on.board.kind.envelope.means.rests_at_v
         assert not on.truth("rail_on") if rests_at_v is None else rail_v(on) <= rests_at_v
@@ -152,7 +164,8 @@ async def test_a_part_that_does_not_answer_raises_what_the_bus_raises(board: str
         rail = await opened(on)
         on.bench.faults.nak(part)
         stock_v = on.board.kind.envelope.stock_core_v
-        for question in (rail.core_v(), rail.set_core(stock_v), rail.lock_down(), rail.is_locked()):
+        seen = () if by_pin_alone(on, part) else (rail.core_v(),)  # by the bridge's ADC
+        for question in (*seen, rail.set_core(stock_v), rail.lock_down(), rail.is_locked()):
             with pytest.raises(Nack):
                 await question
 

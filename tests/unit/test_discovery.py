@@ -144,20 +144,37 @@ def ember(bcd_device: int | None) -> list[UsbPort]:
     return [port(f"/dev/ttyACM{at}", interface, **strings, bcd_device=bcd_device) for at, interface in ((0, 0), (1, 2))]
 
 
-@pytest.mark.parametrize("bcd_device", [0x0500, 0x0600, 0x0501, None])
-def test_an_emberone_of_a_revision_that_is_driven_is_that_board(bcd_device: int | None) -> None:
-    (board,) = discover(ember(bcd_device))
-    assert board.kind is BOARDS["emberone00"]
-    assert board.note is None
-    assert board.dialect == (None if bcd_device is None else "A")
+REVISIONS = {2: "emberone00-v2", 3: "emberone00-v3", 4: "emberone00-v4", 5: "emberone00", 6: "emberone00"}
 
 
-@pytest.mark.parametrize("bcd_device", [0x0510, 0x0512, 0x0620])
+@pytest.mark.parametrize("patch", [0, 1])
+@pytest.mark.parametrize("revision", sorted(REVISIONS))
+def test_an_emberone_of_a_revision_that_is_driven_is_that_board(revision: int, patch: int) -> None:
+    (board,) = discover(ember(revision << 8 | patch))
+    assert board.kind is BOARDS[REVISIONS[revision]]
+    assert (board.note, board.dialect) == (None, "A")
+
+
+@pytest.mark.parametrize("bcd_device", [0x0310, 0x0410, 0x0510, 0x0512, 0x0620])
 def test_an_emberone_whose_firmware_answers_in_c_is_that_board_and_says_so(bcd_device: int) -> None:
     (board,) = discover(ember(bcd_device))
-    assert board.kind is BOARDS["emberone00"]
+    assert board.kind is BOARDS[REVISIONS[bcd_device >> 8]]
     assert (board.dialect, board.refused) == ("C", None)
     assert board.kind.behind(board.dialect).dialect == "C"
+
+
+@pytest.mark.parametrize(("bcd_device", "dialect"), [(0x0001, "A"), (None, None)])
+@pytest.mark.parametrize("ids", [(0x1209, 0x256F), (0xC0DE, 0xCAFE)])
+def test_firmware_that_does_not_tell_its_board_leaves_all_to_be_named(
+    ids: tuple[int, int], bcd_device: int | None, dialect: str | None
+) -> None:
+    """0001 is what all firmware before March 2026 says, under two ids, on every board."""
+    vid, pid = ids
+    (board,) = discover([replace(each, vid=vid, pid=pid) for each in ember(bcd_device)])
+    assert board.id == "emberone00:984a7d04"
+    assert board.kind is None
+    assert board.names == tuple(sorted(set(REVISIONS.values())))
+    assert (board.refused, board.dialect) == (None, dialect)
 
 
 def test_a_board_none_of_whose_firmwares_answers_so_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +189,9 @@ def test_a_board_none_of_whose_firmwares_answers_so_is_refused_by_name(monkeypat
 @pytest.mark.parametrize(
     ("bcd_device", "why"),
     [
-        (0x0400, "revision 4 of this board is not driven"),
-        (0x0001, "revision 0 of this board is not driven"),
-        (0x0410, "revision 4 of this board is not driven"),
+        (0x0100, "revision 1 of this board is not driven"),
+        (0x0700, "revision 7 of this board is not driven"),
+        (0x0710, "revision 7 of this board is not driven"),
     ],
 )
 def test_one_of_another_is_named_with_the_reason_and_never_driven(bcd_device: int, why: str) -> None:

@@ -8,16 +8,16 @@ import math
 import pytest
 
 from drivers.errors import LimitError, Nack, VerifyError
-from drivers.peripherals.ds4432u import BITAXE, EMBERONE_V2, FULL_SCALE_OHM, Ds4432u, Feedback, Output
+from drivers.peripherals.ds4432u import BITAXE, EMBERONE_V3, FULL_SCALE_OHM, Ds4432u, Feedback, Output
 from drivers.units import Volts
 from emulator.parts import ds4432u as emulated
 from tests.fakes import BusLog
 from tests.unit.peripherals.part_on_a_bus import PartOnABus
 from tests.vectors import params, rows
 
-NODES = {"DS4432U+TPS40305 (Bitaxe)": BITAXE, "DS4432U+LM25119 (EmberOne v2-v4)": EMBERONE_V2}
+NODES = {"DS4432U+TPS40305 (Bitaxe)": BITAXE, "DS4432U+LM25119 (EmberOne v2-v4)": EMBERONE_V3}
 ULTRA_V = (1.0, 1.4)
-every_node = pytest.mark.parametrize("node", [BITAXE, EMBERONE_V2], ids=lambda node: node.name)
+every_node = pytest.mark.parametrize("node", [BITAXE, EMBERONE_V3], ids=lambda node: node.name)
 
 
 def node_of(row: dict[str, object]) -> Feedback:
@@ -105,7 +105,7 @@ def test_volts_are_those_that_the_emulated_part_and_its_resistors_make(node: Fee
 def test_one_of_the_two_boards_has_a_resistor_outside_the_datasheet() -> None:
     low, high = FULL_SCALE_OHM
     assert low <= BITAXE.full_scale_ohm <= high
-    assert not low <= EMBERONE_V2.full_scale_ohm <= high
+    assert not low <= EMBERONE_V3.full_scale_ohm <= high
 
 
 @pytest.mark.parametrize("asked_v", [0.0, -1.0, 0.9885, 1.9284, 2.39, math.nan, math.inf, -math.inf])
@@ -201,6 +201,6 @@ async def test_a_part_that_does_not_answer_raises_what_the_bus_raises() -> None:
 
 async def test_another_access_reaches_the_same_output() -> None:
     bus = BusLog(registers=True)
-    dac = Ds4432u(BusLog(), EMBERONE_V2, (3.0, 3.9), output=Output.OUT1).over(bus)
+    dac = Ds4432u(BusLog(), EMBERONE_V3, (3.0, 3.9), output=Output.OUT1).over(bus)
     await dac.set_volts(Volts(3.3))
     assert bus.written == ["48 f9 b5"]
