@@ -124,12 +124,17 @@ async def sentinels_struck(place: Field, count: int) -> dict[str, list[Trial]]:
         trials[kind].append(await place.off(name, strike(place.sentinel_pid(name, rig.pid), number)))
 
     async with place.rig(*boards) as rig:
-        async with asyncio.TaskGroup() as group:
-            for number, board in enumerate(boards):
-                if number % 2:
-                    group.create_task(one(board.name, signal.SIGKILL, "sentinel killed"))
-                else:
-                    group.create_task(one(board.name, signal.SIGSTOP, "sentinel stopped"))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, board in enumerate(boards):
+                    if number % 2:
+                        group.create_task(one(board.name, signal.SIGKILL, "sentinel killed"))
+                    else:
+                        group.create_task(one(board.name, signal.SIGSTOP, "sentinel stopped"))
+        except ExceptionGroup as errors:
+            if errors.split(NeverHashed)[1] is None:
+                raise NeverHashed(str(errors.exceptions[0])) from errors
+            raise
         await asyncio.sleep(0.5)
     events = [event async for event in rig.events()]
     for trial in (*trials["sentinel killed"], *trials["sentinel stopped"]):
@@ -231,9 +236,10 @@ async def both_killed(place: Field) -> Trial:
         os.kill(rig.pid, signal.SIGKILL)
         await asyncio.sleep(LIMIT_S + 0.5)
     left = (await place.plant(name, get="truth"))["truth"]
-    struck_s = time.monotonic()
-    async with place.starting, await LiveRig.start(place.config(board)):
-        trial = await place.off(name, struck_s)
+    async with place.starting:
+        struck_s = time.monotonic()
+        async with await LiveRig.start(place.config(board)):
+            trial = await place.off(name, struck_s)
     trial.facts["left"] = left
     return trial
 
