@@ -30,7 +30,8 @@ from controller.journal import Journal
 from controller.model import Cause, SafeOffRecord
 from controller.rig import Rig, RigBoard
 from controller.safety.envelope import Envelopes
-from controller.safety.sentinel_client import SentinelClient
+from controller.safety.port_identity import Identity, identity_of
+from controller.safety.sentinel_client import SentinelClient, open_again
 from controller.server import RigServer
 from drivers.boards import BOARDS
 from drivers.boards.board import Attached, Board, BoardKind
@@ -104,6 +105,14 @@ class Taps:
         return Tap(transport, self._writers[path], label)
 
 
+def port_identity(path: str) -> Identity | None:
+    """Of a port that is open, so that it is found again under another name."""
+    try:
+        return identity_of(os.stat(path))
+    except OSError:
+        return None
+
+
 @contextlib.asynccontextmanager
 async def open_board(config: wire.BoardConfig, orphan_s: float, taps: Taps) -> AsyncIterator[Opened]:
     """The ports of one board, and the board. Leaving it before `SentinelClient.release` has the sentinel make safe.
@@ -132,8 +141,17 @@ async def open_board(config: wire.BoardConfig, orphan_s: float, taps: Taps) -> A
         board = await kind.open(attached)
         stack.push_async_callback(board.aclose)
 
+        data = port_identity(config.data)
+        lost = False
+
         async def reopen_data() -> Transport:
-            return taps.around(await open_serial(config.data), config.data_tap, "data")
+            nonlocal lost
+            if data is not None and not lost:
+                lost = True
+                data.look()
+            transport = await open_again(config.data, data)
+            lost = False
+            return taps.around(transport, config.data_tap, "data")
 
         yield Opened(config, kind, attached, board, sentinel, reopen_data)
 

@@ -56,7 +56,7 @@ EXTRA: Final[Mapping[str, Extra]] = {
             | {"set_frequency_step", "stop", "release", "aclose", "beat"}
         ),
         assigns=frozenset({"on_lost", "on_acted", "_started", "_missed", "_strayed", "_live", "_looked_s"}),
-        limits={"BRING_UP_LIMIT_S": 1e6, "STOP_LIMIT_S": 1e6, "WATCHED_S": 1e6, "MISSES": 10**6, "_SAME_MHZ": 1e6}
+        limits={"BRING_UP_LIMIT_S": 1200.0, "STOP_LIMIT_S": 300.0, "WATCHED_S": 1e6, "MISSES": 10**6, "_SAME_MHZ": 1e6}
         | {"LONGEST_S": 1e6, "SLEW_S": 0.0},
     ),
     "controller/safety/watcher.py": Extra(
