@@ -105,12 +105,23 @@ class Taps:
         return Tap(transport, self._writers[path], label)
 
 
-def port_identity(path: str) -> Identity | None:
-    """Of a port that is open, so that it is found again under another name."""
-    try:
-        return identity_of(os.stat(path))
-    except OSError:
-        return None
+class LostPort:
+    """Opens a port again that was lost, under whatever name it has then. Made while it is open."""
+
+    def __init__(self, path: str, sysfs: str = "/sys", dev: str = "/dev") -> None:
+        self._path, self._looked = path, False
+        self._identity: Identity | None = None
+        with contextlib.suppress(OSError):  # gone again already: then it comes back by its path alone
+            self._identity = identity_of(os.stat(path), sysfs, dev)
+
+    async def open(self) -> Transport:
+        """Asked for again and again while it is not there. Raises `PortBusy` or `PortMissing`."""
+        if self._identity is not None and not self._looked:
+            self._identity.look()
+        self._looked = True
+        transport = await open_again(self._path, self._identity)
+        self._looked = False
+        return transport
 
 
 @contextlib.asynccontextmanager
@@ -141,17 +152,10 @@ async def open_board(config: wire.BoardConfig, orphan_s: float, taps: Taps) -> A
         board = await kind.open(attached)
         stack.push_async_callback(board.aclose)
 
-        data = port_identity(config.data)
-        lost = False
+        lost = LostPort(config.data)
 
         async def reopen_data() -> Transport:
-            nonlocal lost
-            if data is not None and not lost:
-                lost = True
-                data.look()
-            transport = await open_again(config.data, data)
-            lost = False
-            return taps.around(transport, config.data_tap, "data")
+            return taps.around(await lost.open(), config.data_tap, "data")
 
         yield Opened(config, kind, attached, board, sentinel, reopen_data)
 
