@@ -16,9 +16,10 @@ from typing import Any
 from controller.model import ClearFault
 from controller.port import LiveRig
 from drivers.errors import Refused
+from tests import processes
 from tests.campaign.subject import GAMMA
 from tests.deaths.field import LIMIT_S, Field, NeverHashed, Trial, until
-from tests.processes import alive, strike
+from tests.processes import alive
 
 NO_MEMORY, NO_DISK = signal.SIGUSR2, signal.Signals(signal.SIGRTMIN)
 SITE = """
@@ -54,6 +55,14 @@ signal.signal(signal.SIGRTMIN, no_disk)
 """
 """As `sitecustomize` of a rig process: SIGUSR1 keeps its event loop from ever running again, SIGUSR2 takes all memory
 that it may still have, SIGRTMIN every byte of disk. The sentinel, which runs without site, has no part in it."""
+
+
+def strike(pid: int, number: signal.Signals) -> float:
+    """When. A process that has gone before is no trial: on a loaded machine a sentinel may have fenced its rig off."""
+    try:
+        return processes.strike(pid, number)
+    except ProcessLookupError as error:
+        raise NeverHashed("gone before the strike") from error
 
 
 async def _struck_for_good(place: Field, number: signal.Signals) -> Trial:

@@ -10,15 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.barehash import (
-    BRING_UP_LIMIT_S,
-    MISSES,
-    SLEW_S,
-    STOP_LIMIT_S,
-    BareHash,
-    BareOutcome,
-    BareWish,
-)
+from controller.barehash import BareHash, BareOutcome, BareWish
 from controller.clock import LoopClock
 from controller.model import Cause, StartWork, WorkSnapshot
 from drivers.asics import ASICS, pll
@@ -323,7 +315,7 @@ async def test_each_step_of_the_clock_stands_for_its_time() -> None:
     up = next(at for at, (_, register) in enumerate(writes) if register == WINDOW)
     climb = [at_s for at_s, register in writes[:up] if register == CLOCK]
     assert len(climb) == 9  # 50 to 100 in steps of 6.25 MHz
-    assert min(after - before for before, after in pairwise(climb)) > SLEW_S - 1e-6
+    assert min(after - before for before, after in pairwise(climb)) > 0.1 - 1e-6
     assert outcome.stopped
 
 
@@ -332,7 +324,7 @@ async def test_a_bring_up_that_does_not_end_is_ended_and_stopped() -> None:
     s.chain.fast_link = hang  # type: ignore[method-assign]
     outcome = await s.run()
     assert isinstance(outcome.failure, NoReply)
-    assert s.ended_s < BRING_UP_LIMIT_S + 1.0
+    assert s.ended_s < 121.0  # 120 s, whatever the module says
     assert outcome.stopped
     assert s.still
 
@@ -347,7 +339,7 @@ async def test_a_stop_that_does_not_end_is_given_up_and_called_what_it_is() -> N
     s.chain.stop_hashing = never  # type: ignore[method-assign]
     outcome = await s.run()
     assert (outcome.stopped, outcome.stopped_by) == (False, "nobody")
-    assert outcome.stop_s == pytest.approx(STOP_LIMIT_S, abs=0.5)
+    assert outcome.stop_s == pytest.approx(30.0, abs=0.5)
 
 
 async def test_a_program_that_wakes_from_a_freeze_looks_before_it_feeds() -> None:
@@ -395,7 +387,7 @@ async def test_a_clock_that_strays_for_a_moment_is_forgiven_and_not_counted_with
         if not at and (chip := next(strays, None)) is not None:
             at.append(chip)
             s.bench.chips[chip]._write(CLOCK, wrong, s.now_s())
-        elif at and s.hash._strayed == MISSES - 1:
+        elif at and s.hash._strayed == 2:
             right = pll.solve(100.0, s.kind.pll_rule, s.kind.pll_shape).word
             s.bench.chips[at.pop()]._write(CLOCK, right, s.now_s())
 

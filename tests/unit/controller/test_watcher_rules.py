@@ -198,7 +198,7 @@ def test_the_stop_is_written_anew_at_each_rate_and_in_several_rounds(s: Stand) -
     s.chips.start()
     report = s.watcher.stop()
     assert (report["confirmed"], report["tries"]) == (True, 7)
-    assert s.chips.heard.count(STOP) == 7 * watcher.REPEATS
+    assert s.chips.heard.count(STOP) == 7 * 16
 
 
 def test_chips_that_never_say_it_are_given_up_after_so_many_rounds(s: Stand) -> None:
@@ -222,7 +222,7 @@ def test_a_rig_that_wakes_writes_and_goes_has_its_chips_stopped_once_more(s: Sta
     before = s.chips.heard.count(STOP)
     s.rig.close()
     assert s.watcher.stand_by(confirmed=True) is True
-    assert s.chips.heard.count(STOP) == before + watcher.REPEATS
+    assert s.chips.heard.count(STOP) == before + 16
     assert json.loads((s.directory / "report.json").read_text())["confirmed"] is True
 
 
