@@ -268,7 +268,7 @@ async def campaign(directory: Path, count: int, others: int, kind: str = GAMMA) 
         async with asyncio.TaskGroup() as group:
             struck = [
                 group.create_task(place.begin(partial(sentinels_struck, count=len(some))))
-                for some in batched(range(count), max(1, count // place.share))
+                for some in batched(range(count), count if place.share == 1 else 1)
             ]
             terminated = group.create_task(place.begin(rig_terminated))
             tasks = {
