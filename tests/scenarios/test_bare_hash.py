@@ -306,6 +306,16 @@ async def hang() -> None:
     await asyncio.Event().wait()
 
 
+async def test_it_begins_at_the_rate_of_chips_out_of_reset_whatever_the_port_had() -> None:
+    s = Spell(chips=3, seconds=3.0)
+    await s.port.set_baud(s.kind.fast_baud)
+    outcome = await s.run()
+    assert outcome.failure is None
+    assert outcome.work is not None
+    assert outcome.work.verified > 0
+    assert s.still
+
+
 async def test_each_step_of_the_clock_stands_for_its_time() -> None:
     s = Spell("BM1370", 4, mhz=100.0, seconds=1.0)
     outcome = await s.run()
