@@ -61,7 +61,20 @@ EXTRA: Final[Mapping[str, Extra]] = {
         | {"LONGEST_S": 1e6, "SLEW_S": 0.0},
     ),
     "controller/safety/watcher.py": Extra(
-        calls=frozenset({"condemn", "tell", "write", "set_rate", "tcflush", "judge", "publish", "signal"}),
+        calls=frozenset(
+            {
+                "condemn",
+                "tell",
+                "ask.write",
+                "try_once.write",
+                "stand_by.write",
+                "set_rate",
+                "tcflush",
+                "judge",
+                "publish",
+                "signal",
+            }
+        ),
         raises=frozenset({"BadJob", "PortGone"}),
         assigns=frozenset({"gone", "released", "patience_s", "last_beat_s", "slept_s", "why", "confirmed", "proven"}),
         limits={"SUSPEND_S": 1e6, "ROUNDS": 1, "REPEATS": 1, "TRIES": 1, "ROOM_S": 1e6, "LONGEST_LINE": 10**9},

@@ -171,6 +171,16 @@ def test_the_first_reason_stands(s: Stand) -> None:
     assert why(s) == "one"
 
 
+@pytest.mark.parametrize("talk", ["tell", "hear"])
+def test_a_socket_that_is_broken_is_a_rig_that_is_not_there(s: Stand, talk: str) -> None:
+    s.far.close()
+    if talk == "tell":
+        s.watcher.tell({"ack": 1})
+    else:
+        s.watcher.hear()
+    assert why(s) == "beat socket: Bad file descriptor"
+
+
 def test_a_rig_that_hung_up_is_gone(s: Stand) -> None:
     s.rig.close()
     assert s.watcher.hear() is False
