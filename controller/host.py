@@ -30,7 +30,8 @@ from controller.journal import Journal
 from controller.model import Cause, SafeOffRecord
 from controller.rig import Rig, RigBoard
 from controller.safety.envelope import Envelopes
-from controller.safety.sentinel_client import SentinelClient
+from controller.safety.port_identity import Identity, identity_of
+from controller.safety.sentinel_client import SentinelClient, open_again
 from controller.server import RigServer
 from drivers.boards import BOARDS
 from drivers.boards.board import Attached, Board, BoardKind
@@ -105,6 +106,25 @@ class Taps:
         return Tap(transport, self._writers[path], label)
 
 
+class LostPort:
+    """Opens a port again that was lost, under whatever name it has then. Made while it is open."""
+
+    def __init__(self, path: str, sysfs: str = "/sys", dev: str = "/dev") -> None:
+        self._path, self._looked = path, False
+        self._identity: Identity | None = None
+        with contextlib.suppress(OSError):  # gone again already: then it comes back by its path alone
+            self._identity = identity_of(os.stat(path), sysfs, dev)
+
+    async def open(self) -> Transport:
+        """Asked for again and again while it is not there. Raises `PortBusy` or `PortMissing`."""
+        if self._identity is not None and not self._looked:
+            self._identity.look()
+        self._looked = True
+        transport = await open_again(self._path, self._identity)
+        self._looked = False
+        return transport
+
+
 @contextlib.asynccontextmanager
 async def open_board(config: wire.BoardConfig, orphan_s: float, taps: Taps) -> AsyncIterator[Opened]:
     """The ports of one board, and the board. Leaving it before `SentinelClient.release` has the sentinel make safe.
@@ -133,8 +153,10 @@ async def open_board(config: wire.BoardConfig, orphan_s: float, taps: Taps) -> A
         board = await kind.open(attached)
         stack.push_async_callback(board.aclose)
 
+        lost = LostPort(config.data)
+
         async def reopen_data() -> Transport:
-            return taps.around(await open_serial(config.data), config.data_tap, "data")
+            return taps.around(await lost.open(), config.data_tap, "data")
 
         yield Opened(config, kind, attached, board, sentinel, reopen_data)
 

@@ -182,7 +182,8 @@ def run_table(outcome: Outcome) -> str:
     rows += [("trip", f"{trip.cause.value}: {trip.detail}") for trip in outcome.trips]
     if outcome.retries:
         stands = "; the last trip stands" if outcome.tripped else ""
-        rows.append(("retries", f"the board came back by itself {outcome.retries} times{stands}"))
+        often = "once" if outcome.retries == 1 else f"{outcome.retries} times"
+        rows.append(("retries", f"the board came back by itself {often}{stands}"))
     rows.append(("safe-off", _safe_off_line(outcome.safe_off)))
     return facts(rows)
 

@@ -1,7 +1,8 @@
 """The sentinel: a small process that owns a board's control port and switches the board off when the rig cannot.
 
-Run as `python -I -S sentinel.py`, standard library only, so that it starts at once, needs 12 MB and shares no
-code with the process it watches. It reads one JSON object (its job) from standard input and inherits two sockets:
+Run as `python -I -S sentinel.py`, standard library only (port_identity.py beside it is a part of it), so that it starts
+at once, needs 12 MB and shares nothing with the process it watches. It reads one JSON object (its job) from standard
+input and inherits two sockets:
 
 - DATA carries the raw bytes of the control port. What the rig sends in one call is written to the port in one call,
   because the bridge firmware parses one frame per USB packet (docs/wire/bitaxe-raw.md).
@@ -12,7 +13,7 @@ code with the process it watches. It reads one JSON object (its job) from standa
 No beat for `limit_s`, a closed socket, a malformed line or a suspend of the machine means: the rig is dead, frozen or
 out of its mind. It is fenced off (both sockets closed, its queued requests dropped, so a rig that wakes up writes into
 a closed socket) and the recipe is played: whole frames of bytes, made beforehand by the driver of the board. While the
-port is unplugged there is nothing to beat for; when it returns the recipe is played first, whatever the rig does.
+port is unplugged there is nothing to beat for; when it returns, under any name, the recipe is played first of all.
 Why it is built like this: docs/adr/0003-sentinel-owns-the-port.md.
 
 Exit codes: 0 released, or safe-off confirmed; 2 bad job; 3 no such port; 4 port busy; 5 safe-off not confirmed.
@@ -30,6 +31,12 @@ import stat
 import sys
 import termios
 import time
+
+if __package__:
+    from controller.safety.port_identity import Identity, identity_of
+else:  # run as a script, which knows no project: the file beside it
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    from port_identity import Identity, identity_of  # type: ignore[import-not-found, no-redef, unused-ignore]
 
 REPORT_SCHEMA = "hashbridge.sentinel/1"
 REPLY_S = 0.25
@@ -90,6 +97,7 @@ class Job:
             self.limit_s = float(fields.get("limit_s", 1.0))
             self.first_beat_s = float(fields.get("first_beat_s", 10.0))
             self.orphan_s = float(fields.get("orphan_s", 600.0))
+            self.sysfs, self.dev = str(fields.get("sysfs", "/sys")), str(fields.get("dev", "/dev"))
             self.data_fd = int(fields["data_fd"])
             self.beat_fd = int(fields["beat_fd"])
             self.recipe = [Action(action) for action in fields["recipe"]]
@@ -158,6 +166,8 @@ class Sentinel:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.port: int | None = None
+        self.path = job.port
+        self.identity: Identity | None = None
         self.made: tuple[int, int] | None = None
         self.data: int | None = job.data_fd
         self.beat: int | None = job.beat_fd
@@ -250,15 +260,29 @@ class Sentinel:
 
     def open(self) -> None:
         """Open the port, for the first time or again. Raises `PortBusy` or `OSError`."""
-        if self.made is not None and pts_made(self.job.port) == self.made:
+        path, identity = self.job.port, self.identity
+        if identity is not None:
+            path = identity.find()
+        elif self.made is not None and pts_made(path) == self.made:
             raise OSError(errno.ENODEV, "still the link to the pseudo-terminal that hung up")
-        self.port = open_port(self.job.port)
-        self.made = pts_made(self.job.port)
+        port = open_port(path)
+        found = os.fstat(port)
+        try:
+            if identity is not None:
+                identity.check(found)
+        except OSError:
+            os.close(port)
+            raise
+        self.port, self.path, self.made = port, path, pts_made(path)
+        if identity is None:
+            self.identity = identity_of(found, self.job.sysfs, self.job.dev)
 
     def port_lost(self, why: str) -> None:
         if self.port is not None:
             os.close(self.port)
             self.port = None
+            if self.identity is not None:
+                self.identity.look()
         self.lost_s = monotonic_s()
         self.to_port.clear()
         self.to_rig = b""
@@ -426,7 +450,7 @@ class Sentinel:
         return {
             "schema": REPORT_SCHEMA,
             "board": self.job.name,
-            "port": self.job.port,
+            "port": self.path,
             "why": self.why or "the control port came back",
             "last_beat_s": self.last_beat_s,
             "began_s": began_s,
@@ -470,7 +494,7 @@ class Sentinel:
             self.open()
         except (OSError, PortBusy):
             return
-        log(self.job, f"control port back after {monotonic_s() - self.lost_s:.1f} s")
+        log(self.job, f"control port back after {monotonic_s() - self.lost_s:.1f} s, {self.path}")
         report = self.safe_off()
         publish(self.job, report)
         self.last_beat_s = monotonic_s()

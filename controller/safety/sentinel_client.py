@@ -17,6 +17,7 @@ All callbacks run in the event loop. A client ends either lost or fenced; neithe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ from typing import Any, Literal
 from controller.model import ActionRecord, SafeOffRecord
 from controller.safety import sentinel
 from controller.safety.guardian import BeatSocket, ended, spawn
+from controller.safety.port_identity import Identity, identity_of
 from drivers.boards.board import RecipeAction
 from drivers.errors import NoReply, PortBusy, PortMissing, ProtocolError, UnexpectedReply
 from drivers.traits import Transport
@@ -60,6 +62,8 @@ def job_json(
     limit_s: float = LIMIT_S,
     orphan_s: float = 600.0,
     report: Path | None = None,
+    sysfs: str = "/sys",
+    dev: str = "/dev",
 ) -> bytes:
     """What a sentinel reads on its standard input."""
     actions = [
@@ -78,12 +82,34 @@ def job_json(
         "port": port,
         "limit_s": limit_s,
         "orphan_s": orphan_s,
+        "sysfs": sysfs,
+        "dev": dev,
         "data_fd": data_fd,
         "beat_fd": beat_fd,
         "report": None if report is None else str(report),
         "recipe": actions,
     }
     return json.dumps(job).encode()
+
+
+async def open_again(path: str, identity: Identity | None, open_port: OpenPort = open_serial) -> Transport:
+    """A port that was lost, under whatever name it has now. `identity` None: under the name it had.
+
+    Raises `PortBusy`, or `PortMissing` while its board is not there.
+    """
+    if identity is None:
+        return await open_port(path)
+    try:
+        path = identity.find()
+        transport = await open_port(path)
+    except OSError as error:
+        raise PortMissing(path, error.strerror or str(error)) from error
+    try:
+        identity.check(os.stat(path))
+    except OSError as error:
+        await transport.aclose()
+        raise PortMissing(path, error.strerror or str(error)) from error
+    return transport
 
 
 def record_of(report: dict[str, Any]) -> SafeOffRecord:
@@ -112,9 +138,13 @@ class SentinelClient:
         limit_s: float = LIMIT_S,
         orphan_s: float = 600.0,
         open_port: OpenPort | None = None,
+        sysfs: str = "/sys",
+        dev: str = "/dev",
     ) -> None:
         """`directory` is where the log and the report of the sentinel go; it must exist."""
         self.name, self.port = name, port
+        self._sysfs, self._dev = sysfs, dev
+        self._identity: Identity | None = None
         self.on_port_lost: Callable[[str], None] = lambda why: None
         self.on_port_back: Callable[[SafeOffRecord], None] = lambda record: None
         self.on_lost: Callable[[str, Transport | None], None] = lambda why, transport: None
@@ -180,6 +210,8 @@ class SentinelClient:
             self._forget()
             raise PortBusy(self.port) if answer.get("error") == "busy" else PortMissing(self.port, str(answer["why"]))
         self._state = "watching"
+        with contextlib.suppress(OSError):  # gone again already: then it comes back by its path alone
+            self._identity = identity_of(os.stat(self.port), self._sysfs, self._dev)
         self._tick()
         # A second descriptor of the same socket: when the bridge closes its own, the sentinel must not take it for a
         # dead rig before it is released.
@@ -195,6 +227,8 @@ class SentinelClient:
             limit_s=self._limit_s,
             orphan_s=self._orphan_s,
             report=self.report_path,
+            sysfs=self._sysfs,
+            dev=self._dev,
         )
 
     def beat(self) -> None:
@@ -253,9 +287,12 @@ class SentinelClient:
             case "fenced":
                 self._fenced_why = str(message["why"])
             case "port_lost" if self._state == "watching":
+                if self._identity is not None:
+                    self._identity.look()
                 self.on_port_lost(str(message["why"]))
             case "port_back" if self._state == "watching":
                 self.report_path.unlink(missing_ok=True)  # it must not pass for that of a fence to come
+                log.info("%s: the control port is %s now", self.name, message["report"].get("port"))
                 self.on_port_back(record_of(message["report"]))
             case _:
                 log.warning("%s: the sentinel said %s", self.name, message)
@@ -324,9 +361,11 @@ class SentinelClient:
         """Open the port ourselves. The lock goes with the sentinel's last descriptor, moments after its sockets."""
         loop = asyncio.get_running_loop()
         told, until_s = False, loop.time() + TAKE_OVER_S
+        if self._identity is not None:
+            self._identity.look()
         while True:
             try:
-                transport = await self._open_port(self.port)
+                transport = await open_again(self.port, self._identity, self._open_port)
                 break
             except PortBusy:
                 await asyncio.sleep(sentinel.REOPEN_S if told else 0.005)

@@ -45,16 +45,18 @@ STAGES: Final = (
     ),
 )
 """The quick ones first."""
-_BARE: Final = (
-    ("tests/unit/asics/test_stop.py",),
-    ("tests/scenarios/test_bare_hash.py",),
-    ("tests/unit/cli/test_chain_hash.py"),
+_WATCHED: Final = (
+    "tests/unit/controller/test_watcher_rules.py",
+    "tests/unit/controller/test_watcher.py",
+    "tests/scenarios/test_bare_hash_watched.py",
 )
-_WATCHED: Final = (("tests/unit/controller/test_watcher.py",), ("tests/scenarios/test_bare_hash_deaths.py",))
 OTHERS: Final = {
-    "controller/barehash.py": (*_BARE, *_WATCHED),
-    "controller/safety/watcher.py": _WATCHED,
-    "drivers/asics/stop.py": (*_BARE, *_WATCHED),
+    "controller/barehash.py": (
+        ("tests/scenarios/test_bare_hash.py",),
+        ("tests/scenarios/test_bare_hash_watched.py", "tests/unit/cli/test_chain_hash.py"),
+    ),
+    "controller/safety/watcher.py": (_WATCHED, ("tests/scenarios/test_bare_hash_deaths.py",)),
+    "drivers/asics/stop.py": (("tests/unit/asics/test_stop.py",), ("tests/scenarios/test_bare_hash.py",), _WATCHED),
 }
 """Of modules that have tests of their own."""
 LONGEST_S: Final = 300.0

@@ -36,7 +36,8 @@ MODULES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """Rules of one file beside those of every file. `calls`: functions called as a statement; `raises`: exceptions;
+    """Rules of one file beside those of every file. `calls`: functions called as a statement, if need be
+    in one function; `raises`: exceptions;
     `assigns`: attributes and tables that are given something outside of `__init__`; `limits`: a module's numbers, and
     what each is when it limits nothing; `rows`: elements of tables, each also in another order;
     `choices`: functions in which of the two values of an expression it is the first, always."""
@@ -53,14 +54,27 @@ EXTRA: Final[Mapping[str, Extra]] = {
     "controller/barehash.py": Extra(
         calls=frozenset(
             {"trip", "set", "reset_line", "enumerate", "initialise", "set_window", "fast_link", "set_ticket"}
-            | {"set_frequency_step", "stop", "release", "aclose", "beat"}
+            | {"set_frequency_step", "_wind_up.stop", "release", "aclose", "beat"}
         ),
         assigns=frozenset({"on_lost", "on_acted", "_started", "_missed", "_strayed", "_live", "_looked_s"}),
-        limits={"BRING_UP_LIMIT_S": 1e6, "STOP_LIMIT_S": 1e6, "WATCHED_S": 1e6, "MISSES": 10**6, "_SAME_MHZ": 1e6}
+        limits={"BRING_UP_LIMIT_S": 1200.0, "STOP_LIMIT_S": 300.0, "WATCHED_S": 1e6, "MISSES": 10**6, "_SAME_MHZ": 1e6}
         | {"LONGEST_S": 1e6, "SLEW_S": 0.0},
     ),
     "controller/safety/watcher.py": Extra(
-        calls=frozenset({"condemn", "tell", "write", "set_rate", "tcflush", "judge", "publish", "signal"}),
+        calls=frozenset(
+            {
+                "condemn",
+                "tell",
+                "ask.write",
+                "try_once.write",
+                "stand_by.write",
+                "set_rate",
+                "tcflush",
+                "judge",
+                "publish",
+                "signal",
+            }
+        ),
         raises=frozenset({"BadJob", "PortGone"}),
         assigns=frozenset({"gone", "released", "patience_s", "last_beat_s", "slept_s", "why", "confirmed", "proven"}),
         limits={"SUSPEND_S": 1e6, "ROUNDS": 1, "REPEATS": 1, "TRIES": 1, "ROOM_S": 1e6, "LONGEST_LINE": 10**9},
@@ -201,7 +215,7 @@ def _rules(tree: ast.Module, path: str) -> Iterator[_Rule]:
                 continue
             seen.add(id(node))
             chooses = isinstance(node, ast.IfExp) and function.name in extra.choices
-            if chooses or _demands(node) or (function.name != "__init__" and _is_extra(node, extra)):
+            if chooses or _demands(node) or (function.name != "__init__" and _is_extra(node, extra, function.name)):
                 yield _Rule(node, function.name)
             elif isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Load):
                 ordered = path.endswith("ordering.py")
@@ -218,7 +232,7 @@ def _limits(tree: ast.Module, extra: Extra) -> Iterator[_Rule]:
                     yield _Rule(node, "", instead=extra.limits[name])
 
 
-def _is_extra(node: ast.AST, extra: Extra) -> bool:
+def _is_extra(node: ast.AST, extra: Extra, function: str) -> bool:
     match node:
         case ast.Raise(exc=ast.Call(func=ast.Name(id=name))):
             return name in extra.raises
@@ -231,7 +245,7 @@ def _is_extra(node: ast.AST, extra: Extra) -> bool:
         case ast.Assign(value=ast.Await(value=call)) | ast.Expr(value=ast.Await(value=call)) | ast.Expr(value=call):
             match call:
                 case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-                    return name in extra.calls
+                    return name in extra.calls or f"{function}.{name}" in extra.calls
     return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -29,12 +30,21 @@ from controller.model import (
 )
 from drivers.asics import ASICS, pll
 from drivers.asics.chain import SLEW_STEP_MHZ, Chain
-from drivers.codecs.bm13xx import DeviceCodec, Job, MidstateJob, WriteRegister
-from drivers.errors import VerifyError
+from drivers.codecs.bm13xx import (
+    DeviceCodec,
+    HostCodec,
+    Job,
+    MidstateJob,
+    NonceReply,
+    ReadRegister,
+    WriteRegister,
+)
+from drivers.errors import NoReply, VerifyError
 from drivers.transports.memory import memory_pair
 from drivers.units import Megahertz, Seconds
 from emulator.benches.hashboard import HashBoard, HashBoardModel
 from emulator.ports.memory import MemoryPort
+from emulator.virtual_time import VirtualTimeLoop
 from tests.unit.boards.recording import Recording
 
 CLOCK, WINDOW = 0x08, 0x10
@@ -477,5 +487,169 @@ async def test_a_bring_up_that_fails_half_way_is_stopped_and_read_back() -> None
     s.chain.fast_link = fail  # type: ignore[method-assign]
     outcome = await s.run()
     assert isinstance(outcome.failure, VerifyError)
+    assert outcome.stopped
+    assert s.still
+
+
+# --- limits and order, one by one ------------------------------------------------------------------------------------
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_it_begins_at_the_rate_of_chips_out_of_reset_whatever_the_port_had() -> None:
+    s = Spell(chips=3, seconds=3.0)
+    await s.port.set_baud(s.kind.fast_baud)
+    outcome = await s.run()
+    assert outcome.failure is None
+    assert outcome.work is not None
+    assert outcome.work.verified > 0
+    assert s.still
+
+
+async def test_each_step_of_the_clock_stands_for_its_time() -> None:
+    s = Spell("BM1370", 4, mhz=100.0, seconds=1.0)
+    outcome = await s.run()
+    codec = DeviceCodec(full_header_jobs=not s.kind.midstates)
+    heard = [(at_s, each) for at_s, data in s.port.writes for each in codec.feed(data)]
+    writes = [(at_s, each.register) for at_s, each in heard if isinstance(each, WriteRegister)]
+    up = next(at for at, (_, register) in enumerate(writes) if register == WINDOW)
+    climb = [at_s for at_s, register in writes[:up] if register == CLOCK]
+    assert len(climb) == 9  # 50 to 100 in steps of 6.25 MHz
+    assert min(after - before for before, after in pairwise(climb)) > 0.1 - 1e-6
+    assert outcome.stopped
+
+
+async def test_a_bring_up_that_does_not_end_is_ended_and_stopped() -> None:
+    s = Spell(mhz=100.0)
+    s.chain.fast_link = hang  # type: ignore[method-assign]
+    outcome = await s.run()
+    assert isinstance(outcome.failure, NoReply)
+    assert s.ended_s < 121.0  # 120 s, whatever the module says
+    assert outcome.stopped
+    assert s.still
+
+
+async def test_a_stop_that_does_not_end_is_given_up_and_called_what_it_is() -> None:
+    s = Spell(seconds=2.0)
+
+    async def never() -> bool:
+        await hang()
+        return True
+
+    s.chain.stop_hashing = never  # type: ignore[method-assign]
+    outcome = await s.run()
+    assert (outcome.stopped, outcome.stopped_by) == (False, "nobody")
+    assert outcome.stop_s == pytest.approx(30.0, abs=0.5)
+
+
+async def test_a_program_that_wakes_from_a_freeze_looks_before_it_feeds() -> None:
+    s = Spell(seconds=10.0)
+    woke: list[int] = []
+
+    def freeze() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.skip(3.0)
+        woke.append(len(s.port.writes))
+
+    s.after(2.05, freeze)
+    await s.run()
+    codec = DeviceCodec(full_header_jobs=not s.kind.midstates)
+    first = next(each for _, data in s.port.writes[woke[0] :] for each in codec.feed(data))
+    assert isinstance(first, ReadRegister)
+    assert first.register == CLOCK
+
+
+async def test_answers_that_are_lost_now_and_then_are_no_silent_chip() -> None:
+    s = Spell(chips=3, seconds=30.0)
+    deliver, asked = s.wire.deliver, iter(range(10**6))
+
+    def lose_every_other(data: bytes) -> None:
+        if s.bench.hashing and re.search(rb"\xaa\x55.{4}.\x08", data, re.DOTALL) and next(asked) % 2:
+            return
+        deliver(data)
+
+    s.wire.deliver = lose_every_other  # type: ignore[method-assign]
+    outcome = await s.run()
+    assert next(asked) > 50, "it was looked at all the time"
+    assert outcome.trip is None
+
+
+async def test_a_clock_that_strays_for_a_moment_is_forgiven_and_not_counted_with_the_next() -> None:
+    s = Spell(mhz=100.0, seconds=20.0)
+    wrong = pll.solve(150.0, s.kind.pll_rule, s.kind.pll_shape).word
+    strays = iter((3, 5, 7))
+    at: list[int] = []
+    counted = 0
+
+    def look() -> None:
+        nonlocal counted
+        if not s.bench.hashing:
+            return
+        if not at and (chip := next(strays, None)) is not None:
+            at.append(chip)
+            counted = s.hash._strayed
+            s.bench.chips[chip]._write(CLOCK, wrong, s.now_s())
+        elif at and s.hash._strayed == counted + 2:
+            right = pll.solve(100.0, s.kind.pll_rule, s.kind.pll_shape).word
+            s.bench.chips[at.pop()]._write(CLOCK, right, s.now_s())
+
+    s.on_look = look
+    outcome = await s.run()
+    assert next(strays, None) is None, "three chips strayed twice each"
+    assert not at
+    assert outcome.trip is None
+    assert outcome.stopped
+
+
+async def test_a_chip_that_answers_and_brings_no_nonce_is_the_end() -> None:
+    s = Spell(mhz=100.0, seconds=600.0)
+    chip = s.kind
+
+    def mute() -> None:
+        deaf = s.bench.chips[5]
+        say = deaf.say
+
+        def no_nonces(data: bytes, baud: int, ready_s: float) -> None:
+            codec = HostCodec(chip.reply_bytes)
+            if not any(isinstance(each, NonceReply) for each in codec.feed(data)):
+                say(data, baud, ready_s)
+
+        deaf.say = no_nonces
+
+    s.after(5.0, mute)
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert (outcome.trip.cause, outcome.stopped) == (Cause.CHIP_SILENT, True)
+    assert s.ended_s - s.decided_s < 120.0
+    assert s.still
+
+
+@pytest.mark.parametrize("how", ["its time", "a person", "a trip"])
+async def test_no_job_follows_the_stop_and_the_chips_run_at_their_fast_rate_until_then(how: str) -> None:
+    s = Spell(mhz=100.0, seconds=6.0)
+    rates: set[int] = set()
+    ends: dict[str, Callable[[], None]] = {
+        "a person": s.hash.interrupt,
+        "a trip": lambda: s.hash.trip(Cause.INTERNAL, "of this test"),
+    }
+
+    def look() -> None:
+        if s.bench.hashing:
+            rates.update(chip.baud for chip in s.bench.chips)
+            if how in ends and s.now_s() > 5.0:
+                ends[how]()
+
+    s.on_look = look
+    outcome = await s.run()
+    heard = s.heard()
+    writes = [at for at, each in enumerate(heard) if isinstance(each, WriteRegister) and each.register == WINDOW]
+    stop = next(at for at in writes if heard[at].value == 0)
+    assert not any(isinstance(each, Job) for each in heard[stop:])
+    assert any(isinstance(each, Job) for each in heard[:stop])
+    assert all(rate == pytest.approx(s.kind.fast_baud, rel=0.05) for rate in rates)
+    assert rates
     assert outcome.stopped
     assert s.still

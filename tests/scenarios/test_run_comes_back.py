@@ -66,7 +66,7 @@ async def test_a_board_that_comes_back_hashes_on_to_the_end_of_its_time_and_the_
         assert (outcome.retries, outcome.tripped, outcome.safe_off_confirmed) == (1, False, True)
         assert run_object(outcome)["retries"] == 1
         assert run_object(outcome)["frequency_mhz"] == pytest.approx(425.0)
-        assert "came back by itself 1 times" in run_table(outcome)
+        assert "came back by itself once" in run_table(outcome)
         assert outcome.work is not None
         assert outcome.work.verified > 100
         # 300 s from the first job, whatever happened meanwhile: the last spell has what the trip and its wait left.

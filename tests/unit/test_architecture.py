@@ -45,7 +45,8 @@ TABLE: Final = (  # the longest `who` that fits a module decides
     Row("D4", "drivers.asics", (*_PARTS, "drivers.link")),
     Row("D5", "drivers", ("drivers",)),
     Row("D6", "controller.safety", _JUDGEMENT),
-    Row("D6", "controller.safety.sentinel", ()),
+    Row("D6", "controller.safety.sentinel", ("controller.safety.port_identity",)),
+    Row("D6", "controller.safety.port_identity", ()),
     Row("D6", "controller.safety.watcher", ()),
     # The rig's end of the sentinel starts a process and opens its ports: hands, not judgement. So does the watcher's.
     Row("D6", "controller.safety.sentinel_client", ("controller", "drivers")),
@@ -77,8 +78,10 @@ TABLE: Final = (  # the longest `who` that fits a module decides
 
 STANDARD_LIBRARY_ONLY: Final = {
     "controller.safety.sentinel": "it runs as `python -I -S`, and has to outlive whatever breaks the rest",
+    "controller.safety.port_identity": "a part of the sentinel, in a file beside its own",
     "controller.safety.watcher": "as the sentinel",
 }
+"""Of each other they may import what their row says."""
 
 CLOCKS: Final = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep"}
 OWN_CLOCK: Final = {
@@ -146,7 +149,10 @@ def direction_faults(found: list[Import]) -> Iterator[str]:
     for one in found:
         where = f"{one.importer}:{one.line} imports {one.imported}"
         if one.importer in STANDARD_LIBRARY_ONLY:
-            if one.imported.partition(".")[0] not in sys.stdlib_module_names:
+            may = row_of(one.importer).may
+            part = one.imported in STANDARD_LIBRARY_ONLY and any(under(one.imported, allowed) for allowed in may)
+            as_script = f"{one.importer.rpartition('.')[0]}.{one.imported}" in STANDARD_LIBRARY_ONLY
+            if not (part or as_script or one.imported.partition(".")[0] in sys.stdlib_module_names):
                 yield f"{where}: standard library only, {STANDARD_LIBRARY_ONLY[one.importer]}"
             continue
         if under(one.imported, "tests"):

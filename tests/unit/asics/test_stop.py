@@ -9,6 +9,7 @@ import pytest
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain, Work
 from drivers.asics.kind import answer_s
+from drivers.asics.stop import stop_writes
 from drivers.transports.memory import memory_pair
 from emulator.benches.hashboard import HashBoard, HashBoardModel
 from emulator.ports.memory import MemoryPort
@@ -56,6 +57,12 @@ async def test_written_by_somebody_else_it_stops_the_chips_and_they_answer_as_fo
     assert tuple(sent[: len(frames.writes)]) == frames.writes
     assert {proof.question for proof in frames.proofs} == set(sent[len(frames.writes) :])
     await chain.aclose()
+
+
+@pytest.mark.parametrize("name", sorted(ASICS))
+def test_the_window_goes_before_the_clock_and_a_register_whose_zero_nobody_has_seen_goes_last(name: str) -> None:
+    registers = [write.register for write in stop_writes(ASICS[name])]
+    assert registers == ([0x08, 0x20] if name == "BM1397" else [0x10, 0x08])
 
 
 async def _answers(port: Recording, proofs: tuple, came: bytearray) -> list[bool]:  # type: ignore[type-arg]

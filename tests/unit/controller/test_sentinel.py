@@ -22,10 +22,11 @@ from types import TracebackType
 import pytest
 from serial import Serial
 
-from controller.safety import sentinel
+from controller.safety import port_identity, sentinel
 from controller.safety.sentinel_client import job_json
 from drivers.boards.board import RecipeAction
 from tests.unit.controller.tiny_firmware import FAN, RECIPE, REGULATOR, TinyFirmware
+from tests.usb_tree import UsbTree
 
 pytestmark = pytest.mark.real_time
 
@@ -44,6 +45,7 @@ class Watched:
         recipe: tuple[RecipeAction, ...] = RECIPE,
         limit_s: float = LIMIT_S,
         orphan_s: float = 5.0,
+        tree: UsbTree | None = None,
     ) -> None:
         self.report_path = directory / "report.json"
         self.data, data_far = socket.socketpair()
@@ -52,7 +54,18 @@ class Watched:
         self.beats.settimeout(3.0)
         self.lines = b""
         fds = (data_far.fileno(), beat_far.fileno())
-        job = job_json("tiny", str(port), recipe, *fds, limit_s=limit_s, orphan_s=orphan_s, report=self.report_path)
+        sysfs, dev = ("/sys", "/dev") if tree is None else (str(tree.sysfs), str(tree.dev))
+        job = job_json(
+            "tiny",
+            str(port),
+            recipe,
+            *fds,
+            limit_s=limit_s,
+            orphan_s=orphan_s,
+            report=self.report_path,
+            sysfs=sysfs,
+            dev=dev,
+        )
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", sentinel.__file__],
             stdin=subprocess.PIPE,
@@ -330,6 +343,52 @@ def test_a_stranger_on_a_pseudo_terminal_of_the_same_number_is_left_alone(
     assert watched.report()["confirmed"] is False
 
 
+def test_a_port_that_returns_under_another_name_is_found_by_its_board_and_made_safe(
+    firmware: TinyFirmware, tmp_path: Path
+) -> None:
+    tree = UsbTree(tmp_path / "usb")
+    port = tree.plug("ttyACM0", str(firmware.path))
+    with Watched(port, tmp_path, limit_s=5.0, tree=tree).ready() as watched:
+        watched.beat()
+        firmware.unplug()
+        tree.unplug("ttyACM0")
+        watched.hear_event("port_lost")
+        firmware.plug()
+        firmware.energise()
+        back = tree.plug("ttyACM3", str(firmware.path))
+        report = watched.hear_event("port_back")["report"]
+        assert isinstance(report, dict)
+        assert (report["confirmed"], report["port"]) == (True, str(back))
+        assert firmware.safe
+        watched.data.sendall(GET_RESET)
+        assert watched.data.recv(64) == bytes.fromhex("01 00 2A 00")
+
+
+def test_another_board_that_gets_its_name_meanwhile_hears_not_a_byte(firmware: TinyFirmware, tmp_path: Path) -> None:
+    tree = UsbTree(tmp_path / "usb")
+    port = tree.plug("ttyACM0", str(firmware.path))
+    stranger = TinyFirmware(tmp_path / "stranger")
+    try:
+        with Watched(port, tmp_path, limit_s=5.0, tree=tree).ready() as watched:
+            watched.beat()
+            firmware.unplug()
+            tree.unplug("ttyACM0")
+            watched.hear_event("port_lost")
+            tree.plug("ttyACM0", str(stranger.path), "1-1.4", strings={"serial": "03666228"})
+            watched.beats.close()  # and the rig dies: nobody else will look for the board
+            time.sleep(5 * sentinel.REOPEN_S)  # it has tried in vain by then; a try that fails says nothing
+            assert watched.process.poll() is None
+            assert stranger.heard == []
+            firmware.plug()
+            firmware.energise()
+            tree.plug("ttyACM7", str(firmware.path))
+            assert watched.process.wait(3.0) == 0
+            assert firmware.safe
+            assert stranger.heard == []
+    finally:
+        stranger.unplug()
+
+
 def test_a_port_that_never_returns_is_given_up_and_reported(firmware: TinyFirmware, tmp_path: Path) -> None:
     with Watched(firmware.path, tmp_path, limit_s=5.0, orphan_s=0.3).ready() as watched:
         firmware.unplug()
@@ -371,7 +430,10 @@ def test_a_suspended_machine_is_a_rig_that_was_not_watching(
 
 
 def test_the_sentinel_imports_the_standard_library_alone() -> None:
-    tree = ast.parse(Path(sentinel.__file__).read_text())
-    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert imported <= set(sys.stdlib_module_names)
+    own = {"controller.safety.port_identity", "port_identity"}
+    for module, more in ((sentinel, own), (port_identity, set[str]())):
+        assert module.__file__ is not None
+        tree = ast.parse(Path(module.__file__).read_text())
+        imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+        imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert imported <= set(sys.stdlib_module_names) | more

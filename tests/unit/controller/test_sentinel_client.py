@@ -16,6 +16,7 @@ from controller.safety.sentinel_client import SentinelClient
 from drivers.errors import PortBusy, PortMissing, ProtocolError
 from drivers.traits import Transport
 from tests.unit.controller.tiny_firmware import RECIPE, TinyFirmware
+from tests.usb_tree import UsbTree
 
 pytestmark = pytest.mark.real_time
 
@@ -47,8 +48,11 @@ class Ear:
 class Rig:
     """A client with callbacks that keep what they were told, and a loop that beats."""
 
-    def __init__(self, firmware: TinyFirmware, directory: Path) -> None:
-        self.client = SentinelClient("tiny", str(firmware.path), RECIPE, directory=directory, limit_s=LIMIT_S)
+    def __init__(self, firmware: TinyFirmware, directory: Path, tree: UsbTree | None = None) -> None:
+        path, sysfs, dev = str(firmware.path), "/sys", "/dev"
+        if tree is not None:
+            path, sysfs, dev = str(tree.dev / "ttyACM0"), str(tree.sysfs), str(tree.dev)
+        self.client = SentinelClient("tiny", path, RECIPE, directory=directory, limit_s=LIMIT_S, sysfs=sysfs, dev=dev)
         self.told: asyncio.Queue[tuple[str, object]] = asyncio.Queue()
         self.client.on_port_lost = lambda why: self.told.put_nowait(("port_lost", why))
         self.client.on_port_back = lambda record: self.told.put_nowait(("port_back", record))
@@ -170,6 +174,31 @@ async def test_a_port_that_vanished_with_its_sentinel_is_opened_when_it_returns(
         firmware.plug()
         port = await rig.taken_over()
         await port.aclose()
+
+
+async def test_a_rig_whose_sentinel_is_dead_finds_the_port_under_its_new_name_too(
+    firmware: TinyFirmware, tmp_path: Path
+) -> None:
+    tree = UsbTree(tmp_path / "usb")
+    tree.plug("ttyACM0", str(firmware.path))
+    stranger = TinyFirmware(tmp_path / "stranger")
+    try:
+        async with Rig(firmware, tmp_path, tree) as rig:
+            assert rig.client.pid is not None
+            os.kill(rig.client.pid, signal.SIGSTOP)  # neither it nor anybody else sees the cable go
+            firmware.unplug()
+            tree.unplug("ttyACM0")
+            tree.plug("ttyACM0", str(stranger.path), "1-1.4", strings={"serial": "03666228"})
+            _, transport = await rig.hear("lost")
+            assert transport is None
+            firmware.plug()
+            back = tree.plug("ttyACM2", str(firmware.path))
+            transport = await rig.taken_over()
+            assert transport.name == str(back)
+            await transport.aclose()
+            assert stranger.heard == []
+    finally:
+        stranger.unplug()
 
 
 async def test_leaving_without_a_release_has_the_sentinel_make_safe(firmware: TinyFirmware, tmp_path: Path) -> None:

@@ -145,6 +145,16 @@ async def test_it_waits_for_an_answer_as_long_as_the_driver_of_the_chips_would(t
         assert not s.running
 
 
+async def test_without_a_beat_for_as_long_as_its_limit_it_stops_them(tmp_path: Path) -> None:
+    async with hashing(tmp_path) as s:
+        asyncio.get_running_loop().remove_reader(s.port.descriptor)  # the answers are the watcher's
+        await asyncio.sleep(1.3)  # a program that lives, hears, and looks at nothing: it does not beat
+        await s.until(lambda: s.acted)
+        assert s.acted[0].startswith("no beat for 1.")
+        await s.until(lambda: not s.running)
+        await s.watcher.release()
+
+
 async def test_a_chip_that_does_not_confirm_is_named_and_the_supply_is_to_be_cut(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
