@@ -74,6 +74,7 @@ class Stand:
         fields: dict[str, object] = {
             "name": "bench",
             "limit_s": 1.0,
+            "answer_s": 0.1,
             "port_fd": self.chips.slave,
             "beat_fd": self.far.fileno(),
             "writes": [STOP.hex()],
