@@ -58,16 +58,21 @@ def main() -> int:
         "utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_before": list(os.getloadavg()),
     }
+    failed = False
     for name in arguments.only or PARTS:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         before = _ticks()
-        result[name] = PARTS[name]()
+        try:
+            result[name] = PARTS[name]()
+        except Exception as error:  # noqa: BLE001 - what the other parts have measured is not lost with it
+            result[name], failed = {"failed": repr(error)}, True
+            print(f"{name}: {error!r}", file=sys.stderr, flush=True)
         result[name]["stolen_percent"] = _stolen_percent(before, _ticks())
     text = json.dumps(result, indent=2)
     print(text)
     if arguments.out is not None:
         arguments.out.write_text(text + "\n", encoding="utf-8")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
