@@ -68,8 +68,11 @@ class Identity:
         except OSError:
             return []
         for name in names:
+            tty = os.path.join(root, name)
+            if not os.path.exists(os.path.join(tty, "device")):
+                continue  # a console: most of them are, and each costs a dozen calls
             try:
-                one = Plugged(os.path.realpath(os.path.join(root, name)))
+                one = Plugged(os.path.realpath(tty))
             except OSError:
                 continue
             if one.shows == self.was.shows:
