@@ -121,10 +121,15 @@ class Silence:
         """The whole chain first; else each chip that is silent, by name."""
         gap_s = _HASHES_PER_DIFFICULTY * work.ticket_difficulty / work.expected_hs
         whole = self._held(None, "", work.nonces, at_s, gap_s, GAPS)
+        clocks_mhz = [chip.frequency_mhz for chip in chips if chip.frequency_mhz]
+        known_mhz = sum(clocks_mhz) if len(clocks_mhz) == len(chips) else None
         parts = []
         for chip in chips if len(chips) > 1 else ():
             name = f"chip {chip.index} of 0 to {len(chips) - 1}, address {chip.address:#04x}: "
-            nonces, own_gap_s = chip.finds + chip.hw_errors, gap_s * _slower(chip, chips)
+            # Its gaps are longer than those of all together by its share of all clocks, where they are known.
+            own_clock_mhz = chip.frequency_mhz
+            slower = known_mhz / own_clock_mhz if known_mhz and own_clock_mhz else len(chips)
+            nonces, own_gap_s = chip.finds + chip.hw_errors, gap_s * slower
             if (held := self._held(chip.index, name, nonces, at_s, own_gap_s, CHIP_GAPS)) is not None:
                 parts.append(held)
         return whole or "; ".join(parts) or None
@@ -144,14 +149,6 @@ class Silence:
         if silent_s >= warn_s - _JITTER_S and since_s > self._warned_s and at_s - self._warned_s >= WARN_AGAIN_S:
             self._warned_s, self._warning = at_s, text
         return None
-
-
-def _slower(chip: CountedChip, chips: Sequence[CountedChip]) -> float:
-    """How many times longer its gaps are than those of all together: by its own clock, where that is known."""
-    clocks_mhz = [each.frequency_mhz for each in chips if each.frequency_mhz]
-    if not chip.frequency_mhz or len(clocks_mhz) < len(chips):
-        return len(chips)
-    return sum(clocks_mhz) / chip.frequency_mhz
 
 
 __all__ = ["Silence"]
