@@ -82,9 +82,11 @@ def seed(value: object) -> int | None:
 
 def version_mask(value: object) -> int | None:
     """Header version bits that may roll."""
+    if value is None:
+        return None
     found = _number(value, Integral)
-    if value is None or (found is not None and not int(found) & ~ROLLED_VERSION_BITS):
-        return None if found is None else int(found)
+    if found is not None and not int(found) & ~ROLLED_VERSION_BITS:
+        return int(found)
     raise UsageError("version_mask", value, f"bits of {ROLLED_VERSION_BITS:#010x}, or None")
 
 

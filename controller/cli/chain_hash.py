@@ -95,17 +95,7 @@ def add_hash_options(parser: ArgumentParser) -> None:
 def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emulated: bool) -> HashWish | None:
     """None: the survey alone. Raises `UsageError` for the first thing that is missing or makes no sense."""
     if not arguments.hash:
-        options = (
-            "supply",
-            "accept_no_cutoff",
-            "seconds",
-            "frequency",
-            "chip_frequency",
-            "work",
-            "version_mask",
-            "journal",
-        )
-        for option in options:
+        for option in _ONLY_WITH_HASH:
             if (value := getattr(arguments, option)) not in (None, False):
                 raise UsageError(f"--{option.replace('_', '-')}", value, "only with --hash")
         return None

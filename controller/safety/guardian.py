@@ -79,16 +79,14 @@ class BeatSocket:
 
     def heard(self) -> tuple[list[dict[str, Any]], bool]:
         """All that is there but the acknowledgements, and whether it has closed its end."""
-        closed = False
+        closed = True
         try:
             while chunk := self.near.recv(65536):
                 self._text += chunk
-            closed = True
         except BlockingIOError:
             closed = False
         except OSError as error:
             log.warning("%s: %s: %s", self._name, self._who, error)
-            closed = True
         *lines, self._text = self._text.split(b"\n")
         messages: list[dict[str, Any]] = []
         for line in lines:

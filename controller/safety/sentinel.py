@@ -532,9 +532,7 @@ class Sentinel:
                 if monotonic_s() > give_up_s:
                     publish(self.job, self.report(False, [], f"no port for {self.job.orphan_s:.0f} s: {why}"))
                     return False
-            # The rig is fenced off and there is no port, so there is nothing to select on; a device node that comes
-            # back wakes nobody who has only the standard library. Trying again is all that is left.
-            time.sleep(REOPEN_S)  # nothing to select on: see above
+            time.sleep(REOPEN_S)  # no rig and no port are left to select on, and a node that comes back wakes nobody
 
     def run(self) -> int:
         try:
