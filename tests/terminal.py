@@ -55,6 +55,13 @@ PATIENCE_S: Final = 30.0
 ALONE_S: Final = 0.2
 """An escape followed by another key within the framework's 0.1 s would be a key with Alt. Counted from when the command
 has read it; what the screen does then is all that tells when it took the escape for one."""
+UNREAD_KEY_S: Final = 0.05
+
+
+def _let_it_stand_alone() -> None:
+    """After an escape."""
+    time.sleep(ALONE_S)  # what follows at once would be Alt and a key, and nothing tells that it was taken for one
+
 
 _ALTERNATE: Final = 1049
 _CURSOR: Final = 25
@@ -196,7 +203,7 @@ class Terminal(AnyTerminal):
                 os.write(self._master, burst)
                 burst = b""
                 until(lambda: not self._unread(), PATIENCE_S)
-                time.sleep(ALONE_S)  # what follows at once would be Alt and a key
+                _let_it_stand_alone()
         if burst:
             os.write(self._master, burst)
 
@@ -209,6 +216,11 @@ class Terminal(AnyTerminal):
 
     def _set_size(self) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", self.rows, self.columns, 0, 0))
+
+    def press_unread(self, key: str) -> None:
+        """A key on a terminal that is not read, and time for its own paint."""
+        self.press(key)
+        time.sleep(UNREAD_KEY_S)  # a terminal that is not read shows nothing to wait for
 
     def stop_reading(self) -> None:
         """From now on nothing is taken from the command; what it writes fills the kernel's buffer, then blocks it."""
@@ -394,7 +406,7 @@ class TmuxTerminal(AnyTerminal):
             name = f"C-{key[5:]}" if key.startswith("ctrl+") else name
             self._tmux("send-keys", *(() if name != key else ("-l",)), name)
             if key == "escape":
-                time.sleep(ALONE_S)  # what follows at once would be Alt and a key
+                _let_it_stand_alone()
 
     def resize(self, columns: int, rows: int) -> None:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))

@@ -306,6 +306,11 @@ def test_a_port_that_returns_gets_safe_off_first_and_then_serves_on(firmware: Ti
         assert watched.hear() == {"ack": 2}
 
 
+def let_it_try_in_vain(times: int) -> None:
+    """For as long as so many tries of a sentinel without a rig and without a port take."""
+    time.sleep(times * sentinel.REOPEN_S)  # a try that fails says nothing, to nobody: there is nothing to wait for
+
+
 def test_a_port_that_returns_after_the_rig_died_is_made_safe(firmware: TinyFirmware, tmp_path: Path) -> None:
     with Watched(firmware.path, tmp_path, limit_s=5.0).ready() as watched:
         watched.beat()
@@ -313,7 +318,7 @@ def test_a_port_that_returns_after_the_rig_died_is_made_safe(firmware: TinyFirmw
         watched.hear_event("port_lost")
         watched.data.close()
         watched.beats.close()
-        time.sleep(3 * sentinel.REOPEN_S)  # it has tried in vain by then; a try that fails says nothing
+        let_it_try_in_vain(3)
         firmware.plug()
         assert watched.process.wait(3.0) == 0
         assert firmware.safe
@@ -376,7 +381,7 @@ def test_another_board_that_gets_its_name_meanwhile_hears_not_a_byte(firmware: T
             watched.hear_event("port_lost")
             tree.plug("ttyACM0", str(stranger.path), "1-1.4", strings={"serial": "03666228"})
             watched.beats.close()  # and the rig dies: nobody else will look for the board
-            time.sleep(5 * sentinel.REOPEN_S)  # it has tried in vain by then; a try that fails says nothing
+            let_it_try_in_vain(5)
             assert watched.process.poll() is None
             assert stranger.heard == []
             firmware.plug()

@@ -19,6 +19,7 @@ import pytest
 from controller.safety import watcher
 from controller.safety.watcher import BadJob, Job, PortGone, Watcher
 from tests.unit.controller.test_watcher import hashing
+from tests.waiting import until
 
 pytestmark = pytest.mark.real_time
 
@@ -242,10 +243,7 @@ def test_whoever_is_heard_of_before_the_release_is_answered_with_the_stop(s: Sta
     s.rig.send(b'{"beat":5}\n')
     standing = threading.Thread(target=s.watcher.stand_by, args=(True,))
     standing.start()
-    until_s = time.monotonic() + 5.0
-    while STOP not in s.chips.heard:
-        assert time.monotonic() < until_s
-        time.sleep(0.005)  # it stands by in a thread, and answers when it does
+    assert until(lambda: STOP in s.chips.heard, 5.0)
     s.rig.send(b'{"release":true}\n')
     standing.join(5.0)
     assert not standing.is_alive()
