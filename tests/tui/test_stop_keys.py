@@ -252,3 +252,25 @@ async def test_an_unprotected_board_is_told_to_be_cut_at_once(run: Run) -> None:
         await s.press("ctrl+x")
         await s.settle()
         assert "cut the supply now" in s.panel("stop")
+
+
+@pytest.mark.parametrize("size", [USUAL, (80, 24)])
+async def test_pull_the_supply_outlives_the_rigs_last_word(run: Run, size: tuple[int, int]) -> None:
+    """Both ports gone: nothing is swept any more, no snapshot comes, and the board hashes on."""
+    port, clock = scripted(run, run.live_s, names=BOARDS), StillClock()
+    async with seat(port, clock=clock, size=size) as s:
+        port.change(BOARDS[0], state=GuardState.UNPROTECTED)
+        await s.until(lambda: "UNPROTECTED" in s.panel("heading"))
+        clock.now_s += 5.0
+        await s.until(lambda: "SILENT 5.0 s" in s.panel("heading"))
+        assert " UNPROTECTED  nobody can cut the rail: PULL THE SUPPLY." in s.panel("heading")
+        port.hang_up()
+        await s.until(lambda: "LOST" in s.panel("heading"))
+        assert "PULL THE SUPPLY" in s.panel("heading")
+    port = scripted(run, run.live_s, names=BOARDS)
+    async with seat(port, clock=clock, size=size) as s:  # another board than the one that is looked at
+        port.change(BOARDS[1], state=GuardState.UNPROTECTED)
+        await s.until(lambda: "UNPROTECTED: right" in s.panel("heading"))
+        clock.now_s += 5.0
+        await s.until(lambda: "SILENT" in s.panel("heading"))
+        assert "PULL THE SUPPLY" in s.panel("heading")

@@ -71,27 +71,19 @@ class Heading(Panel):
     def _alarm(self, width: int) -> Line:
         desk, store, board = self._desk, self._desk.store, self._desk.board
         now_s = store.now()
-        if not store.line.up:
-            since = duration(now_s - store.line.since_s)
-            if board is None:
-                return [(f" {store.line.why or 'connecting'} … {since}", "warn")]
-            return [
-                (f" LOST {since} ", "alarm"),
-                (f" {store.line.why}. What is shown is the last that was known.", "bad"),
-            ]
         if board is None:
-            return [(" waiting for the first readings", "label")]
-        silence_s = store.silence_s() or 0.0
-        if desk.playback is None and silence_s > SILENT_S:
-            return [
-                (f" SILENT {duration(silence_s)} ", "alarm"),
-                (" the rig says nothing; its sentinel watches it", "bad"),
-            ]
-        if board.state is GuardState.UNPROTECTED:
+            if store.line.up:
+                return [(" waiting for the first readings", "label")]
+            return [(f" {store.line.why or 'connecting'} … {duration(now_s - store.line.since_s)}", "warn")]
+        quiet, why_quiet = self._quiet(now_s)
+        if board.state is GuardState.UNPROTECTED:  # over a rig that is silent or lost: the board hashes on all the same
             why = board.latched.detail if board.latched is not None else ""
-            return [(" UNPROTECTED ", "alarm"), (f" {_CANNOT_CUT}. {why}", "bad")]
+            return [(" UNPROTECTED ", "alarm"), (f" {_CANNOT_CUT}. ", "bad"), *quiet, (f" {why}", "bad")]
         if unguarded := self._others(GuardState.UNPROTECTED):
-            return [(f" UNPROTECTED: {', '.join(unguarded)} ", "alarm"), (f" {_CANNOT_CUT}  ", "bad"), *_SHOW_ALL]
+            names = f" UNPROTECTED: {', '.join(unguarded)} "
+            return [(names, "alarm"), (f" {_CANNOT_CUT}  ", "bad"), *quiet, *_SHOW_ALL]
+        if quiet:
+            return [*quiet, (f" {why_quiet}", "bad")]
         if board.latched is not None:
             fault = board.latched
             sensor = f" ({fault.sensor})" if fault.sensor else ""
@@ -128,6 +120,18 @@ class Heading(Panel):
             look = LEVEL_LOOKS[words.level(newest)] or "label"
             return [(f" {words.clock(newest.at_utc)} {words.kind(newest)}: {words.summary(newest)}", look)]
         return []
+
+    def _quiet(self, now_s: float) -> tuple[list[Word], str]:
+        """Since when nothing has been heard of the rig, and what that means; no word while it speaks."""
+        desk, store = self._desk, self._desk.store
+        if not store.line.up:
+            since = duration(now_s - store.line.since_s)
+            return [(f" LOST {since} ", "alarm")], f"{store.line.why}. What is shown is the last that was known."
+        silence_s = store.silence_s() or 0.0
+        if desk.playback is None and silence_s > SILENT_S:
+            silent = f" SILENT {duration(silence_s)} "
+            return [(silent, "alarm")], "the rig says nothing; its sentinel watches it"
+        return [], ""
 
     def _others(self, state: GuardState) -> list[str]:
         """The boards in this state that are not looked at."""
