@@ -45,6 +45,8 @@ NEAR: Final = 1e-6
 _UNGUARDED_BELOW_MHZ: Final = 56.25
 _THROTTLE_MARGIN_C: Final = 5.0
 _IN_BAND_S: Final = 0.2
+_DIE_READ_S: Final = 0.5
+"""Less than the blanking of the diode, so that the sample is one since the rail came; two sweeps, one of them late."""
 _SLOW: Final = frozenset({Channel.FAN_RPM, Channel.RESET_RELEASED})
 """Channels that a board may read less often than once a sweep."""
 _SLOW_FRESH_S: Final = 2.0
@@ -52,7 +54,7 @@ _JITTER_S: Final = 0.01
 
 PATIENCE_S: Final[Mapping[type[Step], float]] = MappingProxyType(
     # A rising point waits for a doubtful sensor longer than a trip does, so that the trip gets to name it.
-    {RailOn: 3.0, ReleaseReset: 1.0, Frequency: 6.0, CoreVoltage: 6.0}
+    {RailOn: 3.0, ReleaseReset: 3.0, Frequency: 6.0, CoreVoltage: 6.0}
 )
 """How long `permit` may be asked again before a refusal is final: a fan needs time to spin up."""
 PATIENCE_ELSE_S: Final = 0.5
@@ -159,6 +161,15 @@ class Interlocks:
         status = self.reads(now, Channel.STATUS_WORD)
         word = 0 if status is None else int(status)
         need(not word & (STATUS_OFF | STATUS_NOT_GOOD), f"regulator status {word:#06x}: power is not good")
+        if self.envelope.means.sees(Channel.CHIP_C):
+            self._die_just_read(now)
+
+    def _die_just_read(self, now: BoardSnapshot) -> None:
+        """The diode is not read while it settles, after the rail came and again after the release: both in one would
+        leave the die unknown for nearly as long as trips."""
+        self.fresh(now, (Channel.CHIP_C,))
+        age_s = now.at_s - now.channels[Channel.CHIP_C].at_s
+        need(age_s <= _DIE_READ_S, f"chip_c is {age_s:.1f} s old, needs {_DIE_READ_S:.1f} s: it is not read after this")
 
     def _permit_clock_rise(self, clock: float, now: BoardSnapshot) -> None:
         c, e = self._commanded(), self.envelope

@@ -163,7 +163,7 @@ def _asserted(moves: Path) -> list[int]:
 @contextmanager
 def _emulators(directory: Path, count: int) -> Iterator[None]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.deaths.emulator", str(directory), "0", str(count)],
+        [sys.executable, "-m", "tests.deaths.emulator", BOARD, str(directory), "0", str(count)],
         stdout=subprocess.PIPE,
     )
     try:

@@ -81,6 +81,7 @@ def test_one_thing_that_does_not_hold_is_enough_to_refuse_a_step(
         (Frequency(Megahertz(506.25)), Channel.VR_C),
         (RailOn(), Channel.VR_C),
         (ReleaseReset(), Channel.CORE_V),
+        (ReleaseReset(), Channel.CHIP_C),
         (FanDuty(Ratio(0.8)), Channel.CORE_A),
         (FanTable(), Channel.CORE_A),
     ],
@@ -104,6 +105,17 @@ def test_a_step_away_from_safety_needs_fresh_readings_of_its_own(step: Step, cha
             scene.guard.permit(step, scene.now())
         assert refused.value.rule == "fresh"
         assert channel.value in str(refused.value)
+
+
+def test_chips_leave_reset_only_with_a_die_that_was_read_since_the_rail_came() -> None:
+    """Else its two blankings, after the rail and after the release, are one, which a busy computer makes a trip of."""
+    scene = Scene().live()
+    scene.values[Channel.CHIP_C] = 40.0
+    scene.taken_at_s[Channel.CHIP_C] = scene.at_s - 0.6
+    with pytest.raises(Refused, match=r"chip_c is 0\.6 s old, needs 0\.5 s: it is not read after this"):
+        scene.guard.permit(ReleaseReset(), scene.now())
+    scene.taken_at_s[Channel.CHIP_C] = scene.at_s - 0.4
+    scene.guard.permit(ReleaseReset(), scene.now())
 
 
 def test_a_clock_below_the_floor_a_rail_without_a_voltage_and_an_odd_ticket_are_refused() -> None:
