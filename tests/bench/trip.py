@@ -48,12 +48,12 @@ _SHARES: Final = {"median": 0.5, "p99": 0.99, "max": 1.0}
 
 def measure() -> dict[str, Any]:
     return {
-        "boards_1": asyncio.run(_trips(RIGS_OF_ONE, 1, ROUNDS_OF_ONE)),
-        f"boards_{BOARDS_TOGETHER}": asyncio.run(_trips(1, BOARDS_TOGETHER, ROUNDS_TOGETHER)),
+        "boards_1": asyncio.run(trips(RIGS_OF_ONE, 1, ROUNDS_OF_ONE)),
+        f"boards_{BOARDS_TOGETHER}": asyncio.run(trips(1, BOARDS_TOGETHER, ROUNDS_TOGETHER)),
     }
 
 
-async def _trips(rigs: int, boards_each: int, rounds: int) -> dict[str, Any]:
+async def trips(rigs: int, boards_each: int, rounds: int) -> dict[str, Any]:
     dice = random.Random(20260101)
     with tempfile.TemporaryDirectory(prefix="hb-") as name:
         directory = Path(name)
