@@ -21,6 +21,7 @@ from serial.tools import list_ports
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardKind, UsbMatch
 from drivers.boards.bridge_alone import BRIDGES_ALONE, BridgeAlone
+from drivers.boards.not_driven import NOT_DRIVEN
 from drivers.bridges.firmware import Release, dialect_of
 
 CONTROL_INTERFACE: Final = 0
@@ -178,9 +179,9 @@ def _recognise(group: Sequence[UsbPort]) -> FoundBoard | None:
     roles = {_role(port): port.path for port in group}
     control, data = roles.get(CONTROL_INTERFACE), roles.get(DATA_INTERFACE)
     if alike and not kinds:
-        other = _not_driven(first, fitting, dialect)
+        why = _not_driven(first, fitting, dialect)
         what = (first.product or "").lower().replace(" ", "-")
-        return FoundBoard(f"{what}:{own_id}", (), first.serial, first.location, control, data, other, refused=other)
+        return FoundBoard(f"{what}:{own_id}", (), first.serial, first.location, control, data, why, refused=why)
     if kinds:
         missing = [name for name, path in (("control", control), ("data", data)) if path is None]
         note = f"no {' and no '.join(missing)} port found" if missing else None
@@ -191,6 +192,10 @@ def _recognise(group: Sequence[UsbPort]) -> FoundBoard | None:
         if _matches(first, alone.match):
             own_id = f"{alone.name}:{own_id}"
             return FoundBoard(own_id, (), first.serial, first.location, control, data, alone.refusal, alone)
+    for other in NOT_DRIVEN:
+        if _matches(first, other.match):
+            place = first.serial, first.location, control, data
+            return FoundBoard(f"{other.name}:{own_id}", (), *place, other.why, refused=other.why)
     if (first.vid, first.pid) == STOCK_FIRMWARE:
         note = "an ESP32-S3 without bridge firmware, perhaps a Bitaxe that runs AxeOS: see `hashbridge doctor`"
         return FoundBoard(f"esp32:{own_id}", (), first.serial, first.location, None, None, note)

@@ -131,7 +131,9 @@ def _given(port: str, told: BridgeFirmware | None) -> tuple[str, BridgeFirmware]
     elif not os.path.exists(port):
         raise PortMissing(port, "no such port, and no board of that name is plugged in")
     if told is None:
-        raise UsageError("--firmware", None, f"one of {', '.join(FIRMWARES)}; the USB strings of {port} name none")
+        why = None if plugged is None else plugged.refused
+        why = why or f"the USB strings of {port} name none"
+        raise UsageError("--firmware", None, f"one of {', '.join(FIRMWARES)}; {why}")
     return port, told
 
 

@@ -63,6 +63,24 @@ def test_a_board_whose_bridge_alone_can_be_talked_to_says_so() -> None:
     assert board.note == "the BZM2 of a Bitaxe Bonanza is not driven, its bridge alone is: hashbridge bridge"
 
 
+@pytest.mark.parametrize(
+    ("strings", "name", "why"),
+    [
+        ({"product": "Ember One"}, "ember-one", "firmware of January 2025 is not driven"),
+        ({"pid": 0xB17D, "product": "BitaxeBonanza"}, "bitaxe-raw-rp2040", "its fan begins at 0 %"),
+        ({"product": "bitcrane3"}, "bitcrane", "it has four ports"),
+        ({"manufacturer": "256F", "product": "bitcrane-S19jpro"}, "bitcrane-s19j-pro", "it has four ports"),
+    ],
+)
+def test_a_board_of_which_too_little_is_known_is_named_and_refused(
+    strings: dict[str, Any], name: str, why: str
+) -> None:
+    (board,) = discover([port("/dev/ttyACM0", 0, **strings), port("/dev/ttyACM1", 2, **strings)])
+    assert (board.id, board.kinds, board.alone) == (f"{name}:984a7d04", (), None)
+    assert board.refused == board.note
+    assert why in (board.refused or "")
+
+
 def test_a_missing_port_is_named() -> None:
     (board,) = discover([port("/dev/ttyACM0", 0)])
     assert board.data is None

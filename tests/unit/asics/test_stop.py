@@ -9,7 +9,8 @@ import pytest
 from drivers.asics import ASICS
 from drivers.asics.chain import Chain, Work
 from drivers.asics.kind import answer_s
-from drivers.asics.stop import stop_writes
+from drivers.asics.stop import StopProof, stop_frames, stop_writes
+from drivers.codecs.bm13xx import DeviceCodec, NonceReply
 from drivers.transports.memory import memory_pair
 from emulator.benches.hashboard import HashBoard, HashBoardModel
 from emulator.ports.memory import MemoryPort
@@ -72,9 +73,21 @@ async def _answers(port: Recording, proofs: tuple, came: bytearray) -> list[bool
         came.clear()
         await port.write(proof.question)
         await asyncio.sleep(0.02)
-        matches = [
-            all((a ^ b) & m == 0 for a, b, m in zip(came[at:], proof.answer, proof.mask, strict=False))
-            for at in range(len(came) - len(proof.answer) + 1)
-        ]
-        given.append(any(matches))
+        given.append(any(_fits(proof, came[at:]) for at in range(len(came) - len(proof.answer) + 1)))
     return given
+
+
+def _fits(proof: StopProof, found: bytes | bytearray) -> bool:
+    return all((a ^ b) & m == 0 for a, b, m in zip(found, proof.answer, proof.mask, strict=False))
+
+
+@pytest.mark.parametrize("name", sorted(ASICS))
+def test_a_nonce_that_begins_like_the_answer_of_a_stopped_chip_is_no_proof_that_it_stopped(name: str) -> None:
+    kind = ASICS[name]
+    for proof in stop_frames(kind, CHIPS).proofs:
+        head = proof.answer[2:8]
+        find = NonceReply(head[:4], head[4], head[5], 0)
+        frame = DeviceCodec().encode(find, kind.reply_bytes)
+        assert frame[:8] == proof.answer[:8]
+        assert _fits(proof, proof.answer)
+        assert not _fits(proof, frame)

@@ -22,7 +22,7 @@ from drivers.boards.bridge_alone import BRIDGES_ALONE
 from drivers.bridges.bitaxe_raw import BitaxeRawBridge
 from drivers.bridges.firmware import BITAXE_BONANZA, BITAXE_RAW, EMBERONE, BridgeFirmware
 from drivers.discovery import FoundBoard
-from drivers.errors import Refused
+from drivers.errors import Refused, UsageError
 from drivers.transports.memory import memory_pair
 from emulator.benches.bitaxe import Bitaxe as Bench
 from emulator.benches.bitaxe_bonanza import BitaxeBonanza
@@ -166,6 +166,18 @@ def test_the_usb_strings_say_which_firmware_it_is(
     for said in (board.id, "1", board.control or ""):
         assert verb._given(said, None) == (board.control, firmware)
         assert verb._given(said, EMBERONE) == (board.control, EMBERONE)
+
+
+def test_a_device_that_is_known_and_not_driven_is_asked_for_its_firmware_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control, why = tmp_path / "control", "a bitcrane is not driven: it has four ports"
+    control.touch()
+    board = FoundBoard("bitcrane:1", (), "1", "1-1", str(control), None, why, refused=why)
+    monkeypatch.setattr(verb, "discover", lambda: [board])
+    with pytest.raises(UsageError, match=f"one of bitaxe-raw, .*; {why}"):
+        verb._given(board.id, None)
+    assert verb._given(board.id, EMBERONE) == (board.control, EMBERONE)
 
 
 @pytest.mark.parametrize(
