@@ -129,6 +129,14 @@ def test_a_machine_that_slept_is_a_rig_that_was_not_watching(s: Stand, monkeypat
     assert why(s) == "suspended: the machine slept for 3.0 s"
 
 
+def test_short_sleeps_do_not_add_up_to_a_long_one(s: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = watcher.slept_s()
+    for more_s in (0.3, 0.6, 0.9):
+        monkeypatch.setattr(watcher, "slept_s", lambda more_s=more_s: slept + more_s)
+        s.watcher.judge()
+        assert why(s) is None
+
+
 def test_no_beat_for_longer_than_the_limit_is_the_end_and_one_that_waited_counts(
     s: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +234,48 @@ def test_a_port_that_takes_no_bytes_is_given_up_in_half_a_second(s: Stand) -> No
     with pytest.raises(PortGone, match="takes no bytes"):
         s.watcher.write(b"x" * (1 << 22))  # nobody reads at the far end
     assert 0.4 < time.monotonic() - began_s < 5.0
+
+
+@pytest.mark.parametrize(
+    ("reads", "why_lost"),
+    [(True, "the port is lost: end of file"), (False, "the port is lost: Connection reset by peer")],
+)
+def test_a_port_that_goes_before_the_answer_is_lost_and_not_silent(s: Stand, reads: bool, why_lost: str) -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+
+    def go() -> None:
+        far.recv(4096, 0 if reads else socket.MSG_PEEK)  # a question that nobody has read is an error at this end
+        far.close()
+
+    beside = Watcher(Job(s.job(port_fd=near.fileno(), answer_s=1.0)))
+    going = threading.Thread(target=go)
+    going.start()
+    with near, pytest.raises(PortGone, match=why_lost):
+        beside.ask(beside.job.proofs[0])
+    going.join()
+
+
+def test_what_becomes_of_it_is_told_to_a_rig_that_lets_it_go(s: Stand) -> None:
+    s.rig.send(b'{"beat":1}\n{"release":true}\n')
+    assert s.watcher.run() == 0
+    assert s.told() == [{"event": "ready", "pid": os.getpid()}, {"ack": 1}, {"event": "released"}]
+    assert s.chips.heard == b""
+
+
+def test_what_becomes_of_it_is_told_to_a_rig_that_is_condemned(s: Stand) -> None:
+    """Also that it is about to be: a rig that wakes meanwhile must not write."""
+    s.chips.start()
+    s.rig.send(b"no beat\n")
+    standing = threading.Thread(target=s.watcher.run)
+    standing.start()
+    assert until((s.directory / "report.json").exists, 5.0)
+    s.rig.send(b'{"release":true}\n')
+    standing.join(5.0)
+    ready, stopping, stopped = s.told()
+    assert ready["event"] == "ready"
+    assert stopping == {"event": "stopping", "why": "the rig sent a line that is no beat: b'no beat'"}
+    assert (stopped["event"], stopped["confirmed"], stopped["why"]) == ("stopped", True, stopping["why"])
 
 
 def test_a_rig_that_wakes_writes_and_goes_has_its_chips_stopped_once_more(s: Stand) -> None:
