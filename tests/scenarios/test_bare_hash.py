@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.barehash import LOOK_S
 from controller.journal import Journal, read_journal
 from controller.model import (
     BareHashAccepted,
@@ -27,7 +28,7 @@ from drivers.codecs.bm13xx import (
     ReadRegister,
     WriteRegister,
 )
-from drivers.errors import NoReply, VerifyError
+from drivers.errors import NoReply, Unplugged, VerifyError
 from emulator.virtual_time import VirtualTimeLoop
 from tests.scenarios.bare_line import Spell
 
@@ -48,6 +49,8 @@ async def test_a_line_of_every_kind_hashes_for_its_time_and_stands_still_afterwa
     assert (outcome.stopped, outcome.stopped_by) == (True, "this process")
     assert outcome.stop_s < 0.1
     assert s.still
+    with pytest.raises(Unplugged, match="closed"):
+        await s.port.write(b"x")
 
 
 async def test_the_clock_is_written_at_its_floor_and_climbs_by_slew_steps_and_no_job_goes_out_before_it_is_there() -> (
@@ -212,6 +215,38 @@ async def test_a_line_that_is_cut_at_the_host_is_told_as_the_whole_chain() -> No
     assert "the whole chain is silent" in outcome.trip.detail or "it is the first of the line" in outcome.trip.detail
     assert outcome.trip.at_s - s.decided_s < 2.0
     assert not outcome.stopped
+
+
+async def test_the_first_chip_of_a_line_is_named_as_such_and_not_asked_once_more() -> None:
+    s = Spell(chips=1)
+    s.after(3.0, lambda: s.bench.cut(0, s.now_s()))
+    outcome = await s.run()
+    assert outcome.trip is not None
+    assert outcome.trip.detail.endswith("did not answer 3 questions in a row; it is the first of the line")
+
+
+async def test_nobody_looks_at_the_clocks_while_the_stop_takes_them_away() -> None:
+    """A line that answers late: its stop lasts longer than the looks are apart."""
+    s = Spell(seconds=4.0)
+
+    def slow_down() -> None:
+        for chip in s.bench.chips:
+            say = chip.say
+            chip.say = lambda data, baud, ready_s, say=say: say(data, baud, ready_s + 0.03)  # type: ignore[misc]
+
+    s.after(3.0, slow_down)
+    outcome = await s.run()
+    heard = s.heard()
+    stop = next(
+        at
+        for at, each in enumerate(heard)
+        if isinstance(each, WriteRegister) and (each.register, each.value) == (WINDOW, 0)
+    )
+    asked = [each for each in heard[stop:] if isinstance(each, ReadRegister)]
+    assert outcome.stop_s > 2 * LOOK_S
+    assert len(asked) == 2 * 12
+    assert outcome.trip is None
+    assert outcome.stopped
 
 
 async def test_a_chip_whose_clock_is_not_the_one_that_was_written_is_the_end() -> None:

@@ -112,3 +112,17 @@ async def test_chips_that_this_process_cannot_stop_are_left_to_the_watcher(tmp_p
         outcome = await s.run(lambda: None)
         assert (outcome.stopped, outcome.stopped_by) == (True, "its watcher")
         assert s.still
+
+
+async def test_a_cable_that_is_pulled_after_the_confirmed_stop_ends_nothing_any_more(tmp_path: Path) -> None:
+    async with stand(tmp_path, 2.0) as s:
+        release = s.watcher.release
+
+        async def pulled() -> None:
+            s.board.do(s.board.port.close)
+            await asyncio.sleep(0.1)  # the loop hears of it while the watcher takes its leave
+            await release()
+
+        s.watcher.release = pulled  # type: ignore[method-assign]
+        outcome = await s.run(lambda: None)
+        assert (outcome.trip, outcome.stopped, outcome.stopped_by) == (None, True, "this process")
