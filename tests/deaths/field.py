@@ -38,7 +38,7 @@ CHIPS_OF_A_SHARE = 2
 """A board with more chips counts for more boards of one or two: what is emulated must not be all that is measured."""
 ROOT = Path(__file__).parents[2]
 MOVES_OF_SAFE_OFF = ["reset asserted", "rail off"]
-MOVES_WITH_A_DAC = ["reset asserted", "rail voltage"]
+MOVES_TO_ITS_LOWEST = ["reset asserted", "rail voltage"]
 """Of a rail that nobody can switch off: down to its lowest."""
 
 
@@ -212,7 +212,7 @@ class Field:
 
     def rests(self, line: Line) -> bool:
         """Whether this move left the rail off, or at its lowest where nobody can switch it off."""
-        if not self.about.has_dac or line.what != "rail voltage":
+        if self.about.switches or line.what != "rail voltage":
             return line.what == "rail off"
         return float(line.detail.removesuffix(" V")) <= self.about.envelope.core_off_below_v
 
@@ -251,7 +251,7 @@ class Field:
         assert off, f"{board}: the rail stayed on"
         await asyncio.sleep(0.1)
         after = [line for line in self.moves(board) if line.at_s > struck_s]
-        due = MOVES_WITH_A_DAC if self.about.has_dac else MOVES_OF_SAFE_OFF
+        due = MOVES_OF_SAFE_OFF if self.about.switches else MOVES_TO_ITS_LOWEST
         return Trial(board, struck_s, fell()[0].at_s, moves=[line.what for line in after], due=due)
 
     async def plant(self, board: str, **asked: object) -> dict[str, Any]:

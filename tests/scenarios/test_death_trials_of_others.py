@@ -1,5 +1,6 @@
 """The death trials of boards that go safe in another way than a Gamma: a rail that nobody can switch off, domains in
-series, a pin that switches the regulator. One of three kinds each; `make death-trials BOARD=...` makes all of them.
+series, a pin that switches the regulator, a DAC behind such a pin. Three kinds each; `make death-trials BOARD=...` makes
+all of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deaths.field import LIMIT_S, MOVES_OF_SAFE_OFF, MOVES_WITH_A_DAC, Field, Line, Trial, stripped
+from tests.deaths.field import LIMIT_S, MOVES_OF_SAFE_OFF, MOVES_TO_ITS_LOWEST, Field, Line, Trial, stripped
 from tests.deaths.trials import both_killed, places, rig_killed, rig_stopped
 
 WITHIN_S = 120.0
@@ -35,9 +36,10 @@ def trials_of(kind: str, directory: Path) -> dict[str, Trial]:
 @pytest.mark.parametrize(
     ("kind", "moves"),
     [
-        ("bitaxe-ultra-205", MOVES_WITH_A_DAC),
+        ("bitaxe-ultra-205", MOVES_TO_ITS_LOWEST),
         ("bitaxe-hex", MOVES_OF_SAFE_OFF),
         ("emberone00", MOVES_OF_SAFE_OFF),
+        ("emberone00-v4", MOVES_OF_SAFE_OFF),
     ],
 )
 def test_a_board_of_another_kind_is_safe_within_two_seconds_of_the_last_beat(
@@ -68,3 +70,6 @@ def test_a_rail_that_nobody_can_switch_off_is_safe_at_its_lowest_alone(tmp_path:
     assert rests(dac, "rail off")
     assert not rests(hexa, "rail voltage", "1.000 V")
     assert rests(hexa, "rail off")
+    switched = Field(tmp_path, "emberone00-v4")  # a DAC, and a pin behind it
+    assert not rests(switched, "rail voltage", "0.000 V")
+    assert rests(switched, "rail off")
