@@ -1,6 +1,6 @@
 """The death trials of boards that go safe in another way than a Gamma: a rail that nobody can switch off, domains in
-series, a pin that switches the regulator, a DAC behind such a pin. Three kinds each; `make death-trials BOARD=...` makes
-all of them.
+series, a pin that switches the regulator, a DAC behind such a pin. Three kinds each; `make death-trials BOARD=...`
+makes all of them.
 """
 
 from __future__ import annotations
