@@ -254,7 +254,7 @@ def connect(rig: Rig, opened: Opened) -> None:
         rig.fenced(name, why, record)
 
     sentinel.on_port_lost = lambda why: rig.control_lost(name, why)
-    sentinel.on_port_back = lambda record: rig.control_restored(name, record)
+    sentinel.on_port_back = lambda record, path: rig.control_restored(name, record, path=path)
     sentinel.on_lost = lost
     sentinel.on_fenced = fenced
 

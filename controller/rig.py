@@ -135,9 +135,12 @@ class Rig:
         """The control port is gone: UNPROTECTED, and the hashing is stopped through the data port."""
         self._runner(board).control_lost(reason)
 
-    def control_restored(self, board: str, record: SafeOffRecord | None, control: Transport | None = None) -> None:
-        """It is back, through `control` if that is a new one; `record` is the sentinel's safe-off."""
-        self._runner(board).control_restored(record, control)
+    def control_restored(
+        self, board: str, record: SafeOffRecord | None, control: Transport | None = None, *, path: str | None = None
+    ) -> None:
+        """It is back, through `control` if that is a new one; `record` is the sentinel's safe-off, `path` what the port
+        is called now."""
+        self._runner(board).control_restored(record, control, path=path)
 
     def sentinel_lost(self, board: str, control: Transport | None, why: str = "the sentinel died") -> None:
         """The sentinel died; `control` is its port, opened here, or None when that is gone as well."""

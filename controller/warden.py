@@ -344,11 +344,13 @@ class Warden(ABC):
         while any(chain.lost is not None for chain in self.board.chains):
             await asyncio.sleep(REOPEN_DATA_EVERY_S)
             try:
-                await self.board.replace_data(await reopen())
+                port = await reopen()
+                await self.board.replace_data(port)
             except TransportError as error:
                 log.debug("%s: the data port: %s", self.name, error)
                 continue
-            self._feed.add(Note, self.name, level="info", text="the data port is back")
+            other = f": {port.name} now" if self.info.data not in ("", port.name) else ""
+            self._feed.add(Note, self.name, level="info", text=f"the data port is back{other}")
             if self._unconfirmed or self.guard.state is GuardState.UNPROTECTED:
                 await self._stop_hashing()
         self._awaits_data = False
@@ -388,8 +390,12 @@ class Warden(ABC):
         text = "confirmed" if stopped else "NOT confirmed"
         self._feed.add(Note, self.name, level="warn", text=f"hashing stopped through the data port: {text}")
 
-    def control_restored(self, record: SafeOffRecord | None, control: Transport | None = None) -> None:
+    def control_restored(
+        self, record: SafeOffRecord | None, control: Transport | None = None, *, path: str | None = None
+    ) -> None:
         """The control port is back; `record` is what the sentinel did with it, if it did. Safe-off follows anyway."""
+        if path is not None and path != self.info.control:
+            self._feed.add(Note, self.name, level="info", text=f"the control port is {path} now")
         if record is not None:
             self._feed.add(SafeOffDone, self.name, reason="the control port returned", report=record)
         self._take_control(control)

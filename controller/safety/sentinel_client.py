@@ -146,7 +146,7 @@ class SentinelClient:
         self._sysfs, self._dev = sysfs, dev
         self._identity: Identity | None = None
         self.on_port_lost: Callable[[str], None] = lambda why: None
-        self.on_port_back: Callable[[SafeOffRecord], None] = lambda record: None
+        self.on_port_back: Callable[[SafeOffRecord, str | None], None] = lambda record, path: None
         self.on_lost: Callable[[str, Transport | None], None] = lambda why, transport: None
         self.on_fenced: Callable[[str, SafeOffRecord | None], None] = lambda why, record: None
         self.fence_record: SafeOffRecord | None = None
@@ -292,8 +292,9 @@ class SentinelClient:
                 self.on_port_lost(str(message["why"]))
             case "port_back" if self._state == "watching":
                 self.report_path.unlink(missing_ok=True)  # it must not pass for that of a fence to come
-                log.info("%s: the control port is %s now", self.name, message["report"].get("port"))
-                self.on_port_back(record_of(message["report"]))
+                path = message["report"].get("port")
+                log.info("%s: the control port is %s now", self.name, path)
+                self.on_port_back(record_of(message["report"]), path)
             case _:
                 log.warning("%s: the sentinel said %s", self.name, message)
 

@@ -44,9 +44,10 @@ async def test_a_board_that_comes_back_under_other_names_is_made_safe_and_goes_o
     )
     attached = Attached(NAME, await sentinel.start(), data_port, emulated=True, dilution=DILUTION)
     board = await BITAXE_GAMMA.open(attached)
-    rig = Rig([RigBoard(board, attached, sentinel.beat, reopen_data=again.open)], clock=SystemClock())
+    given = RigBoard(board, attached, sentinel.beat, str(control), str(data), reopen_data=again.open)
+    rig = Rig([given], clock=SystemClock())
     sentinel.on_port_lost = lambda why: rig.control_lost(NAME, why)
-    sentinel.on_port_back = lambda record: rig.control_restored(NAME, record)
+    sentinel.on_port_back = lambda record, path: rig.control_restored(NAME, record, path=path)
     told: list[object] = []
 
     async def listen() -> None:
@@ -83,9 +84,8 @@ async def test_a_board_that_comes_back_under_other_names_is_made_safe_and_goes_o
             assert by
             assert by[-1].confirmed
             assert str(back) in sentinel.log_path.read_text()
-            assert await until(
-                lambda: any(isinstance(event, Note) and event.text == "the data port is back" for event in told), 5.0
-            )
+            renamed = {f"the control port is {back} now", f"the data port is back: {tree.dev / 'ttyACM0'} now"}
+            assert await until(lambda: renamed <= {event.text for event in told if isinstance(event, Note)}, 5.0)
             await asyncio.sleep(1.0)  # sweeps, until the readings are fresh again
             await rig.request(NAME, ClearFault())
             await rig.request(NAME, PowerUp(frequency_mhz=400.0, core_v=1.1))

@@ -55,7 +55,7 @@ class Rig:
         self.client = SentinelClient("tiny", path, RECIPE, directory=directory, limit_s=LIMIT_S, sysfs=sysfs, dev=dev)
         self.told: asyncio.Queue[tuple[str, object]] = asyncio.Queue()
         self.client.on_port_lost = lambda why: self.told.put_nowait(("port_lost", why))
-        self.client.on_port_back = lambda record: self.told.put_nowait(("port_back", record))
+        self.client.on_port_back = lambda record, path: self.told.put_nowait(("port_back", (record, path)))
         self.client.on_lost = lambda why, transport: self.told.put_nowait(("lost", (why, transport)))
         self.client.on_fenced = lambda why, record: self.told.put_nowait(("fenced", (why, record)))
         self.ear = Ear()
@@ -155,7 +155,10 @@ async def test_an_unplugged_port_is_told_and_so_is_its_return_already_safe(
         await rig.hear("port_lost")
         firmware.energise()
         firmware.plug()
-        record = await rig.hear("port_back")
+        back = await rig.hear("port_back")
+        assert isinstance(back, tuple)
+        record, path = back
+        assert path == str(firmware.path)
         assert isinstance(record, SafeOffRecord)
         assert record.confirmed
         assert firmware.safe
