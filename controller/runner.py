@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -17,7 +18,9 @@ from controller.keeper import RETRY_S, Keeper
 from controller.model import (
     AddRemark,
     BoardSnapshot,
+    CapChip,
     Cause,
+    ChipCapped,
     ClearFault,
     Command,
     CommandAccepted,
@@ -50,6 +53,7 @@ from controller.model import (
     WorkStopped,
 )
 from controller.retrier import Retrier
+from controller.safety.caps import Caps
 from controller.safety.envelope import fits
 from controller.safety.retry import Plan, Retries
 from controller.safety.throttle import Give
@@ -60,7 +64,6 @@ from controller.work.planning import WorkPlan, plan_work
 from drivers.boards.board import (
     Protection,
     Step,
-    SweepWindow,
     TicketDifficulty,
 )
 from drivers.errors import (
@@ -70,12 +73,11 @@ from drivers.errors import (
     SafetyError,
     UsageError,
 )
-from drivers.units import Megahertz
 
 log = logging.getLogger(__name__)
 
 _COMMAND_ENDS_S: Final = 2.0
-_NO_DECISION: Final = (AddRemark, SetFan, SetReach, LimitSession)
+_NO_DECISION: Final = (AddRemark, SetFan, SetReach, LimitSession, CapChip)
 """Commands that leave a retry as it is."""
 THROTTLE: Final = "throttle"
 SILENT: Final = "silent"
@@ -91,7 +93,9 @@ class BoardRunner(Stepper):
         self._work = Feeder(self.name, self._work_failed)
         self._lock = asyncio.Lock()
         self._mover = False
-        """The command in flight moves the point."""
+        """The command in flight moves the point, or takes a chip up to it."""
+        self._slows = False
+        """It slows a chip: toward less heat, so that nothing cuts it short but what goes through reset."""
         self._limited_by: Cause | None = None
         self._fan = FanTurner(
             self.name,
@@ -176,12 +180,13 @@ class BoardRunner(Stepper):
                 # Who asked is gone. The board must not stay half way up.
                 if isinstance(command, PowerUp):
                     await self.safe_off("whoever asked for power-up is gone")
-                task.cancel()
+                if not isinstance(command, CapChip):  # seconds at most, and no chip stays between two of its caps
+                    task.cancel()
                 await asyncio.wait((task,))
                 self.guard.stopped_short()
                 raise
             finally:
-                self._mover = False
+                self._mover = self._slows = False
                 if self._command is task:
                     self._command = None
             if task.cancelled():
@@ -204,7 +209,7 @@ class BoardRunner(Stepper):
         try:
             if isinstance(command, StartWork):
                 plan = self._plan(command)
-            left = self.guard.requested
+            left, caps = self.guard.requested, self.guard.caps.wanted
             self._give_up = None
             steps = self.guard.judge(self._as_judged(command), self._as_armed(command))
         except (SafetyError, UsageError) as error:
@@ -220,6 +225,8 @@ class BoardRunner(Stepper):
                 self._keeper.keep(self.guard.requested)
             case SetOperatingPoint():
                 await self._set_point(command, steps, left)
+            case CapChip():
+                await self._cap(command, steps, caps)
             case KeepPoint():
                 self._keep("kept")
             case RevertPoint():
@@ -286,13 +293,35 @@ class BoardRunner(Stepper):
             await self._run(steps)
         except SafetyError:
             self.guard.stopped_short()
-            clock, window = self.guard.commanded.frequency_mhz, self.guard.commanded.window_mhz
-            if self.guard.state is GuardState.LIVE and clock is not None and window != clock:
-                await self._run((SweepWindow(Megahertz(clock)),))
+            await self._run(self.guard.window_steps())
             raise
         finally:
             if self._work.session is not None:
                 self._work.session.resume()
+
+    # --- a chip that runs slower --------------------------------------------------------------------------------------
+
+    async def _cap(self, command: CapChip, steps: tuple[Step, ...], before: Caps) -> None:
+        chip, guard = command.chip, self.guard
+        rises = guard.caps.wanted.get(chip, math.inf) > before.get(chip, math.inf)
+        self._mover, self._slows = rises, not rises
+        try:
+            await self._move(steps)
+        except BaseException as error:
+            if rises:  # what did not get there is not what the next power-up goes to
+                guard.caps.wanted = before
+                if isinstance(error, SafetyError) and guard.state is GuardState.LIVE and guard.fault is None:
+                    self._mover, self._give_up = False, None
+                    await self._move(guard.cap_steps(chip))
+            raise
+        self._feed.add(
+            ChipCapped,
+            self.name,
+            chip=chip,
+            cap_mhz=command.frequency_mhz,
+            frequency_mhz=guard.commanded.clock_of(chip),
+            note=command.note,
+        )
 
     # --- changes on trial ---------------------------------------------------------------------------------------------
 
@@ -335,6 +364,9 @@ class BoardRunner(Stepper):
                 back = self._keeper.pending.revert_to
                 after = self.guard.envelopes.after(command, self.protections())
                 fits(after, back.core_v, back.frequency_mhz)  # the way back has to stay open
+            case CapChip() if self._keeper.pending is not None:
+                back = self._keeper.pending.revert_to
+                self.guard.caps.even(back.core_v, back.frequency_mhz, self.guard.caps.after(command))
         return command
 
     def _way_back(self, command: KeepPoint | RevertPoint) -> SetOperatingPoint:
@@ -485,7 +517,7 @@ class BoardRunner(Stepper):
 
     async def _chips_again(self, why: str) -> None:
         """Once, before it is a trip: no work, reset, bring-up, ramp, and the same work goes on."""
-        if self._mover:
+        if self._mover or self._slows:
             self._give_up = Refused(SILENT, why)
         await self._in_turn(lambda: self._carry_chips_again(why), "initialises its chips again")
 
@@ -535,7 +567,7 @@ class BoardRunner(Stepper):
 
 
 def _is_dry(command: Command) -> bool:
-    return isinstance(command, PowerUp | SetOperatingPoint) and command.dry_run
+    return isinstance(command, PowerUp | SetOperatingPoint | CapChip) and command.dry_run
 
 
 def _why(command: SetReach | LimitSession) -> str:
