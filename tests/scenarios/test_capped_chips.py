@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from controller.library import AsyncRig
 from controller.model import (
     CapChip,
     Cause,
@@ -29,6 +30,7 @@ from controller.model import (
     SafeOff,
     SessionLimits,
     SetOperatingPoint,
+    Snapshot,
     StartWork,
     StepApplied,
     StopWork,
@@ -527,3 +529,23 @@ async def test_every_step_of_a_chip_is_in_the_history_with_the_chip_and_its_cloc
         assert s.find(StepApplied)[-1].detail == "SweepWindow 0 MHz"
         await asyncio.sleep(100.0)
         await s.rig.request(NAME, PowerUp(frequency_mhz=500.0, dry_run=True))
+
+
+async def test_a_script_caps_a_chip_and_what_holds_crosses_a_socket_and_comes_back_equal() -> None:
+    async with on(HEX) as s:
+        rig = AsyncRig(s.rig)
+        assert await rig.cap_chip(3, 450.0, note="the weak one") == {3: 450.0}
+        await rig.power_up(485.0)
+        assert near(s, 485.0, chip3=450.0)
+        with pytest.raises(Refused, match="change: "):
+            await rig.check_cap(5, 425.0)
+        assert await rig.cap_chip(5, 425.0, preset=True) == {3: 450.0, 5: 425.0}
+        assert near(s, 485.0, chip3=450.0, chip5=425.0)
+        seen = await s.snapshot()
+        back = Snapshot.model_validate_json(seen.model_dump_json(by_alias=True))
+        assert back == seen
+        assert back.boards[0].caps_mhz == {3: 450.0, 5: 425.0}
+        told = s.find(ChipCapped)
+        assert told[0].note == "the weak one"
+        assert all(ChipCapped.model_validate_json(event.model_dump_json()) == event for event in told)
+        assert await rig.cap_chip(3, None) == {5: 425.0}
