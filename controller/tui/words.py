@@ -139,8 +139,7 @@ def command(given: Command) -> str:
                 parts.append(f"“{given.note}”")
             return " ".join(parts)
         case CapChip(chip=chip, frequency_mhz=cap, note=note):
-            what = f"{chip_cap(chip, cap)} “{note}”" if note else chip_cap(chip, cap)
-            return f"{what}, whatever the change" if given.preset else what
+            return f"{chip_cap(chip, cap)} “{note}”" if note else chip_cap(chip, cap)
         case StartWork(work=work, version_mask=mask):
             return f"start work {work}" if mask is None else f"start work {work}, version mask {mask:08x}"
         case SafeOff(reason=reason):
