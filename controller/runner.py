@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from controller.clock import Clock
+from controller.eye import through
 from controller.fan import FanTurner
 from controller.feed import Feed
 from controller.keeper import RETRY_S, Keeper
@@ -182,8 +183,10 @@ class BoardRunner(Stepper):
                     await self.safe_off("whoever asked for power-up is gone")
                 if not isinstance(command, CapChip):  # seconds at most, and no chip stays between two of its caps
                     task.cancel()
-                await asyncio.wait((task,))
-                self.guard.stopped_short()
+                try:
+                    await through(_ended(task))  # whoever hurries: what goes on is the command in flight
+                finally:
+                    self.guard.stopped_short()
                 raise
             finally:
                 self._mover = self._slows = False
@@ -564,6 +567,10 @@ class BoardRunner(Stepper):
         finally:
             assert self._work.session is not None
             self._feed.add(WorkStopped, self.name, result=self._work.session.snapshot())
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await asyncio.wait((task,))
 
 
 def _is_dry(command: Command) -> bool:

@@ -408,10 +408,31 @@ async def test_who_goes_away_leaves_no_chip_between_two_of_its_caps() -> None:
         await s.power_up(525.0)
         asking = asyncio.create_task(cap(s, 0, 450.0, preset=True))
         await asyncio.sleep(0.5)
-        asking.cancel()
+        for _ in range(3):
+            asking.cancel()
+            await asyncio.sleep(0.05)
+        assert not asking.done()
         await asyncio.wait([asking])
+        assert asking.cancelled()
         assert near(s, 525.0, chip0=450.0)
         assert (await s.snapshot()).boards[0].caps_mhz == {0: 450.0}
+
+
+async def test_a_safe_off_ends_a_cap_whose_asker_is_gone() -> None:
+    async with on(GT) as s:
+        await s.power_up(525.0)
+        asking = asyncio.create_task(cap(s, 0, 425.0, preset=True))
+        await asyncio.sleep(0.4)
+        asking.cancel()
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        asked_s = asyncio.get_running_loop().time()
+        await s.rig.request(NAME, SafeOff())
+        assert asyncio.get_running_loop().time() - asked_s < 0.5
+        assert s.is_safe()
+        await asyncio.sleep(5.0)
+        assert (await s.snapshot()).boards[0].state is GuardState.SAFE_OFF, "nothing goes on behind it"
+        assert asking.cancelled()
 
 
 async def test_a_safe_off_ends_a_cap_on_its_way_at_once() -> None:

@@ -20,6 +20,7 @@ from controller.model import (
 )
 from controller.safety.caps import Stack
 from controller.safety.commanded import Commanded, mean_mhz
+from drivers.boards import BOARDS
 from drivers.boards.board import Channel, CoreVoltage, Frequency, Step, SweepWindow
 from drivers.errors import Latched, Refused, UsageError
 from drivers.units import Megahertz, Volts
@@ -332,6 +333,17 @@ def test_a_slow_chip_in_series_takes_volts_from_the_others() -> None:
     assert six.highest_v(1.2, 500.0, {0: 250.0}) == pytest.approx(3.6 / 750 / (1 / 750 + 2 / 1000))
     assert six.highest_v(1.2, 500.0, {0: 250.0, 5: 250.0}) == pytest.approx(3.6 / 500 / (1 / 500 + 2 / 1000))
     assert Stack(chips=2, domains=1).highest_v(1.15, 525.0, {0: 100.0}) == pytest.approx(1.15)
+
+
+@pytest.mark.parametrize("name", sorted(BOARDS))
+def test_the_chips_of_a_row_stand_in_domains_of_equal_size(name: str) -> None:
+    """And at its stock point a chip may be slowed down by a twentieth, whichever board it is on."""
+    kind = BOARDS[name]
+    stack = Stack(chips=kind.chips, domains=kind.plausibility.domains)
+    assert stack.chips % stack.domains == 0
+    e = kind.envelope
+    slow = 0.95 * e.stock_frequency_mhz
+    assert stack.highest_v(e.stock_core_v, e.stock_frequency_mhz, {0: slow}) < e.core_v_hard
 
 
 def test_what_would_give_a_slow_chip_more_than_the_hard_limit_is_refused_whoever_asks() -> None:
