@@ -367,10 +367,17 @@ class BoardRunner(Stepper):
                 back = self._keeper.pending.revert_to
                 after = self.guard.envelopes.after(command, self.protections())
                 fits(after, back.core_v, back.frequency_mhz)  # the way back has to stay open
+            case SetOperatingPoint(keep_within_s=float(), core_v=core_v):
+                self._even_on_the_way_back(core_v, self.guard.caps.wanted)
             case CapChip() if self._keeper.pending is not None:
-                back = self._keeper.pending.revert_to
-                self.guard.caps.even(back.core_v, back.frequency_mhz, self.guard.caps.after(command))
+                self._even_on_the_way_back(None, self.guard.caps.after(command))
         return command
+
+    def _even_on_the_way_back(self, core_v: float | None, caps: Caps) -> None:
+        """From a point with so many volts, None: those that it has, to the one that was kept last."""
+        back, present_v = self._keeper.kept, core_v or self.guard.requested.core_v
+        if back is not None and back.core_v is not None and present_v is not None:
+            self.guard.caps.even(max(back.core_v, present_v), back.frequency_mhz, caps)
 
     def _way_back(self, command: KeepPoint | RevertPoint) -> SetOperatingPoint:
         """From the change on trial to where it goes back to. Raises `Refused` when that change is not on trial."""

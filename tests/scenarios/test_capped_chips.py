@@ -360,8 +360,12 @@ async def test_the_way_back_of_a_trial_stays_open_for_chips_in_series() -> None:
         with pytest.raises(Refused, match=r"stack: chip 2 at 225 MHz, the others at 300 MHz"):
             await cap(s, 2, 225.0)
         await cap(s, 2, 256.25)
+        with pytest.raises(Refused, match=r"stack: chip 2 at 256.25 MHz, the others at 300 MHz: of 0.285 V"):
+            await go(s, core_v=0.285, trial_s=30.0)  # where it is that would do, and not where it goes back to
         await asyncio.sleep(40.0)
         assert near(s, 300.0, chip2=256.25)
+        await go(s, 250.0)
+        await go(s, core_v=0.285)
 
 
 async def test_a_throttle_cuts_a_chip_short_that_is_being_raised_and_it_goes_back_to_its_cap() -> None:
