@@ -19,11 +19,14 @@ from controller.model import (
     KEEP_WITHIN_MAX_S,
     KEEP_WITHIN_MIN_S,
     NOTE_CHARACTERS,
+    BoardInfo,
+    CapChip,
     Envelope,
     FanMode,
     OperatingPoint,
     Reach,
     SetFan,
+    StartWork,
 )
 from drivers.asics.versions import ROLLED_VERSION_BITS
 from drivers.boards.board import Span
@@ -133,6 +136,32 @@ def fan(mode: object, target_chip_c: object, floor_ratio: object, note: object) 
         target_chip_c=number("target_chip_c", target_chip_c, targets, "C"),
         floor_ratio=number("floor_ratio", floor_ratio, Span(0.0, 1.0), "of full duty"),
         note=text("note", note),
+    )
+
+
+def cap(board: BoardInfo, chip: object, frequency_mhz: object, preset: object, note: object) -> CapChip:
+    """How fast a chip of this board may be at most. None: as fast as the board."""
+    return CapChip(
+        chip=whole("chip", chip, 0, board.chips - 1),
+        frequency_mhz=point(board.envelope, frequency_mhz, None).frequency_mhz,
+        preset=flag("preset", preset),
+        note=text("note", note),
+    )
+
+
+def work(kind: object, headers: object, ticket_difficulty: object, its_seed: object, its_mask: object) -> StartWork:
+    """What the chips are to be fed with."""
+    chosen = choice("kind", kind, ("pattern", "synthetic", "headers"))
+    if (chosen == "headers") is not (headers is not None):
+        raise UsageError("headers", headers, 'a path for work "headers", None for other work')
+    return StartWork.model_validate(
+        {
+            "work": chosen,
+            "headers": present_file("headers", headers),
+            "ticket_difficulty": power_of_two("ticket_difficulty", ticket_difficulty),
+            "seed": seed(its_seed),
+            "version_mask": version_mask(its_mask),
+        }
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from os import PathLike
@@ -45,7 +45,6 @@ from controller.model import (
     SessionLimits,
     SetOperatingPoint,
     SetReach,
-    StartWork,
     StopWork,
     WorkSnapshot,
     good_value,
@@ -248,6 +247,24 @@ class AsyncRig:
         self._trial_until_s = None if after.pending is None else after.pending.until_s
         return after.point
 
+    async def cap_chip(
+        self, chip: int, frequency_mhz: float | None, *, preset: bool = False, note: str = ""
+    ) -> Mapping[int, float]:
+        """From now on, also over power-downs, this chip (0 at the host) at most so fast: at the lower of that, MHz, and
+        the board's clock. None: at the board's clock again.
+
+        A live board moves it at once, by at most 50 MHz unless `preset`. Returns the caps that hold, by chip. Raises
+        `Refused` as `set_point` does, for the last chip without a cap (rule "cap"), and where chips are in series and
+        the slow one would get too many volts (rule "stack").
+        """
+        await self._ask(arguments.cap(self._info, chip, frequency_mhz, preset, note))
+        return (await self.read()).caps_mhz
+
+    async def check_cap(self, chip: int, frequency_mhz: float | None, *, preset: bool = False) -> None:
+        """Raises what the guard would say now to `cap_chip`. Moves nothing."""
+        command = arguments.cap(self._info, chip, frequency_mhz, preset, "")
+        await self._ask(command.model_copy(update={"dry_run": True}))
+
     async def check_point(
         self, frequency_mhz: float | None = None, core_v: float | None = None, *, preset: bool = False
     ) -> None:
@@ -357,7 +374,7 @@ class AsyncRig:
         `ticket_difficulty`, a power of two: the smallest difficulty that the chips report. `version_mask`: the header
         version bits that may roll, as a pool says them. Raises `Refused` unless the board is live and idle.
         """
-        await self._ask(_work(kind, headers, ticket_difficulty, seed, version_mask))
+        await self._ask(arguments.work(kind, headers, ticket_difficulty, seed, version_mask))
 
     async def stop_work(self) -> WorkSnapshot:
         """Stop feeding, let the last window end; what was counted. The chips keep drawing power: not a safe state.
@@ -385,7 +402,7 @@ class AsyncRig:
 
         Raises `Latched` with cause and detail when the board trips meanwhile, `Refused` when somebody switches it off.
         """
-        command = _work(kind, headers, ticket_difficulty, seed, version_mask)
+        command = arguments.work(kind, headers, ticket_difficulty, seed, version_mask)
         of_s = arguments.seconds("seconds", seconds)
         arguments.call("on_progress", on_progress)
         await self._ask(command)
@@ -555,21 +572,6 @@ class AsyncRig:
 
 def _now_s() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _work(kind: object, headers: object, ticket_difficulty: object, seed: object, version_mask: object) -> StartWork:
-    chosen = arguments.choice("kind", kind, ("pattern", "synthetic", "headers"))
-    if (chosen == "headers") is not (headers is not None):
-        raise UsageError("headers", headers, 'a path for work "headers", None for other work')
-    return StartWork.model_validate(
-        {
-            "work": chosen,
-            "headers": arguments.present_file("headers", headers),
-            "ticket_difficulty": arguments.power_of_two("ticket_difficulty", ticket_difficulty),
-            "seed": arguments.seed(seed),
-            "version_mask": arguments.version_mask(version_mask),
-        }
-    )
 
 
 def _live(snapshot: BoardSnapshot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -96,6 +97,7 @@ class Poller:
             ),
             chains=tuple(chain_snapshot(chain) for chain in self._board.chains),
             work=self.work(full),
+            caps_mhz=guard.caps.wanted,
             latched=guard.fault,
             pending=self.pending(),
             limited=guard.limited,
@@ -165,6 +167,8 @@ def chain_snapshot(chain: Chain) -> ChainSnapshot:
                 die_c=chip.die_c,
                 die_at_s=chip.die_at_s if chip.die_c is not None else None,
                 frequency_mhz=None if chip.frequency_mhz is None else float(chip.frequency_mhz),
+                read_mhz=chip.read_mhz,
+                read_at_s=chip.read_at_s if math.isfinite(chip.read_at_s) else None,
             )
             for chip in chain.chips
         ),

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from controller.model import Channel, Envelope, OperatingPoint, Reading, good_value
+from controller.safety.commanded import mean_mhz
 
 ALPHA_PER_K: Final = 0.010
 DIE_TO_AIR_K_PER_W: Final = 2.0
@@ -47,10 +48,14 @@ def predict(
     present: OperatingPoint,
     staged: OperatingPoint,
     slopes_c_per_s: Mapping[Channel, float] = MappingProxyType({}),
+    *,
+    caps_mhz: Mapping[int, float] = MappingProxyType({}),
+    chips: int = 1,
 ) -> Prediction | None:
     """From the present point to the staged one. None when too little is known: no good reading of the core power.
 
-    `slopes_c_per_s`: how fast the temperatures rise now; one that is missing counts as settled.
+    `slopes_c_per_s`: how fast the temperatures rise now; one that is missing counts as settled. `caps_mhz`: of those of
+    the `chips` that run slower than the board at either point.
     """
     core_w = good_value(channels.get(Channel.CORE_W))
     if core_w is None or core_w < 1.0:
@@ -59,7 +64,7 @@ def predict(
     if any(part is None or part <= 0.0 for part in points):
         return None
     from_v, from_mhz, to_v, to_mhz = (float(part) for part in points if part is not None)
-    ratio = (to_v / from_v) ** 2 * (to_mhz / from_mhz)
+    ratio = (to_v / from_v) ** 2 * (mean_mhz(to_mhz, caps_mhz, chips) / mean_mhz(from_mhz, caps_mhz, chips))
     pending_k = _pending_k(slopes_c_per_s, Channel.CHIP_C)
     settled_w = core_w * math.exp(ALPHA_PER_K * pending_k)
     to_w, rise_k = core_w * ratio, 0.0

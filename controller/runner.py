@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from controller.clock import Clock
+from controller.eye import through
 from controller.fan import FanTurner
 from controller.feed import Feed
 from controller.keeper import RETRY_S, Keeper
 from controller.model import (
     AddRemark,
     BoardSnapshot,
+    CapChip,
     Cause,
+    ChipCapped,
     ClearFault,
     Command,
     CommandAccepted,
@@ -50,6 +54,7 @@ from controller.model import (
     WorkStopped,
 )
 from controller.retrier import Retrier
+from controller.safety.caps import Caps
 from controller.safety.envelope import fits
 from controller.safety.retry import Plan, Retries
 from controller.safety.throttle import Give
@@ -60,7 +65,6 @@ from controller.work.planning import WorkPlan, plan_work
 from drivers.boards.board import (
     Protection,
     Step,
-    SweepWindow,
     TicketDifficulty,
 )
 from drivers.errors import (
@@ -70,12 +74,11 @@ from drivers.errors import (
     SafetyError,
     UsageError,
 )
-from drivers.units import Megahertz
 
 log = logging.getLogger(__name__)
 
 _COMMAND_ENDS_S: Final = 2.0
-_NO_DECISION: Final = (AddRemark, SetFan, SetReach, LimitSession)
+_NO_DECISION: Final = (AddRemark, SetFan, SetReach, LimitSession, CapChip)
 """Commands that leave a retry as it is."""
 THROTTLE: Final = "throttle"
 SILENT: Final = "silent"
@@ -91,7 +94,9 @@ class BoardRunner(Stepper):
         self._work = Feeder(self.name, self._work_failed)
         self._lock = asyncio.Lock()
         self._mover = False
-        """The command in flight moves the point."""
+        """The command in flight moves the point, or takes a chip up to it."""
+        self._slows = False
+        """It slows a chip: toward less heat, so that nothing cuts it short but what goes through reset."""
         self._limited_by: Cause | None = None
         self._fan = FanTurner(
             self.name,
@@ -176,12 +181,15 @@ class BoardRunner(Stepper):
                 # Who asked is gone. The board must not stay half way up.
                 if isinstance(command, PowerUp):
                     await self.safe_off("whoever asked for power-up is gone")
-                task.cancel()
-                await asyncio.wait((task,))
-                self.guard.stopped_short()
+                if not isinstance(command, CapChip):  # seconds at most, and no chip stays between two of its caps
+                    task.cancel()
+                try:
+                    await through(_ended(task))  # whoever hurries: what goes on is the command in flight
+                finally:
+                    self.guard.stopped_short()
                 raise
             finally:
-                self._mover = False
+                self._mover = self._slows = False
                 if self._command is task:
                     self._command = None
             if task.cancelled():
@@ -204,7 +212,7 @@ class BoardRunner(Stepper):
         try:
             if isinstance(command, StartWork):
                 plan = self._plan(command)
-            left = self.guard.requested
+            left, caps = self.guard.requested, self.guard.caps.wanted
             self._give_up = None
             steps = self.guard.judge(self._as_judged(command), self._as_armed(command))
         except (SafetyError, UsageError) as error:
@@ -220,6 +228,8 @@ class BoardRunner(Stepper):
                 self._keeper.keep(self.guard.requested)
             case SetOperatingPoint():
                 await self._set_point(command, steps, left)
+            case CapChip():
+                await self._cap(command, steps, caps)
             case KeepPoint():
                 self._keep("kept")
             case RevertPoint():
@@ -286,13 +296,35 @@ class BoardRunner(Stepper):
             await self._run(steps)
         except SafetyError:
             self.guard.stopped_short()
-            clock, window = self.guard.commanded.frequency_mhz, self.guard.commanded.window_mhz
-            if self.guard.state is GuardState.LIVE and clock is not None and window != clock:
-                await self._run((SweepWindow(Megahertz(clock)),))
+            await self._run(self.guard.window_steps())
             raise
         finally:
             if self._work.session is not None:
                 self._work.session.resume()
+
+    # --- a chip that runs slower --------------------------------------------------------------------------------------
+
+    async def _cap(self, command: CapChip, steps: tuple[Step, ...], before: Caps) -> None:
+        chip, guard = command.chip, self.guard
+        rises = guard.caps.wanted.get(chip, math.inf) > before.get(chip, math.inf)
+        self._mover, self._slows = rises, not rises
+        try:
+            await self._move(steps)
+        except BaseException as error:
+            if rises:  # what did not get there is not what the next power-up goes to
+                guard.caps.wanted = before
+                if isinstance(error, SafetyError) and guard.state is GuardState.LIVE and guard.fault is None:
+                    self._mover, self._give_up = False, None
+                    await self._move(guard.cap_steps(chip))
+            raise
+        self._feed.add(
+            ChipCapped,
+            self.name,
+            chip=chip,
+            cap_mhz=command.frequency_mhz,
+            frequency_mhz=guard.commanded.clock_of(chip),
+            note=command.note,
+        )
 
     # --- changes on trial ---------------------------------------------------------------------------------------------
 
@@ -335,7 +367,17 @@ class BoardRunner(Stepper):
                 back = self._keeper.pending.revert_to
                 after = self.guard.envelopes.after(command, self.protections())
                 fits(after, back.core_v, back.frequency_mhz)  # the way back has to stay open
+            case SetOperatingPoint(keep_within_s=float(), core_v=core_v):
+                self._even_on_the_way_back(core_v, self.guard.caps.wanted)
+            case CapChip() if self._keeper.pending is not None:
+                self._even_on_the_way_back(None, self.guard.caps.after(command))
         return command
+
+    def _even_on_the_way_back(self, core_v: float | None, caps: Caps) -> None:
+        """From a point with so many volts, None: those that it has, to the one that was kept last."""
+        back, present_v = self._keeper.kept, core_v or self.guard.requested.core_v
+        if back is not None and back.core_v is not None and present_v is not None:
+            self.guard.caps.even(max(back.core_v, present_v), back.frequency_mhz, caps)
 
     def _way_back(self, command: KeepPoint | RevertPoint) -> SetOperatingPoint:
         """From the change on trial to where it goes back to. Raises `Refused` when that change is not on trial."""
@@ -485,7 +527,7 @@ class BoardRunner(Stepper):
 
     async def _chips_again(self, why: str) -> None:
         """Once, before it is a trip: no work, reset, bring-up, ramp, and the same work goes on."""
-        if self._mover:
+        if self._mover or self._slows:
             self._give_up = Refused(SILENT, why)
         await self._in_turn(lambda: self._carry_chips_again(why), "initialises its chips again")
 
@@ -534,8 +576,12 @@ class BoardRunner(Stepper):
             self._feed.add(WorkStopped, self.name, result=self._work.session.snapshot())
 
 
+async def _ended(task: asyncio.Task[None]) -> None:
+    await asyncio.wait((task,))
+
+
 def _is_dry(command: Command) -> bool:
-    return isinstance(command, PowerUp | SetOperatingPoint) and command.dry_run
+    return isinstance(command, PowerUp | SetOperatingPoint | CapChip) and command.dry_run
 
 
 def _why(command: SetReach | LimitSession) -> str:

@@ -20,6 +20,7 @@ from drivers.boards.board import (
     Step,
     SweepWindow,
     TicketDifficulty,
+    below,
 )
 from drivers.errors import DeviceError, Latched, ProtocolError, Refused, TransportError, Unplugged, UsageError
 
@@ -108,7 +109,8 @@ class Stepper(Warden):
 def _describe(step: Step) -> str:
     match step:
         case Frequency(frequency_mhz=clock) | SweepWindow(frequency_mhz=clock):
-            return f"{type(step).__name__} {clock:g} MHz"
+            slow = [f"chip {chip} {own:g} MHz" for chip, own in sorted(below(clock, step.caps_mhz).items())]
+            return ", ".join([f"{type(step).__name__} {clock:g} MHz", *slow])
         case CoreVoltage(core_v=core_v):
             return f"CoreVoltage {core_v:.3f} V"
         case FanDuty(ratio=ratio):

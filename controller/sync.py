@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from os import PathLike
@@ -359,6 +359,16 @@ class SyncRig:
     def unlock(self, reach: ReachName, note: str = "") -> Limits:
         """As `AsyncRig.unlock`."""
         return self._driver.run(lambda here: self._rig.unlock(reach, note))
+
+    def cap_chip(
+        self, chip: int, frequency_mhz: float | None, *, preset: bool = False, note: str = ""
+    ) -> Mapping[int, float]:
+        """As `AsyncRig.cap_chip`."""
+        return self._driver.run(lambda here: self._rig.cap_chip(chip, frequency_mhz, preset=preset, note=note))
+
+    def check_cap(self, chip: int, frequency_mhz: float | None, *, preset: bool = False) -> None:
+        """As `AsyncRig.check_cap`."""
+        return self._driver.run(lambda here: self._rig.check_cap(chip, frequency_mhz, preset=preset))
 
     def set_fan(
         self, mode: FanName, *, target_chip_c: float = 60.0, floor_ratio: float = 0.0, note: str = ""

@@ -61,3 +61,8 @@ def fan(follows: bool, target_chip_c: float, floor_ratio: float) -> str:
         return "at full"
     floor = f", at least {100 * floor_ratio:.0f} %" if floor_ratio > 0.0 else ""
     return f"follows, die to {target_chip_c:g} C{floor}"
+
+
+def chip_cap(chip: int, cap_mhz: float | None) -> str:
+    """How fast a chip may be at most; None: as fast as its board."""
+    return f"chip {chip} at the board's clock" if cap_mhz is None else f"chip {chip} at {cap_mhz:g} MHz at most"

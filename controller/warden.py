@@ -37,6 +37,7 @@ from controller.model import (
     WorkSnapshot,
 )
 from controller.poller import PERIOD_S, Poller
+from controller.safety.caps import Stack
 from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
 from controller.tasks import end_tasks
@@ -114,6 +115,7 @@ class Warden(ABC):
             # Asked for each step of a ramp, and again for the next one.
             lambda wish: pll.nearest(wish, kind.pll_rule, kind.pll_shape).actual_mhz,
             leased=given.board.lease is not None,
+            stack=Stack(given.board.kind.chips, given.board.kind.plausibility.domains),
         )
         self._lease = LeaseKeeper(lambda: self.board.lease)
         self.poller = Poller(given.board, given.attached, self.guard, clock)

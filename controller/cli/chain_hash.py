@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Final
 from controller.attach import synthetic_dilution
 from controller.barehash import CLOCKS_MHZ, LONGEST_S, BareHash, BareOutcome, BareWish
 from controller.barejournal import Accepted, BareJournal
+from controller.cli.chips import CHIP_FREQUENCY, parse_chip_frequencies
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.mask import add_mask_option, parse_mask
 from controller.cli.quantities import parse_frequency, parse_seconds
@@ -82,7 +82,7 @@ def add_hash_options(parser: ArgumentParser) -> None:
     low, high = CLOCKS_MHZ
     job.add_argument("--frequency", metavar="F", help=f"MHz when bare, {low:g} (default) to {high:g}")
     job.add_argument(
-        "--chip-frequency",
+        CHIP_FREQUENCY,
         metavar="N=F",
         action="append",
         help="another clock for chip N alone, within the same bounds; again for each",
@@ -126,7 +126,7 @@ def hash_wish_of(arguments: Namespace, kind: AsicKind | None, chips: int, *, emu
     mean_mhz = (sum(own_mhz.values()) + (chips - len(own_mhz)) * frequency_mhz) / chips
     if work == "pattern" and not _fits_the_line(kind, chips, mean_mhz):
         why = "with them the nonces of all chips fill more than half of the line"
-        raise UsageError("--chip-frequency", " ".join(arguments.chip_frequency), f"less with --work pattern: {why}")
+        raise UsageError(CHIP_FREQUENCY, " ".join(arguments.chip_frequency), f"less with --work pattern: {why}")
     mask = parse_mask(arguments.version_mask)
     if mask is not None:
         check_mask(kind, mask)
@@ -146,16 +146,9 @@ def _within_bounds(key: str, said: str | None, frequency_mhz: Megahertz, kind: A
 
 def _own_clocks(said: Sequence[str], kind: AsicKind, chips: int) -> dict[int, Megahertz]:
     """By chip, from `N=F`."""
-    key, own_mhz = "--chip-frequency", dict[int, Megahertz]()
-    for text in said:
-        number, is_there, clock = text.partition("=")
-        if not is_there or not re.fullmatch(r"\s*\d{1,3}\s*", number, re.ASCII) or int(number) >= chips:
-            raise UsageError(key, text, f"N=F: a chip, 0 to {chips - 1} counted from the host, and its clock in MHz")
-        if int(number) in own_mhz:
-            raise UsageError(key, text, f"one clock for each chip; chip {int(number)} has one already")
-        frequency_mhz = parse_frequency(clock, key)
-        _within_bounds(key, text, frequency_mhz, kind)
-        own_mhz[int(number)] = frequency_mhz
+    own_mhz = parse_chip_frequencies(said, chips)
+    for text, frequency_mhz in zip(said, own_mhz.values(), strict=True):
+        _within_bounds(CHIP_FREQUENCY, text, frequency_mhz, kind)
     return own_mhz
 
 

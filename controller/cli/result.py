@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controller.cli.status import capped
 from controller.cli.talk import facts, hashrate, number
 from controller.model import BoardSnapshot, ChipWork, FaultLatched, FaultRecord, Reading, SafeOffRecord, WorkSnapshot
 from drivers.boards.board import Channel
@@ -111,6 +112,7 @@ def run_object(outcome: Outcome) -> dict[str, object]:
         "vr_c": channel(Channel.VR_C),
         "fan_rpm": None if rpm is None else round(rpm),
         "chips": [chip_object(chip) for chip in work.chips] if work else [],
+        "caps_mhz": dict(snapshot.caps_mhz) if snapshot else {},
         "remarks": list(work.remarks) if work else [],
         "trips": [trip_object(trip) for trip in outcome.trips],
         "retries": outcome.retries,
@@ -205,6 +207,7 @@ def _point_rows(snapshot: BoardSnapshot) -> list[tuple[str, str]]:
             f"{number(point.achieved.frequency_mhz, 2, 'MHz')}, core set {number(point.granted.core_v, 3, 'V')}, "
             f"read {channel(Channel.CORE_V, 3, 'V')}",
         ),
+        *(("cap", said) for said in capped(snapshot)),
         (
             "power",
             f"core {channel(Channel.CORE_W, 1, 'W')}, as AxeOS reports it {channel(Channel.POWER_W, 1, 'W')}, "

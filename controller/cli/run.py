@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from controller.attach import Target, Where, attach, host_config, record_place, sentinel_report, told_apart
 from controller.cli.attach import KEYS, add_target_options, wheres_of
+from controller.cli.chips import CHIP_FREQUENCY, parse_chip_frequencies
 from controller.cli.exits import Exit, exit_for, explain
 from controller.cli.fan import add_fan_options, parse_fan
 from controller.cli.live import event_line, snapshot_line
@@ -23,7 +24,7 @@ from controller.cli.session import Plan, Session
 from controller.cli.signals import Interrupts, on_signals
 from controller.cli.talk import Talk
 from controller.files import new_file, readable_file
-from controller.model import Cause, SetFan, StartWork
+from controller.model import CapChip, Cause, SetFan, StartWork
 from controller.port import LiveRig
 from controller.work.sources import load_headers
 from drivers.asics import ASICS
@@ -62,6 +63,7 @@ class Wish:
     seconds: float | None
     self_test_s: float | None
     fan: SetFan | None
+    caps: tuple[CapChip, ...]
     journal: str | None
     record: str | None
 
@@ -75,6 +77,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--frequency", metavar="F", help="MHz when bare: 525, 525MHz, 0.525GHz; default: the board's stock"
     )
     job.add_argument("--voltage", metavar="V", help="mV when bare: 1150, 1150mV, 1.15V; default: the board's stock")
+    job.add_argument(
+        CHIP_FREQUENCY, metavar="N=F", action="append", help="chip N, 0 at the host, at most so fast; again for each"
+    )
     add_fan_options(job)
     job.add_argument("--retry", action="store_true", help=RETRY_HELP)
     job.add_argument(
@@ -118,6 +123,10 @@ def understand(arguments: Namespace) -> Wish:
         seconds=_parsed(arguments.seconds, parse_seconds),
         self_test_s=_parsed(arguments.self_test, lambda text: parse_seconds(text, "--self-test")),
         fan=parse_fan(arguments.fan, arguments.fan_target),
+        caps=tuple(
+            CapChip(chip=chip, frequency_mhz=mhz, note=CHIP_FREQUENCY)
+            for chip, mhz in parse_chip_frequencies(arguments.chip_frequency or ()).items()
+        ),
         journal=_parsed(arguments.journal, lambda path: new_file(path, "--journal")),
         record=_parsed(arguments.record, lambda path: new_file(path, "--record")),
     )
@@ -251,6 +260,7 @@ def _session(rig: LiveRig, target: Target, wish: Wish, talk: Talk) -> Session:
         self_test_s=wish.self_test_s,
         seconds=wish.seconds,
         fan=wish.fan,
+        caps=wish.caps,
         retry=config.operator is not None and config.operator.retry,
     )
     return Session(rig, plan, talk)

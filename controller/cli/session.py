@@ -20,6 +20,7 @@ from controller.cli.talk import Talk, number
 from controller.model import (
     BoardAttached,
     BoardSnapshot,
+    CapChip,
     Cause,
     Command,
     Event,
@@ -81,6 +82,8 @@ class Plan:
     self_test_s: float | None = None
     seconds: float | None = None
     fan: SetFan | None = None
+    caps: tuple[CapChip, ...] = ()
+    """Before the first power-up."""
     retry: bool = False
     """The board may come back by itself after a trip."""
 
@@ -176,6 +179,8 @@ class Session:
             await self._wait(self._attached.wait(), ATTACH_WAIT_S, "first contact")
             if plan.fan is not None:
                 await self._ask(plan.fan)
+            for cap in plan.caps:
+                await self._ask(cap)
             while not await self._through():
                 pass  # the board has come back by itself: on with what is left
             self._phase = "powering down"

@@ -14,10 +14,10 @@ from controller.cli.talk import Talk, facts, hashrate, number, table
 from controller.model import BoardSnapshot, FanMode, FanStatus, Limit, Limits, Quality, Snapshot
 from controller.overview import rate_hs, remarks, states, value_of, work_text
 from controller.port import LiveRig
+from controller.text import chip_cap, printable
 from controller.text import fan as led_fan
 from controller.text import hashrate as rate_text
 from controller.text import number as known_number
-from controller.text import printable
 from drivers.boards.board import Channel, Protection
 from drivers.errors import NoReply
 
@@ -104,6 +104,19 @@ def fan_text(fan: FanStatus) -> str:
     return f"{led}; DEGRADED: {fan.degraded}" if fan.degraded is not None else led
 
 
+def capped(board: BoardSnapshot) -> tuple[str, ...]:
+    """Each chip that has a cap: that, the clock that it was told and the one that it reads."""
+    chips = {chip.index: chip for chain in board.chains for chip in chain.chips}
+    said = []
+    for index, cap_mhz in sorted(board.caps_mhz.items()):
+        chip = chips.get(index)
+        told = None if chip is None else chip.frequency_mhz
+        now = "from the next power-up on" if told is None else f"now {number(told, 2, 'MHz')}"
+        read = "" if chip is None or chip.read_mhz is None else f", reads {number(chip.read_mhz, 2, 'MHz')}"
+        said.append(f"{chip_cap(index, cap_mhz)}, {now}{read}")
+    return tuple(said)
+
+
 def found_in(snapshot: Snapshot, board: str) -> BoardSnapshot:
     """A board that the rig says it has."""
     found = snapshot.of(board)
@@ -150,6 +163,7 @@ def board_text(board: BoardSnapshot) -> str:
     point = board.point
     for name, part in (("requested", point.requested), ("granted", point.granted), ("achieved", point.achieved)):
         rows.append((name, f"{number(part.frequency_mhz, 2, 'MHz')}, {number(part.core_v, 3, 'V')}"))
+    rows += [("cap", said) for said in capped(board)]
     if board.retry is not None:
         retry = board.retry
         when = f"in {max(0.0, retry.due_s - board.at_s):.0f} s" if retry.due_s is not None else "runs"

@@ -10,6 +10,9 @@ from controller.model.commands import (
     AddRemark as AddRemark,
 )
 from controller.model.commands import (
+    CapChip as CapChip,
+)
+from controller.model.commands import (
     ClearFault as ClearFault,
 )
 from controller.model.commands import (
@@ -56,6 +59,9 @@ from controller.model.events import (
 )
 from controller.model.events import (
     BoardLost as BoardLost,
+)
+from controller.model.events import (
+    ChipCapped as ChipCapped,
 )
 from controller.model.events import (
     ChipsStopped as ChipsStopped,

@@ -48,6 +48,21 @@ class SetOperatingPoint(Model):
     note: str = Field(default="", max_length=NOTE_CHARACTERS)
 
 
+class CapChip(Model):
+    """From now on, also over power-downs, this chip runs at `frequency_mhz` at most: at the lower of that and the clock
+    of its board. None: at the board's clock again. `chip`: its place on the line, from 0 at the host.
+
+    A live board moves it at once, by at most 50 MHz unless `preset`. One chip at least runs at the board's clock.
+    """
+
+    kind: Literal["cap_chip"] = "cap_chip"
+    chip: int = Field(ge=0)
+    frequency_mhz: float | None = None
+    preset: bool = False
+    dry_run: bool = False
+    note: str = Field(default="", max_length=NOTE_CHARACTERS)
+
+
 class KeepPoint(Model):
     """The change on trial stays. `until_s`: only if it is the trial that ends then (`PendingPoint.until_s`)."""
 
@@ -142,6 +157,7 @@ class SetFan(Model):
 Command = Annotated[
     PowerUp
     | SetOperatingPoint
+    | CapChip
     | KeepPoint
     | RevertPoint
     | StartWork

@@ -66,6 +66,17 @@ class StepApplied(EventBase):
     detail: str
 
 
+class ChipCapped(EventBase):
+    """A chip runs at `cap_mhz` at most from now on; None: at the board's clock again. `frequency_mhz`: what it was told
+    with that; None: the board is off, and it holds from its next power-up on."""
+
+    kind: Literal["chip_capped"] = "chip_capped"
+    chip: int
+    cap_mhz: float | None
+    frequency_mhz: float | None
+    note: str = ""
+
+
 class PointPending(EventBase):
     """A change is made and on trial."""
 
@@ -234,6 +245,7 @@ Event = Annotated[
     | CommandAccepted
     | CommandRefused
     | StepApplied
+    | ChipCapped
     | PointPending
     | PointKept
     | PointReverted

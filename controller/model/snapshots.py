@@ -36,6 +36,10 @@ class ChipSnapshot(Model):
     frequency_mhz: float | None = None
     """What it was last told; not the chain's where it has a clock of its own. None: in reset, not known, or recorded
     before chips could have one."""
+    read_mhz: float | None = None
+    """What its own PLL word gave when it was last read back, at `read_at_s`. None: not since the reset, it made no
+    sense, or recorded before it was told."""
+    read_at_s: float | None = None
 
 
 class ChainSnapshot(Model):
@@ -119,6 +123,8 @@ class BoardSnapshot(Model):
     point: PointStatus
     chains: tuple[ChainSnapshot, ...]
     work: WorkSnapshot | None
+    caps_mhz: Mapping[int, float] = {}
+    """The most that a chip may be clocked, by its place on the line; that of the others is the board's clock."""
     latched: FaultRecord | None = None
     pending: PendingPoint | None = None
     limited: Limited | None = None

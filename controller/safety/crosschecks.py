@@ -92,9 +92,10 @@ class CrossChecks:
         """What the chips draw at least: measured, or so much that a current sensor which reads nothing is no excuse."""
         measured_w = now.core_w or 0.0
         c, law = now.commanded, self._limits.power_law
-        if law is None or not now.working or c.core_v is None or c.frequency_mhz is None or not c.window_mhz:
+        clock = c.mean_mhz
+        if law is None or not now.working or c.core_v is None or clock is None or not c.window_mhz:
             return measured_w
-        return max(measured_w, self._limits.power_ratio_low * law.k_w_per_v2_mhz * c.core_v**2 * c.frequency_mhz)
+        return max(measured_w, self._limits.power_ratio_low * law.k_w_per_v2_mhz * c.core_v**2 * clock)
 
 
 def _look(
@@ -348,7 +349,7 @@ class _Power:
             self._sum, self._count = 0.0, 0
         moved_s = max(c.rail_changed_s, c.core_v_changed_s, c.frequency_changed_s)
         steady = c.rail_on and not c.moving and bool(c.window_mhz) and now.at_s - moved_s >= limits.steady_s
-        core_v, core_w, clock = now.core_v, now.core_w, c.frequency_mhz
+        core_v, core_w, clock = now.core_v, now.core_w, c.mean_mhz
         if not c.rail_on:
             self._fair = None
         if not steady or core_v is None or core_w is None or clock is None:

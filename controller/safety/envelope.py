@@ -203,11 +203,11 @@ class Envelopes:
             _check_pair(session, key, Span(low.value, high.value), unit, "", f", the {high.layer.value} limit")
 
 
-def fits(limits: Limits, core_v: float | None, frequency_mhz: float | None) -> None:
-    """Raises `Refused` with the limit and whose it is. None fits."""
+def fits(limits: Limits, core_v: float | None, frequency_mhz: float | None, clock_key: str = "frequency_mhz") -> None:
+    """Raises `Refused` with the limit and whose it is. None fits. `clock_key`: how the clock is called then."""
     for key, value, low, high, unit in (
         ("core_v", core_v, limits.core_v_min, limits.core_v_max, "V"),
-        ("frequency_mhz", frequency_mhz, limits.frequency_mhz_min, limits.frequency_mhz_max, "MHz"),
+        (clock_key, frequency_mhz, limits.frequency_mhz_min, limits.frequency_mhz_max, "MHz"),
     ):
         if value is None or low.value - _NEAR <= value <= high.value + _NEAR:
             continue

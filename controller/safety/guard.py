@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from controller.model import (
     AddRemark,
     BoardSnapshot,
+    CapChip,
     Cause,
     ClearFault,
     Command,
@@ -38,8 +40,9 @@ from controller.model import (
     StartWork,
     StopWork,
 )
-from controller.safety import ordering
-from controller.safety.commanded import Commanded
+from controller.safety import caps, ordering
+from controller.safety.caps import ChipCaps, Stack
+from controller.safety.commanded import Commanded, mean_mhz
 from controller.safety.derate import Derate
 from controller.safety.envelope import Envelopes, fits
 from controller.safety.fan import OFF_RATIO, FanLoop
@@ -86,15 +89,23 @@ class Guard:
     """One board: what may be done with it now, and whether it has to stop."""
 
     def __init__(
-        self, board: str, envelopes: Envelopes, realise: Realise | None = None, *, leased: bool = False
+        self,
+        board: str,
+        envelopes: Envelopes,
+        realise: Realise | None = None,
+        *,
+        leased: bool = False,
+        stack: Stack | None = None,
     ) -> None:
-        """`leased`: the firmware of the board has a host lease, without which the rail stays off."""
+        """`leased`: the firmware of the board has a host lease, without which the rail stays off. `stack`: its chips;
+        None: one."""
         self.board, self.envelopes = board, envelopes
         self.envelope = envelope = envelopes.row
         self._realise: Realise = realise or (lambda wish: wish)
         self.state = GuardState.UNKNOWN
         self.fault: FaultRecord | None = None
-        self.commanded = Commanded()
+        self.caps = ChipCaps(envelope, stack or Stack())
+        self.commanded = Commanded(chips=self.caps.stack.chips)
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
         self._trips = Trips(envelope)
@@ -108,6 +119,7 @@ class Guard:
             lambda: self.commanded,
             self._trips.core_in_band_s,
             lambda: self.fan.target_chip_c,
+            self.caps,
             leased=leased,
         )
         self._off = False
@@ -124,16 +136,20 @@ class Guard:
                 clock = self.commanded.frequency_mhz
                 if self.state is not GuardState.LIVE or clock is None:
                     return ()
-                return tuple(ordering.power_down(self.envelope, Megahertz(clock)))
+                return self._capped(ordering.power_down(self.envelope, Megahertz(clock)))
             case PowerUp():
                 return self._judge_power_up(command, now)
             case SetOperatingPoint():
                 return self._judge_move(command, now)
+            case CapChip():
+                return self._judge_cap(command, now)
             case StartWork():
                 return self._judge_work(command)
             case SetReach() | LimitSession():
-                wish = self.requested
-                fits(self.envelopes.after(command, now.protections), wish.core_v, wish.frequency_mhz)
+                wish, after = self.requested, self.envelopes.after(command, now.protections)
+                fits(after, wish.core_v, wish.frequency_mhz)
+                for chip, cap in self.caps.wanted.items():  # the most that there is binds the board's clock, not a cap
+                    fits(after, None, min(cap, after.frequency_mhz_max.value), f"chip {chip}: frequency_mhz")
                 return ()
             case ClearFault():
                 self._check_clear(now)
@@ -141,11 +157,11 @@ class Guard:
 
     def check(self, command: Command, now: BoardSnapshot) -> None:
         """As `judge`, but for the answer alone: nothing is remembered of it."""
-        requested, granted = self.requested, self.granted
+        requested, granted, wanted = self.requested, self.granted, self.caps.wanted
         try:
             self.judge(command, now)
         finally:
-            self.requested, self.granted = requested, granted
+            self.requested, self.granted, self.caps.wanted = requested, granted, wanted
 
     # --- giving way ---------------------------------------------------------------------------------------------------
 
@@ -186,7 +202,8 @@ class Guard:
         if self.state is not GuardState.LIVE or core_v is None or clock is None:
             raise Refused("state", f"only chips of a live board are initialised again, this one is {self.state.value}")
         ticket = None if now.work is None else now.work.ticket_difficulty
-        steps = self._passable(ordering.chips_again(self.envelope, Volts(core_v), Megahertz(clock), ticket))
+        again = ordering.chips_again(self.envelope, Volts(core_v), Megahertz(clock), ticket)
+        steps = self._passable(self._capped(again))
         self.silence.begun(now.at_s)
         self.state, self._again = GuardState.STARTING, True
         return steps
@@ -198,7 +215,20 @@ class Guard:
             return ()
         to_v = Volts(min(to.core_v, wish.core_v or to.core_v))
         to_mhz = Megahertz(min(to.frequency_mhz, wish.frequency_mhz or to.frequency_mhz))
-        return tuple(ordering.move(self.envelope, Volts(c.core_v), Megahertz(c.frequency_mhz), to_v, to_mhz))
+        return self._capped(ordering.move(self.envelope, Volts(c.core_v), Megahertz(c.frequency_mhz), to_v, to_mhz))
+
+    def window_steps(self) -> tuple[Step, ...]:
+        """Of a live board that has stopped short: the sweep window that fits its clocks, where it has another."""
+        c = self.commanded
+        fits_now = all(c.window_of(chip) == c.clock_of(chip) for chip in range(self.caps.stack.chips))
+        if self.state is not GuardState.LIVE or c.frequency_mhz is None or fits_now:
+            return ()
+        in_force = {chip: Megahertz(cap) for chip, cap in c.caps_mhz.items()}
+        return (SweepWindow(Megahertz(c.frequency_mhz), caps_mhz=in_force),)
+
+    def cap_steps(self, chip: int) -> tuple[Step, ...]:
+        """The steps that take a live chip to its cap as it is wanted."""
+        return tuple(caps.steps(self.envelope, self.commanded, chip, self.caps.wanted.get(chip)))
 
     def _judge_power_up(self, command: PowerUp, now: BoardSnapshot) -> tuple[Step, ...]:
         self._no_latch()
@@ -211,7 +241,8 @@ class Guard:
         self._interlocks.fresh(now, self.envelope.means.sensors)
         self._interlocks.cool_enough(now)
         self._interlocks.input_inside(now)
-        steps = self._passable(ordering.power_up(e, core_v, clock, None))
+        self.caps.even(core_v, clock, self.caps.wanted)
+        steps = self._passable(self._capped(ordering.power_up(e, core_v, clock, None)))
         self.requested = OperatingPoint(frequency_mhz=clock, core_v=core_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=core_v)
         return steps
@@ -226,8 +257,9 @@ class Guard:
         to_v = Volts(from_v if command.core_v is None else command.core_v)
         to_mhz = Megahertz(from_mhz if command.frequency_mhz is None else command.frequency_mhz)
         granted = self._inside(to_v, to_mhz, now)
+        self.caps.even(max(from_v, to_v), to_mhz, self.caps.wanted)
         if self.limited is not None:
-            return self._judge_limited_move(self.limited, to_v, to_mhz, granted)
+            return self._judge_limited_move(to_v, to_mhz, granted)
         if not command.preset:
             self._small_enough(from_v, to_v, from_mhz, to_mhz)
         if to_v > from_v + NEAR or to_mhz > from_mhz + NEAR:
@@ -235,17 +267,16 @@ class Guard:
             self._interlocks.chips_complete(now)
         if to_mhz > from_mhz + NEAR:
             self._interlocks.room_above_stock(now, to_mhz)
-        self.supply.room(now, (to_v * to_v * to_mhz) / (from_v * from_v * from_mhz))
+        from_mean, to_mean = self.commanded.mean_mhz or from_mhz, self.caps.mean_mhz(to_mhz)
+        self.supply.room(now, (to_v * to_v * to_mean) / (from_v * from_v * from_mean))
         e = self.envelope
-        steps = self._passable(ordering.move(e, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz))
+        steps = self._passable(self._capped(ordering.move(e, Volts(from_v), Megahertz(from_mhz), to_v, to_mhz)))
         self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
         self.granted = OperatingPoint(frequency_mhz=granted, core_v=to_v)
         slow = self.commanded.fan_ratio != 1.0
         return (FanDuty(Ratio(1.0)), *steps) if slow and e.above_stock(to_v, to_mhz) else steps
 
-    def _judge_limited_move(
-        self, limited: Limited, to_v: Volts, to_mhz: Megahertz, granted: Megahertz
-    ) -> tuple[Step, ...]:
+    def _judge_limited_move(self, to_v: Volts, to_mhz: Megahertz, granted: Megahertz) -> tuple[Step, ...]:
         """A board that has given way may be asked for less, not for more; it comes back by itself."""
         c, wish = self.commanded, self.requested
         from_v, from_mhz = c.core_v, c.frequency_mhz
@@ -253,11 +284,44 @@ class Guard:
         assert from_mhz is not None
         most_v, most_mhz = wish.core_v or from_v, wish.frequency_mhz or from_mhz
         if to_v > most_v + NEAR or to_mhz > most_mhz + NEAR:
-            raise Refused("throttle", f"{limited.sensor}: {limited.detail}; nothing is raised until the board is back")
+            self._not_limited()
         self.requested = OperatingPoint(frequency_mhz=to_mhz, core_v=to_v)
         down_v, down_mhz = Volts(min(to_v, from_v)), Megahertz(min(granted, from_mhz))
         self.granted = OperatingPoint(frequency_mhz=down_mhz, core_v=down_v)
-        return tuple(ordering.move(self.envelope, Volts(from_v), Megahertz(from_mhz), down_v, down_mhz))
+        return self._capped(ordering.move(self.envelope, Volts(from_v), Megahertz(from_mhz), down_v, down_mhz))
+
+    def _judge_cap(self, command: CapChip, now: BoardSnapshot) -> tuple[Step, ...]:
+        """A cap moves its chip alone, and no further than it would be allowed to the whole board."""
+        wanted = self.caps.after(command)
+        self._no_latch()
+        if command.frequency_mhz is not None:
+            self._settable(command.frequency_mhz, now)
+        if self.state is GuardState.SAFE_OFF:
+            self.caps.wanted = wanted
+            return ()
+        c, chip, wish = self.commanded, command.chip, self.requested
+        clock, present, core_v = c.frequency_mhz, c.clock_of(chip), c.core_v
+        if self.state is not GuardState.LIVE or clock is None or present is None or core_v is None:
+            raise Refused("state", f"a chip is capped on a board that is live or safe_off, not {self.state.value}")
+        most_v, most_mhz = max(core_v, wish.core_v or core_v), max(clock, wish.frequency_mhz or clock)
+        self.caps.even(most_v, most_mhz, wanted)
+        goal = min(clock, wanted.get(chip, clock))
+        if min(most_mhz, wanted.get(chip, most_mhz)) > min(most_mhz, self.caps.wanted.get(chip, most_mhz)) + NEAR:
+            self._not_limited()
+        if not command.preset:
+            self._small_enough(core_v, core_v, present, goal)
+        if goal > present + NEAR:
+            self._interlocks.fresh(now, self.envelope.means.sensors)
+            self._interlocks.chips_complete(now)
+            self._interlocks.room_above_stock(now, goal)
+            self.supply.room(now, mean_mhz(clock, wanted, c.chips) / (c.mean_mhz or clock))
+        steps = self._passable(caps.steps(self.envelope, c, chip, wanted.get(chip)))
+        self.caps.wanted = wanted
+        return steps
+
+    def _not_limited(self) -> None:
+        if (limited := self.limited) is not None:
+            raise Refused("throttle", f"{limited.sensor}: {limited.detail}; nothing is raised until the board is back")
 
     def _judge_work(self, command: StartWork) -> tuple[Step, ...]:
         self._no_latch()
@@ -274,6 +338,14 @@ class Guard:
             if not math.isfinite(value):
                 raise Refused("envelope", f"{name} {value} is not a number that can be set")
         fits(self.envelopes.limits(now.protections), core_v, frequency_mhz)
+        return self._realisable(frequency_mhz)
+
+    def _settable(self, frequency_mhz: float, now: BoardSnapshot) -> None:
+        """Checks a clock that one chip is not to pass: as far down and up as the board's own may be asked for."""
+        fits(self.envelopes.limits(now.protections), None, frequency_mhz)
+        self._realisable(frequency_mhz)
+
+    def _realisable(self, frequency_mhz: float) -> Megahertz:
         try:
             granted = self._realise(Megahertz(frequency_mhz))
         except UsageError as error:
@@ -282,12 +354,21 @@ class Guard:
             raise Refused("realisable", f"{frequency_mhz:g} MHz cannot be set; the nearest clock is {granted:.2f} MHz")
         return granted
 
+    def _capped(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        """Whatever tells all chips a clock tells them their caps with it."""
+        wanted = self.caps.wanted
+        return tuple(
+            replace(step, caps_mhz=wanted) if isinstance(step, Frequency | SweepWindow) and wanted else step
+            for step in steps
+        )
+
     def _passable(self, steps: Sequence[Step]) -> tuple[Step, ...]:
         """Every clock on the way has to be one, however coarse."""
         for step in steps:
             if isinstance(step, Frequency):
                 try:
-                    self._realise(step.frequency_mhz)
+                    for clock in (step.frequency_mhz, *step.caps_mhz.values()):
+                        self._realise(clock)
                 except UsageError as error:
                     raise Refused("realisable", f"no way there in steps of the slew: {error}") from error
         return tuple(steps)
@@ -336,8 +417,8 @@ class Guard:
         match step:
             case FanDuty(ratio=ratio):
                 return ratio == 1.0 or (c.fan_ratio is not None and c.fan_ratio <= ratio < 1.0)
-            case Frequency(frequency_mhz=clock):
-                return c.frequency_mhz is not None and self.envelope.floor_frequency_mhz <= clock <= c.frequency_mhz
+            case Frequency():
+                return self._interlocks.only_falls(step)
             case SweepWindow(frequency_mhz=clock):
                 return clock == 0.0
             case VerifyRail():
@@ -379,16 +460,16 @@ class Guard:
             case AssertReset():
                 c.reset_released, c.reset_changed_s = False, at_s
                 c.brought_up, c.window_mhz = False, None
-                c.frequency_mhz, c.frequency_changed_s = None, at_s
+                c.frequency_mhz, c.frequency_changed_s, c.caps_mhz = None, at_s, {}
             case ReleaseReset():
                 c.reset_released, c.reset_changed_s = True, at_s
             case BringUp():
                 c.brought_up = True
                 c.frequency_mhz, c.frequency_changed_s = float(ordering.CHIP_RESET_MHZ), at_s
-            case Frequency(frequency_mhz=clock):
-                c.frequency_mhz, c.frequency_changed_s = float(clock), at_s
-            case SweepWindow(frequency_mhz=clock):
-                c.window_mhz = float(clock)
+            case Frequency(frequency_mhz=clock, caps_mhz=told):
+                c.frequency_mhz, c.frequency_changed_s, c.caps_mhz = float(clock), at_s, told
+            case SweepWindow(frequency_mhz=clock, caps_mhz=told):
+                c.window_mhz, c.window_caps_mhz = float(clock), told
             case FastLink() | TicketDifficulty():
                 return
 
@@ -426,7 +507,9 @@ class Guard:
 
     def _powered_off(self, at_s: float) -> None:
         self._off, self._again = True, False
-        self.commanded = Commanded(rail_changed_s=at_s, reset_changed_s=at_s, fan_ratio=1.0, fan_changed_s=at_s)
+        self.commanded = Commanded(
+            chips=self.caps.stack.chips, rail_changed_s=at_s, reset_changed_s=at_s, fan_ratio=1.0, fan_changed_s=at_s
+        )
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
         self._trips.forget()

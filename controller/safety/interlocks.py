@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from controller.model import BoardSnapshot, Quality
+from controller.safety.caps import ChipCaps
 from controller.safety.commanded import Commanded
 from controller.safety.envelope import Envelopes
 from controller.safety.fan import LEAST_RATIO, TARGET_VR_C
@@ -69,13 +70,14 @@ class Interlocks:
         commanded: Callable[[], Commanded],
         core_in_band_s: Callable[[], float],
         fan_target_c: Callable[[], float],
+        caps: ChipCaps,
         *,
         leased: bool = False,
     ) -> None:
         """`leased`: the firmware of the board has a host lease, which has to be armed first."""
         self.envelope = envelopes.row
         self._envelopes = envelopes
-        self._leased = leased
+        self._leased, self._caps = leased, caps
         self.warm = False
         """The board came down in an orderly way: it may start again while it is still warm."""
         self._commanded, self._core_in_band_s, self._fan_target_c = commanded, core_in_band_s, fan_target_c
@@ -105,12 +107,14 @@ class Interlocks:
                 self._permit_reset_release(now)
             case BringUp():
                 need(c.rail_on and c.reset_released, "chips are brought up after rail and reset")
-            case Frequency(frequency_mhz=clock):
-                self._permit_clock_rise(clock, now)
-            case SweepWindow(frequency_mhz=clock):
+            case Frequency():
+                self._permit_clock_rise(step, now)
+            case SweepWindow():
                 need(c.brought_up, "no chip was brought up")
-                within = math.isfinite(clock) and clock >= (c.frequency_mhz or 0.0) - NEAR
-                need(within, f"a window for {clock:g} MHz is longer than the share of a core at {c.frequency_mhz} MHz")
+                for chip in self._chips():
+                    window, clock = _told(step, chip), c.clock_of(chip)
+                    text = f"a window for {window:g} MHz is longer than the share of a core at {clock} MHz"
+                    need(math.isfinite(window) and window >= (clock or 0.0) - NEAR, text)
             case FastLink():
                 need(c.brought_up, "no chip was brought up")
             case TicketDifficulty(difficulty=difficulty):
@@ -128,6 +132,7 @@ class Interlocks:
         need(c.locked_down, "the regulator's own limits are not written")
         if not c.rail_on or c.core_v is None or target <= c.core_v:
             return
+        self._caps.even(target, c.frequency_mhz, c.caps_mhz)
         rise_v = target - c.core_v
         need(rise_v <= e.core_v_step_v + NEAR, f"{rise_v * 1000:.0f} mV in one step")
         self._full_fan_above_stock(e.above_stock(target, None))
@@ -171,8 +176,24 @@ class Interlocks:
         age_s = now.at_s - now.channels[Channel.CHIP_C].at_s
         need(age_s <= _DIE_READ_S, f"chip_c is {age_s:.1f} s old, needs {_DIE_READ_S:.1f} s: it is not read after this")
 
-    def _permit_clock_rise(self, clock: float, now: BoardSnapshot) -> None:
-        c, e = self._commanded(), self.envelope
+    def only_falls(self, step: Frequency) -> bool:
+        """No chip is faster after it, none is below its floor, and none gets more volts than it may from being slow."""
+        c, low_mhz = self._commanded(), self.envelope.floor_frequency_mhz
+        for chip in self._chips():
+            present = c.clock_of(chip)
+            if present is None or not low_mhz <= _told(step, chip) <= present:
+                return False
+        try:
+            self._caps.even(c.core_v, step.frequency_mhz, step.caps_mhz)
+        except Refused:
+            return False
+        return True
+
+    def _chips(self) -> range:
+        return range(self._caps.stack.chips)
+
+    def _permit_clock_rise(self, step: Frequency, now: BoardSnapshot) -> None:
+        c, e, clock = self._commanded(), self.envelope, step.frequency_mhz
         present = c.frequency_mhz
         high_mhz = min(self._envelopes.limits(now.protections).frequency_mhz_max.value, e.frequency_hard_mhz)
         if not math.isfinite(clock) or clock > high_mhz + NEAR:
@@ -181,17 +202,25 @@ class Interlocks:
             raise Refused("envelope", f"{clock:g} MHz is below {e.floor_frequency_mhz:g} MHz")
         if present is None or not (c.rail_on and c.reset_released and c.brought_up):
             raise Refused("interlock", "no chip was brought up")
-        rise = clock - present
-        need(rise <= e.frequency_step_mhz + REALISABLE_WITHIN_MHZ, f"{rise:g} MHz in one step")
+        for chip in self._chips():
+            self._permit_rise_of(chip, _told(step, chip))
+        self._caps.even(c.core_v, clock, step.caps_mhz)
         need(c.verified_v == c.core_v, "the core rail was not read back before the clock rises")
-        longest = c.window_mhz
-        if longest:
-            need(clock <= longest + NEAR, f"the window is for {longest:g} MHz: too long for {clock:g} MHz")
         if clock > _UNGUARDED_BELOW_MHZ:
             self.fresh(now, self.envelope.means.sensors)
             self.chips_complete(now)
         self.room_above_stock(now, clock)
         self._full_fan_above_stock(e.above_stock(None, clock))
+
+    def _permit_rise_of(self, chip: int, clock: float) -> None:
+        c, e = self._commanded(), self.envelope
+        rise = clock - (c.clock_of(chip) or 0.0)
+        need(math.isfinite(clock) and clock >= e.floor_frequency_mhz, f"{clock:g} MHz is below the floor of the clock")
+        need(rise <= e.frequency_step_mhz + REALISABLE_WITHIN_MHZ, f"{rise:g} MHz in one step")
+        cap = self._caps.wanted.get(chip, math.inf)
+        need(rise <= NEAR or clock <= cap + NEAR, f"chip {chip} is capped at {cap:g} MHz: not at {clock:g} MHz")
+        longest = c.window_of(chip)
+        need(not longest or clock <= longest + NEAR, f"the window is for {longest:g} MHz: too long for {clock:g} MHz")
 
     # --- what the interlocks ask --------------------------------------------------------------------------------------
 
@@ -260,6 +289,11 @@ class Interlocks:
     def reads(now: BoardSnapshot, channel: Channel) -> float | None:
         sample = now.channels.get(channel)
         return sample.value if sample is not None and sample.quality is Quality.GOOD else None
+
+
+def _told(step: Frequency | SweepWindow, chip: int) -> float:
+    """The clock that this chip is told, or that its window is told to fit."""
+    return min(step.frequency_mhz, step.caps_mhz.get(chip, step.frequency_mhz))
 
 
 def need(holds: bool, why: str) -> None:

@@ -81,8 +81,11 @@ class Throttle:
             gate.feed(now)
         if commanded.frequency_mhz is None or commanded.core_v is None:
             return None
-        if self.limited is not None and self._reached(commanded, requested):
-            self.limited = None
+        if self.limited is not None:
+            # A move that waits for its turn behind another command is not made yet: its point tells.
+            present = OperatingPoint(frequency_mhz=commanded.frequency_mhz, core_v=commanded.core_v)
+            if self._reached(present, requested) and self._reached(self.limited.point, requested):
+                self.limited = None
         if derated is not None and commanded.frequency_mhz > derated[0] + _NEAR:
             if now.at_s - self._derated_s < DERATE_AGAIN_S:
                 return None  # on its way
@@ -103,7 +106,10 @@ class Throttle:
             return None
         if not (self._input.calm and all(gate.calm for _, gate in self._heat)):
             return None
-        return self._begin(now, self._back(commanded, requested))
+        back = self._back(commanded, requested)
+        if back is None:  # it is there: the last move down was never made
+            self.limited = None
+        return self._begin(now, back)
 
     def forget(self) -> None:
         """The board is not live any more."""
@@ -176,10 +182,8 @@ class Throttle:
         return Give(point, self.limited.cause, self.limited.sensor, "below its level again", up=True)
 
     @staticmethod
-    def _reached(commanded: Commanded, requested: OperatingPoint) -> bool:
-        assert commanded.frequency_mhz is not None
-        assert commanded.core_v is not None
+    def _reached(point: OperatingPoint, requested: OperatingPoint) -> bool:
+        assert point.frequency_mhz is not None
+        assert point.core_v is not None
         mhz, volts = requested.frequency_mhz, requested.core_v
-        return (mhz is None or commanded.frequency_mhz >= mhz - 1.0) and (
-            volts is None or commanded.core_v >= volts - _NEAR
-        )
+        return (mhz is None or point.frequency_mhz >= mhz - 1.0) and (volts is None or point.core_v >= volts - _NEAR)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from controller.model import BoardSnapshot, Cause, FaultRecord, Quality, Reading
+from controller.model import BoardSnapshot, Cause, ChipSnapshot, FaultRecord, Quality, Reading
 from controller.safety.commanded import Commanded
 from controller.safety.dynamics import ErrorRate, OwnHeat, Runaway
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
@@ -110,6 +110,7 @@ class Trips:
             channel: Held()
             for channel in (Channel.CORE_V, Channel.FREQUENCY_MHZ, Channel.RESET_RELEASED, Channel.FAN_RATIO)
         }
+        self._astray: dict[int, Held] = {}
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
         self._loaded_input_v: float | None = None
@@ -187,6 +188,7 @@ class Trips:
             held.forget()
         for held in self._mismatch.values():
             held.forget()
+        self._astray.clear()
         self._input_low_s = float("-inf")
         self._dip.forget()
         self._dips.clear()
@@ -395,3 +397,18 @@ class Trips:
             if bad and held.count >= _MISMATCHES:
                 text = f"commanded {wanted:g}, reads {sample.value:g}, {held.count} times (tolerance {tolerance:g})"
                 found.append((Cause.ACTUATION, channel.value, text))
+        for chain in now.chains if c.caps_mhz else ():
+            for chip in chain.chips:
+                self._chip_clock(chip, c, found)
+
+    def _chip_clock(self, chip: ChipSnapshot, c: Commanded, found: list[tuple[Cause, str | None, str]]) -> None:
+        """Where chips are capped, that of the board is not what each of them has to read."""
+        wanted, read_mhz, read_s = c.clock_of(chip.index), chip.read_mhz, chip.read_at_s
+        if wanted is None or read_mhz is None or read_s is None or read_s < c.frequency_changed_s + SETTLED_S:
+            return
+        held = self._astray.setdefault(chip.index, Held())
+        bad = held.feed(read_s, abs(read_mhz - wanted) > _FREQUENCY_TOLERANCE_MHZ) >= 0.0
+        if bad and held.count >= _MISMATCHES:
+            text = f"chip {chip.index}: commanded {wanted:g}, reads {read_mhz:g}, {held.count} times"
+            text += f" (tolerance {_FREQUENCY_TOLERANCE_MHZ:g})"
+            found.append((Cause.ACTUATION, Channel.FREQUENCY_MHZ.value, text))

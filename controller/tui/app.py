@@ -33,9 +33,9 @@ from controller.model import (
 from controller.profiles import Profile, Profiles
 from controller.text import number, printable
 from controller.tui import words
-from controller.tui.ask import AskChoice, AskText, AskYesNo, HelpScreen
+from controller.tui.ask import AskChoice, AskText, AskYesNo, HelpScreen, quantity
 from controller.tui.client import RigClient
-from controller.tui.desk import ABSURD, Answer, Verdict
+from controller.tui.desk import Answer, Verdict
 from controller.tui.palette import Palette
 from controller.tui.screens.board import BoardScreen
 from controller.tui.screens.boards import BoardsScreen
@@ -394,10 +394,10 @@ class HashbridgeApp(RigClient):
         now = number(staged.frequency_mhz, 2, unknown="") if clock else number(staged.core_v, 3, unknown="")
 
         def check(text: str) -> str | None:
-            return None if _quantity(text) is not None else f"{text!r} is no number of {unit}; allowed: {allowed}"
+            return None if quantity(text) is not None else f"{text!r} is no number of {unit}; allowed: {allowed}"
 
         def take(text: str | None) -> None:
-            value = None if text is None else _quantity(text)
+            value = None if text is None else quantity(text)
             if value is None:
                 return
             point = {"frequency_mhz": staged.frequency_mhz, "core_v": staged.core_v}
@@ -572,12 +572,3 @@ def _is_ours(active: ActiveBinding) -> bool:
 
 def _point_of(profile: Profile) -> OperatingPoint:
     return OperatingPoint(frequency_mhz=profile.frequency_mhz, core_v=profile.core_v)
-
-
-def _quantity(text: str) -> float | None:
-    """A positive, finite number; None for anything else."""
-    try:
-        value = float(text.strip().replace(",", "."))
-    except ValueError:
-        return None
-    return value if 0.0 < value < ABSURD else None

@@ -15,6 +15,7 @@ from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from controller.text import printable
+from controller.tui.desk import ABSURD
 from controller.tui.palette import Choices
 from controller.tui.widgets.entry import Entry
 
@@ -117,3 +118,12 @@ class HelpScreen(Question[None]):
             box.border_subtitle = "esc closes this"
             yield Static(self._text, classes="words", markup=False)
             yield Static(table, classes="table", markup=False)
+
+
+def quantity(text: str) -> float | None:
+    """A positive, finite number; None for anything else."""
+    try:
+        value = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if 0.0 < value < ABSURD else None

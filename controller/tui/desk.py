@@ -187,7 +187,8 @@ class Desk:
         view = self.store.views[self.selected]
         slopes = {c: view.trends[c].slope_per_s() for c in (Channel.CHIP_C, Channel.VR_C)}
         rising = {channel: slope for channel, slope in slopes.items() if slope is not None}
-        return predict(info.envelope, board.channels, board.point.requested, self.staged, rising)
+        present, caps_mhz = board.point.requested, board.caps_mhz
+        return predict(info.envelope, board.channels, present, self.staged, rising, caps_mhz=caps_mhz, chips=info.chips)
 
     # --- what is possible now -----------------------------------------------------------------------------------------
 

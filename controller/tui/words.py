@@ -11,7 +11,9 @@ from controller.model import (
     BareHashAccepted,
     BoardAttached,
     BoardLost,
+    CapChip,
     Channel,
+    ChipCapped,
     ChipsStopped,
     Command,
     CommandAccepted,
@@ -48,7 +50,7 @@ from controller.model import (
     WorkStarted,
     WorkStopped,
 )
-from controller.text import UNKNOWN, duration, fan, hashrate, number
+from controller.text import UNKNOWN, chip_cap, duration, fan, hashrate, number
 
 
 class Shown(NamedTuple):
@@ -136,6 +138,8 @@ def command(given: Command) -> str:
             if given.note:
                 parts.append(f"“{given.note}”")
             return " ".join(parts)
+        case CapChip(chip=chip, frequency_mhz=cap, note=note):
+            return f"{chip_cap(chip, cap)} “{note}”" if note else chip_cap(chip, cap)
         case StartWork(work=work, version_mask=mask):
             return f"start work {work}" if mask is None else f"start work {work}, version mask {mask:08x}"
         case SafeOff(reason=reason):
@@ -198,6 +202,9 @@ def summary(event: Event) -> str:
             return f"{command(event.command)}: {event.reason}"
         case StepApplied():
             return event.detail
+        case ChipCapped(chip=chip, cap_mhz=cap):
+            told = "from the next power-up on" if event.frequency_mhz is None else f"now {event.frequency_mhz:g} MHz"
+            return f"{chip_cap(chip, cap)}, {told}{f': {event.note}' if event.note else ''}"
         case PointPending():
             return (
                 f"{point(event.point)}, back to {point(event.revert_to)} unless kept within {event.keep_within_s:g} s"

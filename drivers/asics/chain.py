@@ -16,6 +16,7 @@ from drivers.asics import pll
 from drivers.asics.boundaries import Boundaries
 from drivers.asics.clocks import SLEW_STEP_MHZ as SLEW_STEP_MHZ
 from drivers.asics.clocks import Clocks, Moves, Told
+from drivers.asics.dies import Dies
 from drivers.asics.judge import Judge
 from drivers.asics.kind import LEAST_ANSWER_S, SETTLE_S, AsicKind, InitStep, answer_s, ticket_mask_word, window_ticks
 from drivers.asics.partition import Partition, who_is_missing
@@ -45,8 +46,6 @@ __all__ = ["Chain", "Chip", "Counters", "Find", "Work"]
 READ_TRIES: Final = 3
 SLEW_S: Final = 0.1
 """Between two steps of a ramp."""
-DIE_EVERY_S: Final = 15.0
-"""As ESP-Miner-NerdQAxePlus does; nobody was seen to measure more often."""
 
 _NONCE_OFFSET, _TICKET, _ERROR_COUNT = 0x0C, 0x14, 0x4C
 _CRYSTAL_HZ: Final = 25e6
@@ -92,8 +91,7 @@ class Chain:
         self._fast = self._separated = False
         self._looks_at, self._counted = 0, -1
         """The chip whose clock is read next, and the one whose count was read last."""
-        self._measures, self._measured_s = 0, -math.inf
-        """The chip whose own thermometer is read next, and when a measurement was begun last."""
+        self._dies = Dies(kind.thermometer)
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -227,9 +225,10 @@ class Chain:
         self._clocked()
         self.hash_count = None
         self._running, self._fast, self._separated = {None: 0}, False, False
-        self._measures, self._measured_s = 0, -math.inf
+        self._dies.forget()
         for chip in self.chips:
             chip.die_c = None
+            chip.read_back(None, -math.inf)
 
     # --- bring-up -----------------------------------------------------------------------------------------------------
 
@@ -334,6 +333,13 @@ class Chain:
         self._clocked()
         return told.clock.actual_mhz
 
+    async def set_frequency_round(self, frequency_mhz: float, own_mhz: Mapping[int, float] | None = None) -> None:
+        """All chips to one clock, but for those of `own_mhz`, in one slew step each: a write to all, or to each that
+        moves. Raises as `set_frequency_step` before anything is sent."""
+        for chip, mhz in self._clocks.round(frequency_mhz, own_mhz or {}):
+            await self.set_frequency_step(mhz, chip)
+        self._clocks.settle(frequency_mhz)
+
     def _clocked(self) -> None:
         """The clocks have changed."""
         at_s = asyncio.get_running_loop().time()
@@ -432,6 +438,7 @@ class Chain:
                 what = "sweep window" if self.kind.run_word is None else f"register {self.kind.stop_register:02x}"
                 raise VerifyError(f"{self.name}: {what} of chip {chip.index}", wanted, found)
             word, clock = await self.read_register(CLOCK, chip.address), self._clocks.of(chip.index)
+            chip.read_back(self._clocks.mhz(word), asyncio.get_running_loop().time())
             if not self._clocks.is_clock(word, clock):
                 wanted_word = f"{clock.word:08x}" if clock else "a known clock"
                 raise VerifyError(f"{self.name}: PLL word of chip {chip.index}", wanted_word, f"{word:08x}")
@@ -517,7 +524,10 @@ class Chain:
             self._looks_at = at + 1
         elif len(self.chips) > 1:
             _log.warning("%s: PLL word of chip %d: %08x", self.name, at, word)
-        return self._clocks.mhz(word)
+        found_mhz = self._clocks.mhz(word)
+        if self.chips:
+            self.chips[at].read_back(found_mhz, asyncio.get_running_loop().time())
+        return found_mhz
 
     async def read_counters(self) -> tuple[int | None, int | None]:
         """The chips' own counts of 2**32 hashes and of errors, summed; None where a chip did not answer."""
@@ -540,24 +550,8 @@ class Chain:
         return self.hash_count
 
     async def read_die(self) -> None:
-        """The next chip's own thermometer, into `chips`; behind the last of them the next measurement is begun, which
-        is all that a call does until it is due. Nothing where the kind has none."""
-        thermometer, now_s = self.kind.thermometer, asyncio.get_running_loop().time()
-        if thermometer is None or not self.chips:
-            return
-        if not self._measures and now_s - self._measured_s < DIE_EVERY_S:
-            return
-        chip = self.chips[self._measures]
-        try:
-            word = await self.read_register(thermometer.result, chip.address, tries=1)
-            chip.die_c, chip.die_at_s = thermometer.celsius(word), now_s
-        except NoReply:
-            chip.die_c = None
-        self._measures = (self._measures + 1) % len(self.chips)
-        if not self._measures:
-            self._measured_s = now_s
-            for step in thermometer.start:
-                await self._play(step)
+        """The next chip's own thermometer, into `chips`, when it is due. Nothing where the kind has none."""
+        await self._dies.read(self.chips, lambda *where: self.read_register(*where, tries=1), self._play)
 
     async def _sum(self, register: int | None) -> int | None:
         if register is None:

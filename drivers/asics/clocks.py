@@ -117,6 +117,20 @@ class Clocks:
         alike = len(nexts) == len(self._told) and len({mhz for _, mhz in nexts}) == len(set(self._told)) == 1
         return [(None, nexts[0][1])] if alike else nexts
 
+    def round(self, frequency_mhz: float, own: Mapping[int, float]) -> Moves:
+        """Which writes take all chips to one clock, and those of `own` to theirs, in one slew step each: one write to
+        all where that is one clock for all. Raises as `step`, and then none was made."""
+        if all(abs(mhz - frequency_mhz) <= _NEAR_MHZ for mhz in own.values()):
+            self.step(frequency_mhz)
+            return [(None, frequency_mhz)]
+        moves: Moves = []
+        for chip, told in enumerate(self._told):
+            goal_mhz = own.get(chip, frequency_mhz)
+            self.step(goal_mhz, chip)
+            if told is None or abs(goal_mhz - told.asked_mhz) > _NEAR_MHZ:
+                moves.append((chip, goal_mhz))
+        return moves
+
     def settle(self, frequency_mhz: float) -> None:
         """After such rounds: what the chips have in common, if any of them has it."""
         near = (told for told in self._told if told is not None and abs(told.asked_mhz - frequency_mhz) < _NEAR_MHZ)

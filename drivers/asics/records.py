@@ -56,6 +56,10 @@ class Chip:
     die_at_s: float = -math.inf
     frequency_mhz: Megahertz | None = None
     """The clock that it was last told, as the PLL makes it. None: in reset, or not known."""
+    read_mhz: Megahertz | None = None
+    """The clock that its own PLL word gave when it was last read back since the reset, and when that was; None: not
+    yet, or the word made no sense."""
+    read_at_s: float = -math.inf
     _mhz_s: float = 0.0
     _clocked_s: float = 0.0
 
@@ -63,6 +67,10 @@ class Chip:
         """From now on at this clock."""
         self._mhz_s, self._clocked_s = self.mhz_s(at_s), at_s
         self.frequency_mhz = frequency_mhz
+
+    def read_back(self, frequency_mhz: Megahertz | None, at_s: float) -> None:
+        """What its PLL word said."""
+        self.read_mhz, self.read_at_s = frequency_mhz, at_s
 
     def mhz_s(self, at_s: float) -> float:
         """Its clock over time since it was found: what it could hash, whatever the clock was meanwhile."""

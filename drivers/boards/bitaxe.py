@@ -44,6 +44,7 @@ from drivers.boards.board import (
     TicketDifficulty,
     UsbMatch,
     VerifyRail,
+    below,
 )
 from drivers.boards.cooling import Cooling, CoolingKind
 from drivers.boards.rails import Rail, RailKind
@@ -63,7 +64,7 @@ from drivers.errors import (
     VerifyError,
 )
 from drivers.traits import I2c, Transport
-from drivers.units import Ratio, Volts
+from drivers.units import Megahertz, Ratio, Volts
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -91,6 +92,7 @@ _SLOW_SWEEPS: Final = 5
 """Fan, reset latch and clock are read once in so many sweeps, each in a turn of its own."""
 _CLOCK_FRESH_S: Final = 2.0
 """For so long after a clock write every sweep reads the clock back; later one in five does."""
+_SAME_MHZ: Final = 1e-6
 _DIODE_BLANK_S: Final = 0.5 + 2 / 16
 """0.5 s of nonsense after reset release or rail enable, and what was converted in them: the part shows its last
 conversion, 16 a second."""
@@ -258,11 +260,11 @@ class Bitaxe:
             case BringUp():
                 await self.chain.enumerate()
                 await self.chain.initialise()
-            case Frequency(frequency_mhz=frequency_mhz):
-                await self.chain.set_frequency_step(frequency_mhz)
+            case Frequency(frequency_mhz=frequency_mhz, caps_mhz=caps_mhz):
+                await self.chain.set_frequency_round(frequency_mhz, below(frequency_mhz, caps_mhz))
                 self._clocked_at_s = asyncio.get_running_loop().time()
-            case SweepWindow(frequency_mhz=frequency_mhz):
-                await self.chain.set_window(frequency_mhz)
+            case SweepWindow(frequency_mhz=frequency_mhz, caps_mhz=caps_mhz):
+                await self.chain.set_window(frequency_mhz, below(frequency_mhz, caps_mhz))
             case FastLink():
                 await self.chain.fast_link()
             case TicketDifficulty(difficulty=difficulty):
@@ -419,7 +421,7 @@ class Bitaxe:
             sweep.leave_out(Channel.FREQUENCY_MHZ)
         else:
             try:
-                sweep.put(Channel.FREQUENCY_MHZ, await self.chain.read_clock())
+                sweep.put(Channel.FREQUENCY_MHZ, await self._board_clock())
             except (NoReply, Unplugged) as error:
                 sweep.put(Channel.FREQUENCY_MHZ, None, str(error))
         if turn == 2 and self.chain.fast and not sweep.over:
@@ -432,6 +434,15 @@ class Bitaxe:
                 await self.chain.read_hash_count()
             except Unplugged as error:
                 _log.debug("%s: hash count: %s", self.kind.name, error)  # the chain says that the port is gone
+
+    async def _board_clock(self) -> Megahertz | None:
+        """That of the board, by the next chip: of one whose clock is capped, and is what it was told, as well. What a
+        chip reads that has another one is its own."""
+        chain = self.chain
+        told_mhz = chain.clock_of(chain.looks_at.index) if chain.chips else None
+        found_mhz = await chain.read_clock()
+        as_told = found_mhz is not None and told_mhz is not None and abs(found_mhz - told_mhz) < _SAME_MHZ
+        return chain.frequency_mhz if as_told else found_mhz
 
     @staticmethod
     def _since(then_s: float | None, now_s: float) -> float:

@@ -236,18 +236,22 @@ class BringUp:
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """One clock write: at most one slew step away from the present clock."""
+    """One round of clock writes: no chip moves by more than one slew step. All chips to one clock, the board's, but for
+    those of `caps_mhz` whose cap is lower: by their place on the line, from 0 at the host."""
 
     frequency_mhz: Megahertz
     settle_s: float = 0.1
+    caps_mhz: Mapping[int, Megahertz] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SweepWindow:
-    """Write the hash-counting number that fits this clock, on a chip that has one. 0 MHz stops hashing on any."""
+    """Write the hash-counting number that fits this clock, or the cap of a chip that is lower, on chips that have one.
+    0 MHz stops hashing on any."""
 
     frequency_mhz: Megahertz
     settle_s: float = 0.0
+    caps_mhz: Mapping[int, Megahertz] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +284,11 @@ Step = (
     | FastLink
     | TicketDifficulty
 )
+
+
+def below(frequency_mhz: float, caps_mhz: Mapping[int, Megahertz]) -> dict[int, Megahertz]:
+    """Of a board at this clock: the chips whose cap is lower, and their clocks."""
+    return {chip: cap for chip, cap in caps_mhz.items() if cap < frequency_mhz}
 
 
 BLANKED = "blanked"

@@ -20,6 +20,7 @@ STAGES: Final = (
     (
         "tests/unit/controller/test_guard.py",
         "tests/unit/controller/test_guard_permit.py",
+        "tests/unit/controller/test_caps.py",
         "tests/unit/controller/test_fan.py",
         "tests/unit/controller/test_throttle.py",
         "tests/unit/controller/test_trips.py",
@@ -32,6 +33,7 @@ STAGES: Final = (
     ),
     ("tests/properties/test_guard_machine.py",),
     (
+        "tests/scenarios/test_capped_chips.py",
         "tests/scenarios/test_giving_way.py",
         "tests/scenarios/test_dynamics.py",
         "tests/scenarios/test_bring_up_frames.py",

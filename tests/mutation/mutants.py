@@ -17,6 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 MODULES: Final = (
     "controller/safety/envelope.py",
     "controller/safety/guard.py",
+    "controller/safety/caps.py",
     "controller/safety/interlocks.py",
     "controller/safety/trips.py",
     "controller/safety/ordering.py",
@@ -79,6 +80,7 @@ EXTRA: Final[Mapping[str, Extra]] = {
         assigns=frozenset({"gone", "released", "patience_s", "last_beat_s", "slept_s", "why", "confirmed", "proven"}),
         limits={"SUSPEND_S": 1e6, "ROUNDS": 1, "REPEATS": 1, "TRIES": 1, "ROOM_S": 1e6, "LONGEST_LINE": 10**9},
     ),
+    "controller/safety/caps.py": Extra(choices=frozenset({"steps"})),
     "drivers/asics/stop.py": Extra(
         assigns=frozenset({"mask"}),
         rows=frozenset({"WriteRegister", "stop", "clock", "baud"}),
@@ -105,6 +107,11 @@ _DEMANDS: Final = frozenset(
         "_permit_rail",
         "_permit_reset_release",
         "_permit_clock_rise",
+        "_permit_rise_of",
+        "even",
+        "fits",
+        "_settable",
+        "_not_limited",
         "_permit_less_fan_while_off",
     }
 )

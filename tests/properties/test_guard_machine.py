@@ -7,13 +7,14 @@ docs/safety.md, written out anew here: the guard's own book-keeping is not belie
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.model import (
+    CapChip,
     Cause,
     ClearFault,
     FanMode,
@@ -25,6 +26,7 @@ from controller.model import (
     SetFan,
     SetOperatingPoint,
 )
+from controller.safety.caps import Stack
 from drivers.boards.board import (
     AssertReset,
     BringUp,
@@ -44,6 +46,7 @@ from drivers.boards.board import (
 )
 from drivers.errors import SafetyError, UsageError
 from drivers.units import Megahertz, Ratio, Volts
+from tests.properties.told import Told, highest_v, lower
 from tests.unit.controller.guarding import ENVELOPE, LIVE, START, Scene
 
 SENSORS = (Channel.CHIP_C, Channel.VR_C, Channel.INPUT_V, Channel.CORE_V, Channel.CORE_A, Channel.FAN_RPM)
@@ -56,6 +59,8 @@ volts = st.one_of(
     st.sampled_from([0.0, 0.999, 1.0, 1.14, 1.15, 1.16, 1.2, 1.25, 1.251, 1.35, 2.0, math.nan, -math.inf]),
     st.floats(min_value=-0.1, max_value=2.0),
 )
+capped = st.dictionaries(st.integers(0, 3), clocks.map(Megahertz), max_size=2)
+caps_of_stacks = st.sampled_from([400.0, 450.0, 475.0, 500.0, 525.0, 531.25, 399.0, 700.0, math.nan])
 steps = st.one_of(
     st.floats(min_value=-0.5, max_value=1.5).map(lambda ratio: FanDuty(Ratio(ratio))),
     st.just(FanDuty(Ratio(1.0))),
@@ -67,28 +72,13 @@ steps = st.one_of(
     st.just(AssertReset()),
     st.just(ReleaseReset()),
     st.just(BringUp()),
-    clocks.map(lambda value: Frequency(Megahertz(value))),
-    clocks.map(lambda value: SweepWindow(Megahertz(value))),
+    st.builds(lambda mhz, caps: Frequency(Megahertz(mhz), caps_mhz=caps), clocks, capped),
+    st.builds(lambda mhz, caps: SweepWindow(Megahertz(mhz), caps_mhz=caps), clocks, capped),
     st.just(FastLink()),
     st.integers(min_value=-1, max_value=300).map(TicketDifficulty),
 )
 stops = st.one_of(st.integers(min_value=1, max_value=9), st.sampled_from([50, 200]))
 odd_values = st.sampled_from([None, 0.0, 4.5, 30.0, 60.0, 74.0, 80.0, 300.0, 2000.0, 5200.0])
-
-
-@dataclass
-class Told:
-    """What the board was told, by our own count."""
-
-    fan: float | None = None
-    locked: bool = False
-    core_v: float | None = None
-    rail: bool = False
-    risen: bool = True
-    reset_released: bool = False
-    up: bool = False
-    clock: float | None = None
-    window: float | None = None
 
 
 class GuardMachine(RuleBasedStateMachine):
@@ -101,9 +91,13 @@ class GuardMachine(RuleBasedStateMachine):
         self.plan: list[Step] = []
         self.goal_v = 0.0
         self.starting = False
+        self.undo: tuple[int, Mapping[int, Megahertz]] | None = None
+        """Of a chip on its way up: what was wanted before."""
+        self.slows = False
 
-    @initialize()
-    def safe(self) -> None:
+    @initialize(stack=st.sampled_from([Stack(), Stack(chips=3), Stack(chips=3, domains=3)]))
+    def safe(self, stack: Stack) -> None:
+        self.scene = Scene(stack=stack)
         self.scene.safe()
 
     # --- the world
@@ -221,8 +215,16 @@ class GuardMachine(RuleBasedStateMachine):
             assert (self.good(Channel.CHIP_C) or 99.0) < 65.0
             assert (self.good(Channel.VR_C) or 99.0) < 90.0
         else:
+            if self.slows:
+                for step in self.plan:
+                    assert self.attempt(step) or guard.fault is not None, "a slower chip was refused on its way"
             self.plan.clear()
             guard.stopped_short()
+            if self.undo is not None:
+                chip, guard.caps.wanted = self.undo
+                for step in guard.cap_steps(chip):
+                    assert self.attempt(step), "a way back to a cap was refused"
+            self.undo, self.slows = None, False
             assert give.point.core_v <= (told.core_v or 0.0) + 1e-5
             assert give.point.frequency_mhz <= (told.clock or 0.0) + 1e-5
         for step in guard.steps_of(give):
@@ -250,6 +252,29 @@ class GuardMachine(RuleBasedStateMachine):
     def power_down(self) -> None:
         self.wish(PowerDown())
 
+    @rule(chip=st.integers(0, 3), clock=st.none() | caps_of_stacks, preset=st.booleans())
+    def cap_a_chip(self, chip: int, clock: float | None, preset: bool) -> None:
+        guard = self.scene.guard
+        if self.plan:
+            return
+        before, state = guard.caps.wanted, guard.state
+        was, board = self.told.of(chip), guard.requested.frequency_mhz
+        self.wish(CapChip(chip=chip, frequency_mhz=clock, preset=preset))
+        wanted = guard.caps.wanted
+        assert all(each in range(self.scene.stack.chips) for each in wanted)
+        assert len(wanted) < self.scene.stack.chips
+        assert all(400.0 <= mhz <= 625.0 for mhz in wanted.values())
+        if wanted == before:
+            return
+        assert state in (GuardState.LIVE, GuardState.SAFE_OFF)
+        rises = wanted.get(chip, math.inf) > before.get(chip, math.inf)
+        if self.plan and was is not None:
+            goal = lower(self.told.clock or 0.0, wanted, chip)
+            assert preset or abs(goal - was) <= 50.0 + 1e-5
+        if state is GuardState.LIVE and rises and board is not None:
+            assert guard.limited is None or lower(board, wanted, chip) <= lower(board, before, chip) + 1e-5
+        self.undo, self.slows = ((chip, before), False) if rises else (None, True)
+
     @rule(stop_at=stops)
     def the_chips_are_initialised_again(self, stop_at: int) -> None:
         """What the rig does when they are silent."""
@@ -266,7 +291,7 @@ class GuardMachine(RuleBasedStateMachine):
         self.starting = True
         self.carry_on(stop_at)
 
-    def wish(self, command: PowerUp | SetOperatingPoint | PowerDown) -> None:
+    def wish(self, command: PowerUp | SetOperatingPoint | PowerDown | CapChip) -> None:
         if self.plan:
             return
         guard = self.scene.guard
@@ -276,7 +301,7 @@ class GuardMachine(RuleBasedStateMachine):
         except (SafetyError, UsageError):
             assert guard.state is before
             return
-        self.plan = list(steps_granted)
+        self.plan, self.undo, self.slows = list(steps_granted), None, False
         if isinstance(command, PowerUp):
             assert before is GuardState.SAFE_OFF
             guard.started()
@@ -289,7 +314,7 @@ class GuardMachine(RuleBasedStateMachine):
     )
     def start(self, clock: float | None, stop_at: int) -> None:
         """A power-up in a world that obeys; often to its end, else to any step before it."""
-        self.scene.chips = 1
+        self.scene.chips = self.scene.stack.chips
         self.world()
         self.look(2.0)
         self.wish(PowerUp(frequency_mhz=clock))
@@ -308,6 +333,8 @@ class GuardMachine(RuleBasedStateMachine):
             if not self.plan or not self.attempt(step):
                 return
             self.plan.pop(0)
+        if not self.plan:
+            self.undo, self.slows = None, False
         if not self.plan and self.starting:
             self.starting = False
             self.scene.guard.reached()
@@ -323,10 +350,12 @@ class GuardMachine(RuleBasedStateMachine):
         self.a_stray_clock(mhz, window)
 
     def a_stray_clock(self, mhz: float, window: float | None) -> None:
+        """With the caps that hold, or with one of them left out."""
         clock = self.told.clock or 0.0
-        if window is not None:
-            self.attempt(SweepWindow(Megahertz(clock + window)))
-        self.attempt(Frequency(Megahertz(clock + mhz)))
+        for caps in ({each: Megahertz(cap) for each, cap in self.told.caps.items()}, dict[int, Megahertz]()):
+            if window is not None:
+                self.attempt(SweepWindow(Megahertz(clock + window), caps_mhz=caps))
+            self.attempt(Frequency(Megahertz(clock + mhz), caps_mhz=caps))
 
     @precondition(lambda self: self.told.core_v is not None)
     @rule(rise_v=st.sampled_from([-0.05, 0.005, 0.01, 0.02]), verified=st.booleans(), clock_too=st.booleans())
@@ -386,13 +415,16 @@ class GuardMachine(RuleBasedStateMachine):
             return
         assert not self.told.rail
         guard.clear(self.scene.now())
-        self.scene.chips = 1
+        self.scene.chips = self.scene.stack.chips
 
     # --- the promises
 
     def good(self, channel: Channel) -> float | None:
         sample = self.scene.now().channels.get(channel)
         return sample.value if sample is not None and sample.quality is Quality.GOOD else None
+
+    def line(self) -> range:
+        return range(self.scene.stack.chips)
 
     def check(self, step: Step) -> None:
         guard, told, e = self.scene.guard, self.told, ENVELOPE
@@ -423,6 +455,9 @@ class GuardMachine(RuleBasedStateMachine):
                 assert e.core_v.low <= core_v <= min(e.core_v.high, e.core_v_hard)
                 if told.rail and told.core_v is not None:
                     assert core_v <= told.core_v + e.core_v_step_v + 1e-5
+                    if core_v > told.core_v and told.clock is not None:
+                        now = [lower(told.clock, told.caps, chip) for chip in self.line()]
+                        assert highest_v(self.scene.stack, core_v, now) <= e.core_v_hard + 1e-5
                     if core_v > max(told.core_v, e.stock_core_v) + 1e-5:
                         assert told.fan in (1.0, None)
             case RailOn():
@@ -447,29 +482,38 @@ class GuardMachine(RuleBasedStateMachine):
                 assert told.rail
                 if isinstance(step, BringUp):
                     assert told.reset_released
-            case Frequency(frequency_mhz=clock):
+            case Frequency(frequency_mhz=clock, caps_mhz=caps):
                 assert told.up
                 assert told.clock is not None
-                if clock > told.clock:
-                    assert not latched
-                    assert clock - told.clock <= e.frequency_step_mhz + 1.0
-                    assert clock <= min(e.frequency_mhz.high, e.frequency_hard_mhz)
-                    assert not told.risen, "the clock rose on a rail that was not read back"
+                now = [lower(clock, caps, chip) for chip in self.line()]
+                before = [lower(told.clock, told.caps, chip) for chip in self.line()]
+                assert all(mhz >= e.floor_frequency_mhz for mhz in now)
+                assert highest_v(self.scene.stack, told.core_v or 0.0, now) <= e.core_v_hard + 1e-5
+                if all(after <= was for after, was in zip(now, before, strict=True)):
+                    return
+                assert not latched
+                assert clock <= min(e.frequency_mhz.high, e.frequency_hard_mhz)
+                assert not told.risen, "the clock rose on a rail that was not read back"
+                if clock > e.stock_frequency_mhz + 1e-5:
+                    assert told.fan in (1.0, None)
+                if clock > 56.25:
+                    assert self.scene.chips == self.scene.stack.chips
+                    assert all(self.good(channel) is not None for channel in SENSORS)
+                for chip, (after, was) in enumerate(zip(now, before, strict=True)):
+                    if after <= was:
+                        continue
+                    assert after - was <= e.frequency_step_mhz + 1.0
+                    assert after <= guard.caps.wanted.get(chip, math.inf) + 1e-5, "a chip rose above its cap"
                     if told.window:
-                        assert clock <= told.window + 1e-5, "the clock rose under a window that is too long"
-                    if clock > e.stock_frequency_mhz + 1e-5:
-                        assert told.fan in (1.0, None)
-                    if clock > 56.25:
-                        assert self.scene.chips == 1
-                        assert all(self.good(channel) is not None for channel in SENSORS)
-                else:
-                    assert clock >= e.floor_frequency_mhz
-            case SweepWindow(frequency_mhz=clock):
+                        longest = lower(told.window, told.window_caps, chip)
+                        assert after <= longest + 1e-5, "the clock rose under a window that is too long"
+            case SweepWindow(frequency_mhz=clock, caps_mhz=caps):
                 if clock != 0.0:
                     assert not latched
                     assert told.up
                     assert told.clock is not None
-                    assert clock >= told.clock - 1e-5
+                    for chip in self.line():
+                        assert lower(clock, caps, chip) >= lower(told.clock, told.caps, chip) - 1e-5
             case TicketDifficulty(difficulty=difficulty):
                 assert not latched
                 assert difficulty >= 1
@@ -500,15 +544,15 @@ class GuardMachine(RuleBasedStateMachine):
                 told.risen = told.risen and core_v != told.core_v
             case AssertReset():
                 told.reset_released = told.up = False
-                told.clock = told.window = None
+                told.clock, told.window, told.caps = None, None, {}
             case ReleaseReset():
                 told.reset_released = True
             case BringUp():
                 told.up, told.clock = True, 50.0
-            case Frequency(frequency_mhz=clock):
-                told.clock = float(clock)
-            case SweepWindow(frequency_mhz=clock):
-                told.window = float(clock)
+            case Frequency(frequency_mhz=clock, caps_mhz=caps):
+                told.clock, told.caps = float(clock), caps
+            case SweepWindow(frequency_mhz=clock, caps_mhz=caps):
+                told.window, told.window_caps = float(clock), caps
             case FastLink() | TicketDifficulty():
                 return
 

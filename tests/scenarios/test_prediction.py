@@ -78,6 +78,21 @@ def test_a_channel_that_is_unknown_now_is_not_estimated() -> None:
     assert estimate.channels[Channel.CORE_W] == pytest.approx(12.0)
 
 
+def test_of_a_board_with_slow_chips_the_mean_of_the_clocks_is_what_grows() -> None:
+    """Half of the chips stay where they are: a tenth more of the board's clock is a twentieth more."""
+    staged = OperatingPoint(frequency_mhz=550.0, core_v=1.150)
+    present = OperatingPoint(frequency_mhz=500.0, core_v=1.150)
+    power = {Channel.CORE_W: reading(0.2 + 1.0)}  # so little that the die does not warm up by it
+    plain, capped, above = (
+        predict(ENVELOPE, power, present, staged, caps_mhz=caps, chips=2) for caps in ({}, {1: 500.0}, {1: 600.0})
+    )
+    assert plain is not None
+    assert capped is not None
+    assert above == plain
+    assert plain.channels[Channel.CORE_W] / 1.2 == pytest.approx(1.10, abs=0.005)
+    assert capped.channels[Channel.CORE_W] / 1.2 == pytest.approx(1.05, abs=0.005)
+
+
 def test_the_limit_that_binds_is_named_a_trip_before_a_warning() -> None:
     assert first_limit(ENVELOPE, {Channel.CHIP_C: 60.0, Channel.POWER_W: 20.0}) is None
     assert first_limit(ENVELOPE, {Channel.CHIP_C: 67.0}) == "chip_c 67.0 of 66.0: warns"

@@ -12,6 +12,7 @@ from controller.model import (
     BoardLost,
     BoardSnapshot,
     Cause,
+    ChipCapped,
     ChipsStopped,
     CommandAccepted,
     CommandRefused,
@@ -153,6 +154,7 @@ def one_of_each() -> list[Event]:
     tell.accepted(PowerUp(), STOCK)
     tell(CommandRefused, command=KeepPoint(), rule="trial", reason="no change is on trial")
     tell(StepApplied, step="core_voltage", detail="core voltage 1.160 V")
+    tell(ChipCapped, chip=3, cap_mhz=None, frequency_mhz=525.0, note="cured")
     tell.pending(MORE, STOCK)
     tell(PointKept, point=MORE, why="kept")
     tell(PointReverted, left=MORE, point=STOCK, why="not kept within 10 s")

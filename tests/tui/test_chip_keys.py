@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from controller.model import Cause, FaultRecord, GuardState
+from controller.model import CapChip, Cause, FaultRecord, GuardState
 from controller.tui.widgets.chips import Chips
+from controller.tui.widgets.entry import Entry
+from drivers.errors import Refused
 from tests.tui.covering import shows
 from tests.tui.driving import NARROW, Seat, seat
 from tests.tui.ports import ScriptedPort, scripted
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.real_time
 def listed(s: Seat) -> list[str]:
     """The rows of the list, without the map."""
     lines = s.panel("chips").splitlines()
-    (head,) = [at for at, line in enumerate(lines) if "chip  addr" in line]
+    (head,) = [at for at, line in enumerate(lines) if "95 %" in line]
     return [line for line in lines[head + 1 :] if line]
 
 
@@ -149,11 +151,84 @@ async def test_y_copies_all_chips_as_a_table(run: Run) -> None:
         await s.press("y")
         await s.until(lambda: "copied" in s.toasts)
         rows = [line.split("\t") for line in s.app.clipboard.splitlines()]
-        assert rows[0] == ["chip", "address", "state", "counted", "share", "low", "high", "wrong"]
+        assert rows[0] == [
+            "chip", "address", "state", "counted", "share", "low", "high", "wrong", "mhz", "cap_mhz", "read_mhz",
+        ]  # fmt: skip
         assert len(rows) == 127
         assert rows[26][:4] == ["25", "0x32", "silent", "0"]
         assert rows[42][:4] == ["41", "0x52", "weak", "390"]
         assert float(rows[42][4]) == pytest.approx(0.974, abs=0.001)
+
+
+def slowed(port: ScriptedPort, caps: dict[int, float], mhz: float = 485.0) -> None:
+    """The chips have gone to the clock of the board, or to their caps."""
+    (chain,) = port.newest.boards[0].chains
+    clocks = [min(mhz, caps.get(chip.index, mhz)) for chip in chain.chips]
+    chips = tuple(
+        chip.model_copy(update={"frequency_mhz": own, "read_mhz": own, "read_at_s": 1.0})
+        for chip, own in zip(chain.chips, clocks, strict=True)
+    )
+    port.change(chains=(chain.model_copy(update={"chips": chips}),), caps_mhz=caps)
+
+
+async def test_where_a_chip_is_slower_the_clock_of_each_is_in_sight_in_80_columns_and_its_cap_is_said(run: Run) -> None:
+    port = with_chips(run, *[answered(index, 60, 60, 60, 60) for index in range(6)], kind="pattern")
+    async with seat(port, mode="chips", size=NARROW) as s:
+        slowed(port, {})
+        await s.settle()
+        assert "chip  addr  state" in s.panel("chips")
+        slowed(port, {3: 437.5})
+        await s.until(lambda: "chip   MHz  state" in s.panel("chips"))
+        assert [line[2:].split()[:3] for line in listed(s)] == [
+            [str(at), "438" if at == 3 else "485", "ok"] for at in range(6)
+        ]
+        assert all(len(line) <= 76 and "…" not in line for line in s.panel("chips").splitlines())
+        assert "at most" not in s.panel("chip")
+        await s.press("right", "right", "right")
+        said = " ".join(s.panel("chip").split())
+        assert "chip 3 at 437.5 MHz at most, now 437.50 MHz, reads 437.50 MHz; address 0x60" in said
+        await s.press("y")
+        await s.until(lambda: "copied" in s.toasts)
+        assert s.app.clipboard.splitlines()[4].split("\t")[-3:] == ["437.50", "437.50", "437.50"]
+        slowed(port, {})
+        await s.until(lambda: "chip  addr  state" in s.panel("chips"))
+
+
+@shows("chips.cap")
+async def test_c_caps_the_marked_chip_and_an_empty_line_takes_the_cap_away(run: Run) -> None:
+    port = with_chips(run, *[answered(index, 60, 60, 60, 60) for index in range(6)], kind="pattern")
+    async with seat(port, mode="chips", size=NARROW) as s:
+        assert "c cap" in s.panel("keys")
+        await s.press("right", "right", "c")
+        await s.until(lambda: "Chip 2: at most so many MHz" in s.text())
+        assert "50 MHz at once at most" in s.text()
+        await s.press(*"fast", "enter")
+        await s.until(lambda: "'fast' is no number of MHz; allowed: " in s.text())
+        assert port.asked == []
+        await s.press(*["backspace"] * 4, *"450", "enter")
+        await s.until(lambda: port.asked != [])
+        (command,) = port.asked_of(port.info[0].name)
+        assert command == CapChip(chip=2, frequency_mhz=450.0, note="on the screen")
+        slowed(port, {2: 450.0})
+        port.answer = lambda _board, _command: Refused("throttle", "chip_c: 71.0 C is above the throttle level")
+        await s.until(lambda: "450 MHz at most" in s.panel("chip"))
+        await s.press("c")
+        await s.until(lambda: "Chip 2: at most so many MHz" in s.text())
+        assert s.app.screen.query_one(Entry).value == "450.00"
+        await s.press(*["backspace"] * 6, "enter")
+        await s.until(lambda: len(port.asked) == 2)
+        assert port.asked_of(port.info[0].name)[-1] == CapChip(chip=2, note="on the screen")
+        await s.until(lambda: "throttle: chip_c: 71.0 C is above the throttle level" in s.toasts)
+
+
+async def test_c_is_grey_where_nothing_can_be_asked(run: Run) -> None:
+    port = with_chips(run, *[answered(index, 60, 60, 60, 60) for index in range(6)])
+    async with seat(port, mode="chips", size=NARROW) as s:
+        port.change(state=GuardState.LATCHED)
+        await s.until(lambda: s.app.screen.check_action("cap", ()) is None)
+        await s.press("c")
+        await s.settle()
+        assert "at most so many MHz" not in s.text()
 
 
 async def test_a_rig_that_is_gone_leaves_its_chips_in_grey(run: Run) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from controller.model import (
     AddRemark,
+    CapChip,
     ClearFault,
     Command,
     Event,
@@ -40,6 +41,7 @@ from tests.tui.telling import STOCK, Teller, one_of_each, record, utc, work
 COMMANDS: dict[type, tuple[Command, str]] = {
     PowerUp: (PowerUp(frequency_mhz=525.0, core_v=1.15, note="cold"), "power up 525.00 MHz 1.150 V “cold”"),
     SetOperatingPoint: (SetOperatingPoint(core_v=1.2, keep_within_s=10.0), "set 1.200 V on trial 10 s"),
+    CapChip: (CapChip(chip=3, frequency_mhz=437.5, note="weak"), "chip 3 at 437.5 MHz at most “weak”"),
     KeepPoint: (KeepPoint(), "keep point"),
     RevertPoint: (RevertPoint(), "revert point"),
     StartWork: (StartWork(work="pattern"), "start work pattern"),
@@ -62,6 +64,7 @@ SUMMARIES = {
     "command_accepted": "power up (1 steps)",
     "command_refused": "keep point: no change is on trial",
     "step_applied": "core voltage 1.160 V",
+    "chip_capped": "chip 3 at the board's clock, now 525 MHz: cured",
     "point_pending": "550.00 MHz 1.180 V, back to 525.00 MHz 1.150 V unless kept within 10 s",
     "point_kept": "550.00 MHz 1.180 V: kept",
     "point_reverted": "550.00 MHz 1.180 V → 525.00 MHz 1.150 V: not kept within 10 s",

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from textual.binding import Binding, BindingType
 
 from controller.model import ChainSnapshot, ChipSnapshot, WorkSnapshot
-from controller.text import UNKNOWN, duration
+from controller.text import UNKNOWN, chip_cap, duration
 from controller.tui.desk import Desk
 from controller.tui.widgets.listing import Listing
 from controller.tui.widgets.panel import Line, Panel, Word, fit, no_more_than, wrap
@@ -41,6 +41,8 @@ class Row:
     """What is known of one chip. Nothing of a work that there is not."""
 
     chip: ChipSnapshot
+    cap_mhz: float | None = None
+    """The most that it may be clocked; None: as fast as the board."""
     verdict: Verdict | None = None
     share: Share | None = None
 
@@ -62,7 +64,8 @@ class Chips(Listing[int]):
         "the order of the line, ← and → go to the neighbour on the line. The share is of the known answers that were "
         "due, or the finds over what the others have on average, each with its 95 % interval; where something is said "
         "of some chips, the others are the measure. Wrong are nonces that do not hash, and their part of all that "
-        "came. Counts are of the work that runs, or of the last. y copies the list."
+        "came. Counts are of the work that runs, or of the last. Where a chip runs slower than its board, the clock of "
+        "each stands in the place of its address. c caps the marked chip. y copies the list."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right", "neighbour(1)", "next on the line", show=False),
@@ -74,8 +77,10 @@ class Chips(Listing[int]):
         self._desk = desk
         self.worst_first = True
         self._rows: dict[int, Row] = {}
-        self._made_of: tuple[object, object] = (None, None)
+        self._made_of: tuple[object, ...] = ()
         self._marks: dict[str, int] = {}
+        self._apart = False
+        """Not all chips have the clock of the board."""
 
     def turn(self) -> None:
         """The other order."""
@@ -96,13 +101,20 @@ class Chips(Listing[int]):
 
     def rows(self) -> dict[int, Row]:
         """By position. Judged once for each snapshot."""
-        chain, work = self.chain, self.work
-        if self._made_of[0] is not chain or self._made_of[1] is not work:
-            self._made_of = (chain, work)
+        chain, work, board = self.chain, self.work, self._desk.board
+        made_of = (chain, work, None if board is None else board.caps_mhz)
+        if len(self._made_of) != len(made_of) or any(
+            now is not before for now, before in zip(made_of, self._made_of, strict=True)
+        ):
+            self._made_of = made_of
             judged = () if work is None else verdicts(work.chips)
             of = {verdict.chip.index: (verdict, share) for verdict, share in zip(judged, shares(judged), strict=True)}
             chips = () if chain is None else chain.chips
-            self._rows = {chip.index: Row(chip, *of.get(chip.index, (None, None))) for chip in chips}
+            caps = {} if board is None else board.caps_mhz
+            self._rows = {
+                chip.index: Row(chip, caps.get(chip.index), *of.get(chip.index, (None, None))) for chip in chips
+            }
+            self._apart = bool(caps) or len({chip.frequency_mhz for chip in chips}) > 1
         return self._rows
 
     def keys(self) -> Sequence[int]:
@@ -129,12 +141,14 @@ class Chips(Listing[int]):
 
     def table(self) -> str:
         """All rows in the order of the line, for other programs: columns with tabs between them."""
-        head = ("chip", "address", "state", "counted", "share", "low", "high", "wrong")
+        head = ("chip", "address", "state", "counted", "share", "low", "high", "wrong", "mhz", "cap_mhz", "read_mhz")
         lines = ["\t".join(head)]
         for index, row in self.rows().items():
             share = ("", "", "") if row.share is None else (row.share.ratio, row.share.low, row.share.high)
             wrong = "" if row.verdict is None else row.verdict.chip.hw_errors
-            cells = (index, f"{row.chip.address:#04x}", row.state, _counted(row), *share, wrong)
+            clocks = (row.chip.frequency_mhz, row.cap_mhz, row.chip.read_mhz)
+            told = ("" if mhz is None else f"{mhz:.2f}" for mhz in clocks)
+            cells = (index, f"{row.chip.address:#04x}", row.state, _counted(row), *share, wrong, *told)
             lines.append("\t".join(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in cells))
         return "\n".join(lines)
 
@@ -205,7 +219,8 @@ class Chips(Listing[int]):
         known = any(row.verdict is not None and row.verdict.chip.due_by_domain for row in self.rows().values())
         what = "answers" if known else "finds"
         share = "of due" if known else "of others"
-        return [(f"chip  addr  {'state':<11}{what:>12}{share:>10}{'95 %':>15} {'wrong':>13}", "label")]
+        where = "addr" if not self._apart else " MHz"
+        return [(f"chip  {where}  {'state':<11}{what:>12}{share:>10}{'95 %':>15} {'wrong':>13}", "label")]
 
     def row(self, key: int, width: int) -> Line:
         row = self.rows()[key]
@@ -214,11 +229,24 @@ class Chips(Listing[int]):
         share, interval = UNKNOWN, UNKNOWN
         if row.share is not None:
             share, interval = f"{100.0 * row.share.ratio:.1f} %", _interval(row.share)
+        clock = UNKNOWN if row.chip.frequency_mhz is None else f"{row.chip.frequency_mhz:.0f}"
+        slow = plain or ("title" if row.cap_mhz is not None else "")
+        where = (f"{clock:>4}", slow) if self._apart else (f"{row.chip.address:#04x}", plain)
         return [
-            (f"{key:>4}  {row.chip.address:#04x}  ", plain),
+            (f"{key:>4}  ", plain),
+            where,
+            ("  ", plain),
             (f"{row.state:<11}", look),
             (f"{_counted(row):>12}{share:>10}{interval:>15} {fit(_wrong(row), 13):>13}", plain),
         ]
+
+
+def _capped(row: Row) -> str:
+    """Its cap, and what became of it."""
+    chip = row.chip
+    read = "" if chip.read_mhz is None else f", reads {chip.read_mhz:.2f} MHz"
+    told = f"now {chip.frequency_mhz:.2f} MHz" if chip.frequency_mhz is not None else "from the next power-up on"
+    return f"{chip_cap(chip.index, row.cap_mhz)}, {told}{read}; address {chip.address:#04x}"
 
 
 def _counted(row: Row) -> str:
@@ -271,6 +299,8 @@ class ChipDetail(Panel):
             lines.append([("nothing that chance does not explain", "label")])
         if row.verdict is not None and row.verdict.chip.due_by_domain:
             lines.append(_by_domain(row.verdict))
+        if row.cap_mhz is not None:
+            lines += wrap(_capped(row), width)
         opened = f"since the board was opened: {row.chip.finds} finds, {row.chip.hw_errors} wrong"
         return no_more_than([*lines, [(opened, "label")]], height)
 

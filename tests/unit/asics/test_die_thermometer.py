@@ -8,7 +8,7 @@ import pytest
 
 from controller.model import Cause, GuardState
 from drivers.asics import ASICS
-from drivers.asics.chain import DIE_EVERY_S
+from drivers.asics.dies import DIE_EVERY_S
 from drivers.boards import BOARDS
 from drivers.codecs.bm13xx import encode
 from emulator.benches import BENCHES, BenchSettings

@@ -12,6 +12,7 @@ from controller.model import (
     BoardAttached,
     BoardInfo,
     BoardSnapshot,
+    CapChip,
     Cause,
     Command,
     Event,
@@ -161,7 +162,7 @@ class FakeRig:
                 assert self.work is not None
                 self.tell(WorkStopped, result=self.work.model_copy(update={"running": False}))
                 self.work = None
-            case SetFan():
+            case SetFan() | CapChip():
                 return
             case PowerDown() | SafeOff():
                 self.report_safe_off(command.kind)

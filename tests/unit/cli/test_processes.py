@@ -283,6 +283,31 @@ def test_a_dilution_needs_an_emulator_behind_the_port(places: dict[str, str], tm
     assert "256, which the emulator" in err
 
 
+def test_a_chip_of_a_running_board_is_capped_and_told_of(places: dict[str, str]) -> None:
+    start = ("run", "--emulate", "bitaxe-gt", "--frequency", "450", "--chip-frequency", "1=425", "--json")
+    with _start(places, *start) as process:
+        try:
+            _say(process, "answers")
+            code, out, err = _run(places, "set", "--chip", "1", "--frequency", "410", "--note", "weak")
+            assert (code, out.splitlines()[1:]) == (
+                0,
+                ["  chip 1 at 410 MHz at most, now 410.00 MHz, reads 410.00 MHz"],
+            ), err
+            code, out, err = _run(places, "status")
+            assert "chip 1 at 410 MHz at most, now 410.00 MHz, reads 410.00 MHz" in out, err
+            code, out, err = _run(places, "set", "--chip", "0", "--frequency", "410")
+            assert (code, out, "the last one without a cap, runs at the board's clock" in err) == (6, "", True), err
+            code, out, err = _run(places, "set", "--chip", "2", "--uncap", "--dry-run")
+            assert (code, out, "chip: 2 is not allowed; allowed: 0 to 1" in err) == (2, "", True), err
+            code, out, err = _run(places, "set", "--chip", "1", "--uncap", "--json")
+            assert (code, json.loads(out)["caps_mhz"]) == (0, {}), err
+        finally:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, err
+    assert (json.loads(out)["remarks"], json.loads(out)["caps_mhz"]) == ([], {})
+
+
 def test_a_running_board_is_moved_on_trial_and_kept_at_a_terminal_alone(places: dict[str, str]) -> None:
     with _start(places, "run", "--emulate", "bitaxe-gamma", "--json") as process:
         try:

@@ -15,7 +15,7 @@ FIELDS = [
     "schema", "board", "emulated", "dilution", "seed", "work", "jobs", "answers_due", "answers_found", "yield",
     "yield_ci95", "nonces", "verified", "extra", "hw_errors", "duplicates", "stale", "link_errors", "hashrate_hs",
     "hashrate_ci95_hs", "expected_hs", "frequency_mhz", "core_v_set", "core_v", "core_w", "input_v", "input_w",
-    "power_w", "chip_c", "vr_c", "fan_rpm", "chips", "remarks", "trips", "retries", "safe_off_confirmed",
+    "power_w", "chip_c", "vr_c", "fan_rpm", "chips", "caps_mhz", "remarks", "trips", "retries", "safe_off_confirmed",
 ]  # fmt: skip
 TRIP = FaultLatched(
     seq=9,
@@ -127,3 +127,11 @@ def test_chips_and_remarks_are_told_in_both() -> None:
     many = tuple(ChipWork(index=at, verified=50 + at, hw_errors=0) for at in range(12))
     assert "12, verified from 50 (chip 0) to 61 (chip 11)" in run_table(_outcome(work=work_snapshot(chips=many)))
     assert run_object(_outcome(work=work_snapshot(chips=many)))["chips"][0]["answers_due"] is None  # type: ignore[index]
+
+
+def test_a_chip_that_ran_slower_stands_in_object_and_table() -> None:
+    outcome = _outcome(snapshot=board_snapshot(caps_mhz={3: 437.5}))
+    assert run_object(outcome)["caps_mhz"] == {3: 437.5}
+    (row,) = [line for line in run_table(outcome).splitlines() if line.startswith("cap ")]
+    assert row.split(maxsplit=1)[1] == "chip 3 at 437.5 MHz at most, from the next power-up on"
+    assert run_object(_outcome())["caps_mhz"] == {}

@@ -33,6 +33,15 @@ def test_quantities_become_base_units() -> None:
     assert (wish.frequency_mhz, wish.core_v, wish.seconds, wish.self_test_s) == pytest.approx((525.0, 1.15, 60.0, 4.0))
 
 
+def test_the_chips_that_are_to_run_slower_are_told_by_number_and_clock() -> None:
+    assert _wish().caps == ()
+    caps = _wish("--chip-frequency", "3=450", "--chip-frequency", " 11 = 0.4GHz").caps
+    assert [(cap.chip, cap.frequency_mhz, cap.note) for cap in caps] == [
+        (3, 450.0, "--chip-frequency"),
+        (11, 400.0, "--chip-frequency"),
+    ]
+
+
 def test_the_fan_is_left_to_the_rig_unless_somebody_says_how() -> None:
     assert _wish().fan is None
     assert _wish("--fan", "auto", "--fan-target", "58").fan == SetFan(mode=FanMode.AUTO, target_chip_c=58.0)
@@ -170,7 +179,34 @@ def test_files_are_never_overwritten(tmp_path: Path) -> None:
         (["emulate", "toaster"], "one of bitaxe-bonanza, bitaxe-gamma, "),
         (["emulate", "bitaxe-gamma", "--name", "../x"], "letters, digits"),
         (["emulate", "bitaxe-gamma", "--ambient", "90"], "-20 to 60 C"),
-        (["set"], "--frequency, --voltage or both, --fan, or --unlock"),
+        (["set"], "--frequency, --voltage or both, --chip, --fan, or --unlock"),
+        (["set", "--uncap"], "with --chip N: which chip"),
+        (["set", "--chip", "3"], "--chip: '3' is not allowed; allowed: with one of --frequency F"),
+        (["set", "--chip", "3", "--uncap", "--frequency", "450"], "with one of --frequency F"),
+        (["set", "--chip", "-1", "--uncap"], "--chip"),
+        (["set", "--chip", "x", "--frequency", "450"], "--chip: 'x' is not allowed; allowed: a chip, counted from 0"),
+        (["set", "--chip", "3", "--frequency", "fast"], "--frequency: 'fast' is not allowed"),
+        (
+            ["set", "--chip", "3", "--frequency", "450", "--voltage", "1150"],
+            "--voltage: '1150' is not allowed; allowed",
+        ),
+        (
+            ["set", "--chip", "3", "--uncap", "--keep-within", "9"],
+            "--keep-within: '9' is not allowed; allowed: not with",
+        ),
+        (["set", "--chip", "3", "--uncap", "--fan", "auto"], "--fan: 'auto' is not allowed; allowed: not with --chip"),
+        (
+            ["run", "--emulate", "bitaxe-hex", "--chip-frequency", "3"],
+            "--chip-frequency: '3' is not allowed; allowed: N=F",
+        ),
+        (
+            ["run", "--emulate", "bitaxe-hex", "--chip-frequency", "a=450"],
+            "N=F: a chip, counted from the host, and its",
+        ),
+        (
+            ["run", "--emulate", "bitaxe-hex", "--chip-frequency", "3=450", "--chip-frequency", "3=460"],
+            "one clock for each chip; chip 3 has one already",
+        ),
         (["set", "--unlock", "all"], "--unlock: 'all' is not allowed; allowed: stock, range, hard"),
         (["set", "--unlock", "range", "--dry-run"], "not with --dry-run"),
         (["run", "--emulate", "bitaxe-gamma", "--unlock", "no"], "--unlock: 'no' is not allowed"),

@@ -13,7 +13,7 @@ from controller.cli.result import Outcome
 from controller.cli.run import verdict
 from controller.cli.session import Plan, RigGone, Session
 from controller.cli.talk import Talk
-from controller.model import Cause, FanMode, SetFan, StartWork
+from controller.model import CapChip, Cause, FanMode, SetFan, StartWork
 from drivers.errors import Refused, VerifyError
 from tests.unit.cli.fakes import BOARD, CONFIRMED, FakeRig, work_snapshot
 
@@ -62,6 +62,15 @@ async def test_how_the_fan_is_led_is_said_before_the_board_is_powered_up() -> No
     await session.run()
     assert rig.asked[0] == wish
     assert [command.kind for command in rig.asked[1:]] == ["power_up", "start_work", "stop_work", "power_down"]
+
+
+async def test_chips_are_capped_before_the_board_is_powered_up() -> None:
+    rig = FakeRig()
+    caps = (CapChip(chip=3, frequency_mhz=450.0), CapChip(chip=1, frequency_mhz=400.0))
+    session, _ = _session(rig, caps=caps)
+    await session.run()
+    assert tuple(rig.asked[:2]) == caps
+    assert rig.asked[2].kind == "power_up"
 
 
 async def test_a_self_test_comes_first_and_its_counts_stay_apart() -> None:

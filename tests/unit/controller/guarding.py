@@ -20,6 +20,7 @@ from controller.model import (
     Reading,
     WorkSnapshot,
 )
+from controller.safety.caps import Stack
 from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
 from drivers.boards.board import Channel, Envelope, Span, Step
@@ -80,11 +81,14 @@ LIVE: Mapping[Channel, float] = {
 class Scene:
     """A guard and the world that it is shown. Time moves with each `look`."""
 
-    def __init__(self, envelope: Envelope = ENVELOPE, reach: Reach = Reach.RANGE) -> None:
-        self.guard = Guard("gamma", Envelopes(envelope, OperatorLimits(unlock=reach)))
+    def __init__(self, envelope: Envelope = ENVELOPE, reach: Reach = Reach.RANGE, stack: Stack | None = None) -> None:
+        self.stack = stack or Stack()
+        self.guard = Guard("gamma", Envelopes(envelope, OperatorLimits(unlock=reach)), stack=self.stack)
         self.at_s = 0.0
         self.values: dict[Channel, float | None] = dict(OFF)
-        self.chips = 1
+        self.chips = self.stack.chips
+        self.reads_mhz: dict[int, float] = {}
+        """By chip: what its PLL word gives, in each look; none: it is not read back."""
         self.finds: list[int] = []
         """By chip, of a chain with several; empty: one chip that finds nothing."""
         self.protections = frozenset({Protection.SENTINEL})
@@ -118,8 +122,17 @@ class Scene:
                         chip.model_copy(update={"index": index, "address": 64 * index, "finds": count})
                         for index, count in enumerate(self.finds)
                     )
-                    or (chip,) * self.chips,
-                    expected_chips=max(1, len(self.finds)),
+                    or tuple(
+                        chip.model_copy(
+                            update={
+                                "index": index,
+                                "read_mhz": self.reads_mhz.get(index),
+                                "read_at_s": self.at_s if index in self.reads_mhz else None,
+                            }
+                        )
+                        for index in range(self.chips)
+                    ),
+                    expected_chips=max(self.stack.chips, len(self.finds)),
                     frequency_mhz=None,
                     expected_hs=0.0,
                     ticket_difficulty=256,

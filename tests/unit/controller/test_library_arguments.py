@@ -51,6 +51,11 @@ WRONG: list[tuple[str, Verb, str]] = [
     ("seconds: '5'", lambda r: r.hold("5"), "more than 0"),  # type: ignore[arg-type]
     ("unlock: 'all'", lambda r: r.unlock("all"), "one of stock, range, hard"),  # type: ignore[arg-type]
     ("core_v: 1.4", lambda r: r.limit_session(core_v_max=1.4), VOLT),
+    ("chip: 1", lambda r: r.cap_chip(1, 450.0), "a whole number from 0 to 0"),
+    ("chip: True", lambda r: r.cap_chip(True, None), "a whole number"),
+    ("frequency_mhz: 399", lambda r: r.cap_chip(0, 399), MHZ),
+    ("frequency_mhz: nan", lambda r: r.check_cap(0, math.nan), MHZ),
+    ("preset: 'no'", lambda r: r.cap_chip(0, None, preset="no"), "True or False"),  # type: ignore[arg-type]
     ("until: 5", lambda r: r.hold(5.0, until=5), "a function, or None"),  # type: ignore[arg-type]
 ]
 

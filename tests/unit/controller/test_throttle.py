@@ -50,3 +50,25 @@ def test_each_level_takes_a_step_of_the_clock_after_its_time(
 @pytest.mark.parametrize(("channel", "value"), [(Channel.CHIP_C, 69.9), (Channel.VR_C, 94.9), (Channel.INPUT_V, 4.76)])
 def test_below_its_level_nothing_gives_way(channel: Channel, value: float) -> None:
     assert hold(live(), channel, value, 60.0) is None
+
+
+def test_a_move_that_waits_for_its_turn_is_not_taken_for_made_and_the_board_comes_back_from_it() -> None:
+    scene = live()
+    give = hold(scene, Channel.CHIP_C, 70.5, 4.0)
+    assert give is not None
+    assert hold(scene, Channel.CHIP_C, 60.0, 5.0) is None
+    assert scene.guard.limited is not None, "another command is in its way"
+    scene.follow(scene.guard.steps_of(give))
+    assert scene.guard.commanded.frequency_mhz == 518.75
+    back = hold(scene, Channel.CHIP_C, 60.0, 40.0)
+    assert back is not None
+    assert (back.up, back.point.frequency_mhz) == (True, 525.0)
+
+
+def test_a_move_that_was_never_made_is_over_once_there_is_nothing_to_take_back() -> None:
+    scene = live()
+    assert hold(scene, Channel.CHIP_C, 70.5, 4.0) is not None
+    assert hold(scene, Channel.CHIP_C, 60.0, 20.0) is None
+    assert scene.guard.limited is not None
+    assert hold(scene, Channel.CHIP_C, 60.0, 40.0) is None
+    assert scene.guard.limited is None
