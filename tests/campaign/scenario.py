@@ -9,6 +9,7 @@ from typing import Final
 from controller.model import (
     FAN_TARGET_MAX_C,
     FAN_TARGET_MIN_C,
+    CapChip,
     ClearFault,
     Command,
     FanMode,
@@ -39,6 +40,8 @@ WITHOUT_FAULT = 0.2
 """This share of the scenarios has no fault: whatever trips there is a false trip."""
 WITH_FAN = 0.5
 """This share leads the fan, by one to four commands; else it stays at full."""
+WITH_CAPS = 0.5
+"""This share of the boards with several chips has some of them slowed down, by one to six commands."""
 WITH_RETRY = 0.3
 LETS_IT_START = 0.8
 """So often a room too warm to power up in is a cooler one, and who may have stock only asks for stock first; else these
@@ -110,7 +113,8 @@ def scenario(seed: int, index: int, minutes: float, board: str = GAMMA, *, by_it
     if by_itself:
         more = random.Random(f"{seed}/{index}/by itself")  # so that all else is drawn as without it
         operator = operator.model_copy(update={"retry": more.random() < WITH_RETRY})
-        commands = sorted(commands + _fan(more, end_s), key=lambda asked: asked[0])
+        apart = random.Random(f"{seed}/{index}/caps")
+        commands = sorted(commands + _fan(more, end_s) + _caps(apart, end_s, about), key=lambda asked: asked[0])
         if room_c > WARMEST_START_C and more.random() < LETS_IT_START:
             settings = replace(settings, ambient_c=room_c - COOLER_C)
         if (operator.retry or operator.unlock is Reach.STOCK) and more.random() < LETS_IT_START:
@@ -126,6 +130,25 @@ def _fan(rng: random.Random, end_s: float) -> list[tuple[float, Command]]:
         return []
     times_s = [rng.choice([0.05, 0.05, 20.0]), *(rng.uniform(30.0, end_s) for _ in range(rng.choice([0, 0, 1, 3])))]
     return [(at_s, _led(rng)) for at_s in times_s]
+
+
+def _caps(rng: random.Random, end_s: float, about: Subject) -> list[tuple[float, Command]]:
+    """Some of them before the board is powered up; also chips that there are not, and clocks that no chip may have."""
+    if about.chips == 1 or rng.random() >= WITH_CAPS:
+        return []
+    times_s = [rng.choice([0.05, 25.0]), *(rng.uniform(30.0, end_s) for _ in range(rng.choice([0, 1, 2, 5])))]
+    return [(at_s, _cap(rng, about)) for at_s in times_s]
+
+
+def _cap(rng: random.Random, about: Subject) -> CapChip:
+    clocks, stock_mhz = about.envelope.frequency_mhz, float(about.envelope.stock_frequency_mhz)
+    known_mhz = [_clock(about, clocks.low), *(_clock(about, share * stock_mhz) for share in (0.85, 0.9, 0.95, 1.0))]
+    wild_mhz = rng.choice([-1.0, 0.0, 50.0, 1e9, rng.uniform(clocks.low - 20.0, clocks.high + 20.0)])
+    return CapChip(
+        chip=rng.choice([*range(about.chips), about.chips]),
+        frequency_mhz=rng.choice([None, *known_mhz, wild_mhz]),
+        preset=rng.random() < 0.7,
+    )
 
 
 def _led(rng: random.Random) -> SetFan:
