@@ -221,7 +221,8 @@ async def test_a_stop_forgets_that_the_board_gave_way() -> None:
 # --- the supply -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("ohm", "weak"), [(0.066, False), (0.10, False), (0.16, True), (0.18, True)])
+# 0.16 ohm is where this rise leaves 4.80 V by the line that a power-up draws: a hundredth more or less decides.
+@pytest.mark.parametrize(("ohm", "weak"), [(0.066, False), (0.10, False), (0.17, True), (0.18, True)])
 async def test_the_source_impedance_comes_out_of_a_power_up_and_a_weak_supply_is_not_asked_for_more(
     ohm: float, weak: bool
 ) -> None:
