@@ -66,3 +66,10 @@ def fan(follows: bool, target_chip_c: float, floor_ratio: float) -> str:
 def chip_cap(chip: int, cap_mhz: float | None) -> str:
     """How fast a chip may be at most; None: as fast as its board."""
     return f"chip {chip} at the board's clock" if cap_mhz is None else f"chip {chip} at {cap_mhz:g} MHz at most"
+
+
+def chip_clock(chip: int, cap_mhz: float | None, told_mhz: float | None, read_mhz: float | None) -> str:
+    """The same, with the clock that it was told, None: the board is off, and the one that it reads, if it was read."""
+    now = "from the next power-up on" if told_mhz is None else f"now {number(told_mhz, 2, 'MHz')}"
+    read = "" if read_mhz is None else f", reads {number(read_mhz, 2, 'MHz')}"
+    return f"{chip_cap(chip, cap_mhz)}, {now}{read}"

@@ -131,8 +131,8 @@ def _given(port: str, told: BridgeFirmware | None) -> tuple[str, BridgeFirmware]
     elif not os.path.exists(port):
         raise PortMissing(port, "no such port, and no board of that name is plugged in")
     if told is None:
-        why = None if plugged is None else plugged.refused
-        why = why or f"the USB strings of {port} name none"
+        refused = None if plugged is None else plugged.refused
+        why = refused or f"the USB strings of {port} name none"
         raise UsageError("--firmware", None, f"one of {', '.join(FIRMWARES)}; {why}")
     return port, told
 

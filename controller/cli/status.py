@@ -14,7 +14,7 @@ from controller.cli.talk import Talk, facts, hashrate, number, table
 from controller.model import BoardSnapshot, FanMode, FanStatus, Limit, Limits, Quality, Snapshot
 from controller.overview import rate_hs, remarks, states, value_of, work_text
 from controller.port import LiveRig
-from controller.text import chip_cap, printable
+from controller.text import chip_clock, printable
 from controller.text import fan as led_fan
 from controller.text import hashrate as rate_text
 from controller.text import number as known_number
@@ -110,10 +110,8 @@ def capped(board: BoardSnapshot) -> tuple[str, ...]:
     said = []
     for index, cap_mhz in sorted(board.caps_mhz.items()):
         chip = chips.get(index)
-        told = None if chip is None else chip.frequency_mhz
-        now = "from the next power-up on" if told is None else f"now {number(told, 2, 'MHz')}"
-        read = "" if chip is None or chip.read_mhz is None else f", reads {number(chip.read_mhz, 2, 'MHz')}"
-        said.append(f"{chip_cap(index, cap_mhz)}, {now}{read}")
+        clocks = (None, None) if chip is None else (chip.frequency_mhz, chip.read_mhz)
+        said.append(chip_clock(index, cap_mhz, *clocks))
     return tuple(said)
 
 

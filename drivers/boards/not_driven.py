@@ -21,25 +21,19 @@ class NotDriven:
     why: str
 
 
+_BITCRANE: Final = "a bitcrane is not driven: it has four ports, and which chain is behind which is not known"
+
 NOT_DRIVEN: Final = (
     NotDriven(
         "ember-one",
         UsbMatch(0xC0DE, 0xCAFE, "OSMU", "Ember One"),
-        "an EmberOne with firmware of January 2025 is not driven: it names no board revision; a newer firmware does",
+        "an EmberOne with firmware of January 2025 is not driven: no source here says which boards carried it",
     ),
     NotDriven(
         "bitaxe-raw-rp2040",
         UsbMatch(0xC0DE, 0xB17D, "OSMU", "BitaxeBonanza"),
         "the RP2040 port of bitaxe-raw is not driven: its fan begins at 0 % while it reports 100, chips take 9 bits",
     ),
-    NotDriven(
-        "bitcrane",
-        UsbMatch(0xC0DE, 0xCAFE, "OSMU", "bitcrane3"),
-        "a bitcrane is not driven: it has four ports, and which chain is behind which is not known",
-    ),
-    NotDriven(
-        "bitcrane-s19j-pro",
-        UsbMatch(0xC0DE, 0xCAFE, "256F", "bitcrane-S19jpro"),
-        "a bitcrane is not driven: it has four ports, and which chain is behind which is not known",
-    ),
+    NotDriven("bitcrane", UsbMatch(0xC0DE, 0xCAFE, "OSMU", "bitcrane3"), _BITCRANE),
+    NotDriven("bitcrane-s19j-pro", UsbMatch(0xC0DE, 0xCAFE, "256F", "bitcrane-S19jpro"), _BITCRANE),
 )

@@ -10,8 +10,8 @@ from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
 
-from controller.model import ChainSnapshot, ChipSnapshot, WorkSnapshot
-from controller.text import UNKNOWN, chip_cap, duration
+from controller.model import BoardSnapshot, ChainSnapshot, ChipSnapshot, WorkSnapshot
+from controller.text import UNKNOWN, chip_clock, duration
 from controller.tui.desk import Desk
 from controller.tui.widgets.listing import Listing
 from controller.tui.widgets.panel import Line, Panel, Word, fit, no_more_than, wrap
@@ -77,7 +77,7 @@ class Chips(Listing[int]):
         self._desk = desk
         self.worst_first = True
         self._rows: dict[int, Row] = {}
-        self._made_of: tuple[object, ...] = ()
+        self._made_of: BoardSnapshot | None = None
         self._marks: dict[str, int] = {}
         self._apart = False
         """Not all chips have the clock of the board."""
@@ -102,11 +102,8 @@ class Chips(Listing[int]):
     def rows(self) -> dict[int, Row]:
         """By position. Judged once for each snapshot."""
         chain, work, board = self.chain, self.work, self._desk.board
-        made_of = (chain, work, None if board is None else board.caps_mhz)
-        if len(self._made_of) != len(made_of) or any(
-            now is not before for now, before in zip(made_of, self._made_of, strict=True)
-        ):
-            self._made_of = made_of
+        if self._made_of is not board:
+            self._made_of = board
             judged = () if work is None else verdicts(work.chips)
             of = {verdict.chip.index: (verdict, share) for verdict, share in zip(judged, shares(judged), strict=True)}
             chips = () if chain is None else chain.chips
@@ -241,14 +238,6 @@ class Chips(Listing[int]):
         ]
 
 
-def _capped(row: Row) -> str:
-    """Its cap, and what became of it."""
-    chip = row.chip
-    read = "" if chip.read_mhz is None else f", reads {chip.read_mhz:.2f} MHz"
-    told = f"now {chip.frequency_mhz:.2f} MHz" if chip.frequency_mhz is not None else "from the next power-up on"
-    return f"{chip_cap(chip.index, row.cap_mhz)}, {told}{read}; address {chip.address:#04x}"
-
-
 def _counted(row: Row) -> str:
     if row.verdict is None:
         return UNKNOWN
@@ -300,7 +289,9 @@ class ChipDetail(Panel):
         if row.verdict is not None and row.verdict.chip.due_by_domain:
             lines.append(_by_domain(row.verdict))
         if row.cap_mhz is not None:
-            lines += wrap(_capped(row), width)
+            chip = row.chip
+            clock = chip_clock(chip.index, row.cap_mhz, chip.frequency_mhz, chip.read_mhz)
+            lines += wrap(f"{clock}; address {chip.address:#04x}", width)
         opened = f"since the board was opened: {row.chip.finds} finds, {row.chip.hw_errors} wrong"
         return no_more_than([*lines, [(opened, "label")]], height)
 
