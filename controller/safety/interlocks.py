@@ -170,8 +170,8 @@ class Interlocks:
             self._die_just_read(now)
 
     def _die_just_read(self, now: BoardSnapshot) -> None:
-        """The diode is not read while it settles, after the rail came and again after the release: both in one leave the
-        die unknown for 1.0 s, and a computer that is late makes the 2.0 s of it that trip."""
+        """The diode is not read while it settles, after the rail came and again after the release: both in one leave
+        the die unknown for 1.0 s, and a computer that is late makes the 2.0 s of it that trip."""
         self.fresh(now, (Channel.CHIP_C,))
         age_s = now.at_s - now.channels[Channel.CHIP_C].at_s
         need(age_s <= _DIE_READ_S, f"chip_c is {age_s:.1f} s old, needs {_DIE_READ_S:.1f} s: it is not read after this")
