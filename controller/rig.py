@@ -17,7 +17,7 @@ from controller.clock import Clock, SystemClock
 from controller.feed import Feed
 from controller.flight import Carry, in_thread
 from controller.journal import Journal
-from controller.model import BoardInfo, Cause, Command, Event, SafeOffRecord, Snapshot
+from controller.model import BoardInfo, Cause, Command, Event, GuardState, SafeOffRecord, Snapshot
 from controller.poller import PERIOD_S
 from controller.runner import BoardRunner
 from controller.warden import RigBoard
@@ -54,6 +54,7 @@ class Rig:
             for given in boards
         }
         self._published_s = float("-inf")
+        self._published_states: list[GuardState] = []
 
     async def __aenter__(self) -> Self:
         started: list[BoardRunner] = []
@@ -161,17 +162,21 @@ class Rig:
         return runner
 
     def _swept(self) -> None:
-        """A board has news. Published at most five times a second, and only when somebody looks."""
+        """A board has news. Published at most five times a second, and only when somebody looks; another state at once:
+        a board out of reach is swept no more, and nothing would bring it later."""
         if not self._feed.wanted:
             return
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._published_s >= _PUBLISH_S:
+        if now_s - self._published_s >= _PUBLISH_S or self._states() != self._published_states:
             self._publish()
 
     def _publish(self) -> None:
         if self._feed.wanted:
-            self._published_s = asyncio.get_running_loop().time()
+            self._published_s, self._published_states = asyncio.get_running_loop().time(), self._states()
             self._feed.publish(self.snapshot())
+
+    def _states(self) -> list[GuardState]:
+        return [runner.guard.state for runner in self._runners.values()]
 
 
 __all__ = ["Rig", "RigBoard"]

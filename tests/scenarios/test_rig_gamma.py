@@ -344,6 +344,28 @@ async def test_a_lost_control_port_stops_the_hashing_through_the_data_port_withi
         assert s.rig.snapshot().boards[0].state is GuardState.LATCHED
 
 
+async def test_a_board_that_nobody_reaches_is_shown_so_at_once_though_no_sweep_follows() -> None:
+    """Both ports hang up right after a sweep, whose snapshot was published."""
+    async with stand() as s:
+        await s.power_up()
+        shown: list[tuple[float, GuardState]] = []
+
+        async def look() -> None:
+            async for snapshot in s.rig.snapshots():
+                shown.append((asyncio.get_running_loop().time(), snapshot.boards[0].state))
+
+        looking = asyncio.create_task(look())
+        await asyncio.sleep(1.0)
+        while (began_s := asyncio.get_running_loop().time()) - shown[-1][0] > 0.05:
+            await asyncio.sleep(0.01)
+        s.bench.faults.unplug("data")
+        s.bench.faults.unplug("control")
+        s.rig.control_lost(NAME, "unplugged")
+        await asyncio.sleep(0.05)
+        assert shown[-1] == (began_s, GuardState.UNPROTECTED)
+        looking.cancel()
+
+
 async def test_a_control_port_that_hangs_up_unannounced_is_noticed_by_the_sweep() -> None:
     async with stand() as s:
         await s.power_up()
