@@ -345,11 +345,10 @@ async def test_a_lost_control_port_stops_the_hashing_through_the_data_port_withi
 
 
 async def test_a_board_that_nobody_reaches_is_shown_so_at_once_though_no_sweep_follows() -> None:
-    """Both ports hang up right after a sweep, whose snapshot was published."""
     async with stand() as s:
         await s.power_up()
         shown = s.rig.snapshots()
-        for _ in range(3):  # the first may be an old one
+        for _ in range(3):  # the ports hang up right behind one that was just published: the first may be old
             assert (await anext(shown)).boards[0].state is GuardState.LIVE
         s.bench.faults.unplug("data")
         s.bench.faults.unplug("control")
