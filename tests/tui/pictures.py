@@ -100,11 +100,11 @@ class Versions:
         return f"Python {self.python}, textual {self.textual}, rich {self.rich}"
 
 
-def compare(new: str, baseline: Path, beside: Path, *, accept: bool) -> None:
+def compare(new: str, baseline: Path, beside: Path, *, accept: bool, renew: str = ACCEPT) -> None:
     """Holds a picture against its baseline, text by text. `accept` makes it the baseline instead.
 
-    A picture that differs is written below `beside`, for eyes to compare. On other versions than those of the
-    baseline, the test is skipped.
+    A picture that differs is written below `beside`, for eyes to compare; the message names `renew`, the command that
+    makes the baseline anew. On other versions than those of the baseline, the test is skipped.
     """
     here = Versions.here()
     if accept:
@@ -123,4 +123,4 @@ def compare(new: str, baseline: Path, beside: Path, *, accept: bool) -> None:
     written = beside / baseline.name
     written.write_text(new, encoding="utf-8")
     what = "differs from" if baseline.exists() else "has no baseline at"
-    pytest.fail(f"{written} {what} {baseline}; when it is right: {ACCEPT}")
+    pytest.fail(f"{written} {what} {baseline}; when it is right: {renew}")

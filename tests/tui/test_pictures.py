@@ -56,6 +56,8 @@ def test_a_picture_that_differs_is_written_beside_and_the_message_says_how_to_ac
     compare("one", baseline, beside, accept=False)
     with pytest.raises(pytest.fail.Exception, match=r"a\.svg differs from .*--hb-accept"):
         compare("two", baseline, beside, accept=False)
+    with pytest.raises(pytest.fail.Exception, match=r"a\.svg differs from .*when it is right: make pictures"):
+        compare("two", baseline, beside, accept=False, renew="make pictures")
     assert (beside / "a.svg").read_text() == "two"
     assert baseline.read_text() == "one"
 

@@ -19,7 +19,7 @@ TEXT = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
 async def test_a_picture_of_the_docs_is_fresh_and_if_not_make_pictures_makes_it_so(
     run: Run, name: str, tmp_path: Path
 ) -> None:
-    compare(await picture(run, name), PICTURES / f"{name}.svg", tmp_path, accept=False)
+    compare(await picture(run, name), PICTURES / f"{name}.svg", tmp_path, accept=False, renew="make pictures")
 
 
 def test_the_tour_shows_each_picture_once_in_order_and_no_other() -> None:
