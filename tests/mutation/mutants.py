@@ -158,7 +158,7 @@ def mutants() -> list[Mutant]:
 def mutated(name: str) -> ast.Module:
     """The module of a mutant, its rule taken out."""
     path, _, number = name.rpartition(":")
-    tree = _parse(path)
+    tree = parsed(path)
     list(_rules(tree, path))[int(number)].apply(tree)
     return ast.fix_missing_locations(tree)
 
@@ -197,7 +197,7 @@ class _Rule:
 
 def _of(path: str) -> Iterator[Mutant]:
     source = (ROOT / path).read_text(encoding="utf-8")
-    for number, rule in enumerate(_rules(_parse(path), path)):
+    for number, rule in enumerate(_rules(parsed(path), path)):
         text = " ".join((ast.get_source_segment(source, rule.shown) or "").split())
         if rule.swap:
             text += "  <-> the next"
@@ -206,7 +206,8 @@ def _of(path: str) -> Iterator[Mutant]:
         yield Mutant(path, number, getattr(rule.shown, "lineno", 0), rule.function, text)
 
 
-def _parse(path: str) -> ast.Module:
+def parsed(path: str) -> ast.Module:
+    """The module of this file as it is."""
     return ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=path)
 
 
