@@ -92,8 +92,10 @@ protections: .venv/dev.stamp ## writes the table of docs/safety.md anew from the
 devices: .venv/dev.stamp ## writes the table of supported devices in README.md anew from the rows of the boards
 	@$(PY) -m tests.devices --write README.md
 
-mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; long
-	@$(PY) -m tests.mutation
+MUTATION_OPTIONS ?=
+
+mutation: .venv/dev.stamp ## takes one safety rule out at a time; each has to make a test fail; long; JOBS
+	@$(PY) -m tests.mutation --jobs $(JOBS) $(MUTATION_OPTIONS)
 
 udev: .venv/run.stamp ## writes udev/ anew from the table of boards
 	@$(PY) -m drivers.discovery --write udev

@@ -13,21 +13,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from tests.mutation.kept import Kept, OfOtherSources
 from tests.mutation.mutants import ROOT, Mutant, mutants
 from tests.mutation.plugin import MUTANT, REACH, TESTS
 from tests.mutation.reach import Reach
 
 SCHEMA: Final = "hashbridge.mutation/1"
-TESTED_BY: Final = (
+IN_PROCESS: Final = (
     "tests/unit/controller/test_guard.py",
     "tests/unit/controller/test_guard_permit.py",
     "tests/unit/controller/test_caps.py",
@@ -52,22 +53,19 @@ TESTED_BY: Final = (
     "tests/scenarios/test_host_lease.py",
     "tests/scenarios/test_retries.py",
     "tests/scenarios/test_fan_loop.py",
-)
-"""Where a rule has to be noticed, unless its module is one of `OTHERS`."""
-_WATCHED: Final = (
+    "tests/unit/asics/test_stop.py",
     "tests/unit/controller/test_watcher_rules.py",
-    "tests/unit/controller/test_watcher.py",
-    "tests/scenarios/test_bare_hash_watched.py",
+    "tests/scenarios/test_bare_hash.py",
 )
-OTHERS: Final = {
-    "controller/barehash.py": (
-        ("tests/scenarios/test_bare_hash.py",),
-        ("tests/scenarios/test_bare_hash_watched.py", "tests/unit/cli/test_chain_hash.py"),
-    ),
+"""The tests that enter the rules."""
+_WATCHED: Final = ("tests/unit/controller/test_watcher.py", "tests/scenarios/test_bare_hash_watched.py")
+PROCESSES: Final = {
+    "controller/barehash.py": (("tests/scenarios/test_bare_hash_watched.py", "tests/unit/cli/test_chain_hash.py"),),
     "controller/safety/watcher.py": (_WATCHED, ("tests/scenarios/test_bare_hash_deaths.py",)),
-    "drivers/asics/stop.py": (("tests/unit/asics/test_stop.py",), ("tests/scenarios/test_bare_hash.py",), _WATCHED),
+    "drivers/asics/stop.py": (_WATCHED,),
 }
-"""Of modules that tests run in other processes as well, where nobody sees what they enter. The quick ones first."""
+"""Those that run a module in processes of its own, where nobody sees what they enter: for what the others let pass, the
+quick ones first."""
 LONGEST_S: Final = 300.0
 """Tests that have not ended so long after their time have noticed."""
 SLOWER: Final = 3.0
@@ -87,28 +85,30 @@ class Broken(Exception):
     """The tests say nothing of a mutant: they fail with nothing taken out, or none was run."""
 
 
-def learn(file: str, scratch: Path) -> Path:
+def learn(file: str, scratch: Path) -> dict[str, Any]:
     """What the tests of one file enter; raises `Broken`."""
     told = scratch / f"{file.replace('/', '-')}.json"
     done = _run((file,), {REACH: str(told)}, None)
     if done.returncode != 0:
         raise Broken(f"{file} fails with nothing taken out:\n{done.stdout}{done.stderr}")
-    return told
+    found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
+    return found
 
 
 def judge(mutant: Mutant, reach: Reach, scratch: Path) -> Result:
     """Who notices. Raises `Broken`."""
-    if mutant.path in OTHERS:
-        killers = (_killer(mutant, stage, {}, LONGEST_S) for stage in OTHERS[mutant.path])
-        return Result(mutant, next((killer for killer in killers if killer), None))
-    tests = reach.of(mutant.path, mutant.function)
-    if not tests:
-        return Result(mutant, None)
-    chosen = scratch / f"{mutant.name.replace('/', '-')}.json"
-    chosen.write_text(json.dumps(tests), encoding="utf-8")
-    files = tuple(dict.fromkeys(test.partition("::")[0] for test in tests))
-    longest_s = LONGEST_S + SLOWER * sum(reach.took_s[test] for test in tests)
-    return Result(mutant, _killer(mutant, files, {TESTS: str(chosen)}, longest_s))
+    return Result(mutant, next((killer for killer in _killers(mutant, reach, scratch) if killer), None))
+
+
+def _killers(mutant: Mutant, reach: Reach, scratch: Path) -> Iterator[str | None]:
+    if tests := reach.of(mutant.path, mutant.function):
+        chosen = scratch / f"{mutant.name.replace('/', '-')}.json"
+        chosen.write_text(json.dumps(tests), encoding="utf-8")
+        files = tuple(dict.fromkeys(test.partition("::")[0] for test in tests))
+        longest_s = LONGEST_S + SLOWER * sum(reach.took_s[test] for test in tests)
+        yield _killer(mutant, files, {TESTS: str(chosen)}, longest_s)
+    for stage in PROCESSES.get(mutant.path, ()):
+        yield _killer(mutant, stage, {}, LONGEST_S)
 
 
 def _killer(mutant: Mutant, files: tuple[str, ...], told: Mapping[str, str], longest_s: float) -> str | None:
@@ -140,6 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--only", metavar="TEXT", help="mutants whose file, function or text holds TEXT")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="keep what is found in FILE, and go on from there")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     chosen = [
@@ -147,16 +148,20 @@ def main() -> int:
         for each in mutants()
         if arguments.only is None or any(arguments.only in part for part in (each.name, each.function, each.text))
     ]
-    began_s = time.monotonic()
+    kept = Kept(arguments.resume)
     with ThreadPoolExecutor(arguments.jobs) as pool, tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        reach = Reach.read(pool.map(partial(learn, scratch=scratch), TESTED_BY))
-        print(f"{len(reach.tests)} tests looked at in {time.monotonic() - began_s:.0f} s", file=sys.stderr)
-        results = []
-        for result in pool.map(partial(judge, reach=reach, scratch=scratch), chosen):
-            results.append(result)
+        scratch, began_s = Path(name), time.monotonic()
+        reach = kept.reach
+        if reach is None:
+            reach = Reach.told(*pool.map(partial(learn, scratch=scratch), IN_PROCESS))
+            kept.learned(reach)
+            print(f"looked at {len(reach.tests)} tests in {time.monotonic() - began_s:.0f} s", file=sys.stderr)
+        left = [mutant for mutant in chosen if mutant.name not in kept.killers]
+        for number, result in enumerate(pool.map(partial(judge, reach=reach, scratch=scratch), left), 1):
+            kept.add(result.mutant.name, result.killer)
             mark = "killed" if result.killer else "SURVIVED"
-            print(f"{len(results)}/{len(chosen)} {mark} {result.mutant.name} {result.mutant.text}", file=sys.stderr)
+            print(f"{number}/{len(left)} {mark} {result.mutant.name} {result.mutant.text}", file=sys.stderr, flush=True)
+    results = [Result(mutant, kept.killers[mutant.name]) for mutant in chosen]
     survivors = [result for result in results if result.killer is None]
     if arguments.json:
         rows = [{**asdict(result.mutant), "killer": result.killer} for result in results]
@@ -174,6 +179,6 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except Broken as broken:
+    except (Broken, OfOtherSources) as broken:
         print(broken, file=sys.stderr)
         sys.exit(2)

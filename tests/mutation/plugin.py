@@ -74,7 +74,7 @@ class _Watch:
             self._reach.end(item.nodeid, time.perf_counter() - began_s)
 
     def pytest_sessionfinish(self) -> None:
-        self._reach.write(self._file)
+        self._file.write_text(json.dumps(self._reach.said()), encoding="utf-8")
 
 
 class _Chosen:

@@ -7,11 +7,9 @@ mutant is shown to those alone, the quickest first.
 from __future__ import annotations
 
 import ast
-import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 MARK: Final = "_hb_reached"
 """The name under which a module that is looked at finds `Reach.mark`."""
@@ -52,23 +50,26 @@ class Reach:
         (self.at_import if self._now is None else self.tests[self._now]).add(key)
 
     def of(self, path: str, function: str) -> list[str]:
-        """The tests that may notice a rule of this function, the quickest first. No function: of the module, any."""
+        """The tests that may notice a rule of this function, or, with no name, of this file; the quickest first."""
         key = key_of(path, function)
-        whole = not function or key in self.at_import
-        found = [test for test, entered in self.tests.items() if whole or key in entered]
+
+        def sought(entered: set[str]) -> bool:
+            return key in entered if function else any(each.startswith(key) for each in entered)
+
+        found = self.tests if sought(self.at_import) else [test for test in self.tests if sought(self.tests[test])]
         return sorted(found, key=lambda test: self.took_s[test])
 
-    def write(self, path: Path) -> None:
+    def said(self) -> dict[str, Any]:
+        """As JSON says it; `told` is the way back."""
         tests = {test: sorted(entered) for test, entered in self.tests.items()}
-        path.write_text(json.dumps({"tests": tests, "took_s": self.took_s, "at_import": sorted(self.at_import)}))
+        return {"tests": tests, "took_s": self.took_s, "at_import": sorted(self.at_import)}
 
     @classmethod
-    def read(cls, paths: Iterable[Path]) -> Reach:
-        """What several runs learned, in one."""
+    def told(cls, *said: Mapping[str, Any]) -> Reach:
+        """What one run has learned, or several."""
         whole = cls()
-        for path in paths:
-            said = json.loads(path.read_text())
-            whole.tests |= {test: set(entered) for test, entered in said["tests"].items()}
-            whole.took_s |= said["took_s"]
-            whole.at_import |= set(said["at_import"])
+        for each in said:
+            whole.tests |= {test: set(entered) for test, entered in each["tests"].items()}
+            whole.took_s |= each["took_s"]
+            whole.at_import |= set(each["at_import"])
         return whole

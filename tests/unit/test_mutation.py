@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.mutation.__main__ import OTHERS, TESTED_BY, Broken, judge, learn
+from tests.mutation.__main__ import IN_PROCESS, PROCESSES, Broken, judge, learn
+from tests.mutation.kept import Kept, OfOtherSources, fingerprint
 from tests.mutation.mutants import MODULES, ROOT, mutants
 from tests.mutation.reach import MARK, Reach, marked
 
@@ -59,34 +61,71 @@ def test_a_rule_meets_the_tests_that_enter_its_function_the_quickest_first() -> 
     assert reach.of("another.py", "other") == []
 
 
-def test_a_rule_that_is_applied_while_no_test_runs_or_in_no_function_meets_every_test() -> None:
+def test_a_rule_that_is_applied_while_no_test_runs_meets_every_test() -> None:
     reach = entered("other()", "None")
     reach.mark("rule.py:inner")
     assert reach.of("rule.py", "inner") == ["test 1", "test 0"]
-    assert reach.of("rule.py", "") == ["test 1", "test 0"]
 
 
-def test_what_several_runs_learned_is_one(tmp_path: Path) -> None:
+def test_a_limit_of_a_module_meets_the_tests_that_enter_anything_of_it() -> None:
+    reach = entered("other()", "None", "Rule().inner()")
+    assert reach.of("rule.py", "") == ["test 2", "test 0"]
+    assert reach.of("rule", "") == []
+
+
+def test_what_several_runs_learned_is_one() -> None:
     one, two = entered("other()"), Reach()
     two.mark("rule.py:look")
     two.begin("test 9")
     two.mark("rule.py:other")
     two.end("test 9", 0.5)
-    for name, reach in (("one", one), ("two", two)):
-        reach.write(tmp_path / name)
-    whole = Reach.read([tmp_path / "one", tmp_path / "two"])
+    whole = Reach.told(*(json.loads(json.dumps(reach.said())) for reach in (one, two)))
     assert whole.of("rule.py", "other") == ["test 9", "test 0"]
     assert whole.at_import == {"rule.py:look"}
 
 
+def test_an_interrupted_run_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    file, reach = tmp_path / "kept", entered("other()")
+    first = Kept(file)
+    assert first.reach is None
+    first.learned(reach)
+    first.add("rule.py:0", "test 0")
+    first.add("rule.py:1", None)
+    again = Kept(file)
+    assert again.reach == reach
+    assert again.killers == {"rule.py:0": "test 0", "rule.py:1": None}
+
+
+def test_a_run_over_other_sources_does_not_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    Kept(file).learned(Reach())
+    file.write_text(file.read_text().replace(fingerprint(), fingerprint(tmp_path)))
+    with pytest.raises(OfOtherSources, match=r"kept is of other sources than these; delete it"):
+        Kept(file)
+
+
+def test_sources_are_others_when_one_of_them_changes_its_name_or_what_it_says(tmp_path: Path) -> None:
+    source = tmp_path / "drivers" / "a.py"
+    source.parent.mkdir()
+    seen = [fingerprint(tmp_path)]
+    source.write_text("A = 1")
+    seen.append(fingerprint(tmp_path))
+    source.write_text("A = 2")
+    seen.append(fingerprint(tmp_path))
+    source.rename(source.with_name("b.py"))
+    seen.append(fingerprint(tmp_path))
+    assert len(set(seen)) == 4
+
+
 def test_every_file_that_is_named_is_there_and_every_module_has_a_rule() -> None:
-    named = {*MODULES, *TESTED_BY, *OTHERS, *(file for stages in OTHERS.values() for stage in stages for file in stage)}
+    outside = {file for stages in PROCESSES.values() for stage in stages for file in stage}
+    named = {*MODULES, *IN_PROCESS, *PROCESSES, *outside}
     assert [file for file in sorted(named) if not (ROOT / file).is_file()] == []
     assert {mutant.path for mutant in mutants()} == set(MODULES)
 
 
 def test_a_rule_taken_out_is_noticed_by_a_test_that_enters_it_and_by_no_other(tmp_path: Path) -> None:
-    reach = Reach.read([learn(TESTS_OF_THE_LEASE, tmp_path)])
+    reach = Reach.told(learn(TESTS_OF_THE_LEASE, tmp_path))
     mutant = next(mutant for mutant in mutants() if mutant.path == LEASE)
     noticing = reach.of(LEASE, mutant.function)
     assert judge(mutant, reach, tmp_path).killer in noticing
