@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from drivers.units import Megahertz
+
+Realise = Callable[[Megahertz], Megahertz]
+"""What the chip's clock can give for a wish: from the PLL solver of the chain."""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ that was carried out, `watch` looks at every sweep.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -42,7 +42,7 @@ from controller.model import (
 )
 from controller.safety import caps, ordering
 from controller.safety.caps import ChipCaps, Stack
-from controller.safety.commanded import Commanded, mean_mhz
+from controller.safety.commanded import Commanded, Realise, mean_mhz
 from controller.safety.derate import Derate
 from controller.safety.envelope import Envelopes, fits
 from controller.safety.fan import OFF_RATIO, FanLoop
@@ -78,9 +78,6 @@ from drivers.boards.board import (
 from drivers.errors import Latched, Refused, UsageError
 from drivers.units import Megahertz, Ratio, Volts
 
-Realise = Callable[[Megahertz], Megahertz]
-"""What the chip's clock can give for a wish: from the PLL solver of the chain."""
-
 _CLEAR_BELOW_CHIP_C: Final = 45.0
 _CLEAR_BELOW_VR_C: Final = 95.0
 
@@ -108,7 +105,7 @@ class Guard:
         self.commanded = Commanded(chips=self.caps.stack.chips)
         self.requested = OperatingPoint()
         self.granted = OperatingPoint()
-        self._trips = Trips(envelope)
+        self._trips = Trips(envelope, self._realise)
         self.silence = self._trips.silence
         self._again = False
         """The board is being started because its chips are initialised again, in the midst of its life."""
@@ -578,4 +575,4 @@ def _name(step: Step) -> str:
     return type(step).__name__
 
 
-__all__ = ["Guard", "Realise"]
+__all__ = ["Guard"]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.model import BoardSnapshot, Cause, ChipSnapshot, FaultRecord, Quality, Reading
-from controller.safety.commanded import Commanded
+from controller.safety.commanded import Commanded, Realise
 from controller.safety.dynamics import ErrorRate, OwnHeat, Runaway
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
 from controller.safety.silence import Silence
 from drivers.boards.board import Channel, Envelope
+from drivers.units import Megahertz
 
 SETTLED_S: Final = 0.1
 """Samples taken earlier than this after a write may still show the state before it."""
@@ -37,11 +38,12 @@ CORE_HIGH_S: Final = 0.1
 CORE_LOW_RATIO: Final = 0.90
 CORE_LOW_S: Final = 0.5
 _DIPS: Final = 3
-_RECOVERS_V: Final = 0.05
-"""What the input gains at least when 10 W go away: 2 A over the 0.066 to 0.15 ohm of healthy supplies are 0.13 V."""
 _FIVE_VOLT_BELOW_V: Final = 6.0
-"""On 12 V they are 0.8 A, over a few hundredths of an ohm hardly a step of the sensor: there only an input that is
-lower without the load than with it has given way."""
+_LOADED_W: Final = {True: 7.0, False: 20.0}
+"""On 5 V and on 12 V: less load than that, once it is gone, hardly shows in the input. On 5 V it is 1.4 A, over the
+0.05 to 0.15 ohm of healthy supplies 0.07 V and more; on 12 V 1.7 A, over 0.02 ohm 0.03 V, two steps of the sensor."""
+_RECOVERS_V: Final = {True: 0.05, False: 0.0}
+"""What the input gains at least when such a load goes away: on 12 V only one that gains nothing has given way."""
 
 STATUS_OFF: Final = 0x0040
 STATUS_NOT_GOOD: Final = 0x0800
@@ -58,6 +60,10 @@ def expected_rpm(envelope: Envelope, duty: float) -> float:
     return float(envelope.fan_full_rpm) * (_FAN_IDLE_RPM_RATIO + (1 - _FAN_IDLE_RPM_RATIO) * duty)
 
 
+def _good(sample: Reading | None) -> float | None:
+    return None if sample is None or sample.quality is not Quality.GOOD else sample.value
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """A trip at a number, in `unit`, held for `hold_s`. Only GOOD samples count."""
@@ -72,10 +78,10 @@ class Level:
 
 
 class Trips:
-    """The trips of one board, with their timers."""
+    """The trips of one board, with their timers. `realise`: the clock that a commanded one comes out as."""
 
-    def __init__(self, envelope: Envelope) -> None:
-        self._envelope = envelope
+    def __init__(self, envelope: Envelope, realise: Realise = lambda wish: wish) -> None:
+        self._envelope, self._realise = envelope, realise
         e = envelope
 
         def over(cause: Cause, channel: Channel, unit: str, limit: float, hold_s: float) -> Level:
@@ -113,6 +119,7 @@ class Trips:
         self._astray: dict[int, Held] = {}
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
+        self._five_volt = bool(e.input_v_enable.low < _FIVE_VOLT_BELOW_V)
         self._loaded_input_v: float | None = None
         self._runaway, self._error_rate, self.silence = Runaway(e), ErrorRate(e), Silence()
         self._own_heat = OwnHeat(e)
@@ -134,6 +141,7 @@ class Trips:
         channels = now.channels
         found: list[tuple[Cause, str | None, str]] = []
         if commanded.rail_on:
+            self._bear(channels.get(Channel.INPUT_V), channels.get(Channel.CORE_W), channels.get(Channel.STATUS_WORD))
             self._status(channels.get(Channel.STATUS_WORD), channels.get(Channel.INPUT_V), commanded, found)
             self._levels(self._electrical, now, found)
             self._core_band(channels.get(Channel.CORE_V), commanded, found)
@@ -220,6 +228,12 @@ class Trips:
                     )
                 )
 
+    def _bear(self, supply: Reading | None, load: Reading | None, status: Reading | None) -> None:
+        """What the input is under a load whose loss would show in it."""
+        input_v, load_w, word = _good(supply), _good(load), _good(status)
+        if input_v is not None and load_w is not None and word is not None and not int(word) & STATUS_OFF:
+            self._loaded_input_v = input_v if load_w >= _LOADED_W[self._five_volt] else None
+
     def _status(
         self,
         status: Reading | None,
@@ -241,8 +255,6 @@ class Trips:
             return
         word = int(status.value)
         sensor = Channel.STATUS_WORD.value
-        if not word & STATUS_OFF and supply is not None and supply.quality is Quality.GOOD:
-            self._loaded_input_v = supply.value
         for bit, name in _STATUS_FAULTS:
             if word & bit:
                 found.append((Cause.REGULATOR_FAULT, sensor, f"status {word:#06x}: {name}"))
@@ -280,8 +292,7 @@ class Trips:
         before = self._loaded_input_v
         if supply is None or supply.quality is not Quality.GOOD or supply.value is None or before is None:
             return None
-        five_volt = self._envelope.input_v_enable.low < _FIVE_VOLT_BELOW_V
-        if supply.value > before + (_RECOVERS_V if five_volt else 0.0):
+        if supply.value > before + _RECOVERS_V[self._five_volt]:
             return None
         return f"input {before:.3f} V with the load and {supply.value:.3f} V without it: the supply gives way"
 
@@ -379,9 +390,11 @@ class Trips:
         rail_tolerance_v = max(0.04 * c.core_v, self._envelope.core_v_within_v) if c.core_v is not None else 0.0
         # Where the core voltage is told by what it is set to, a byte that was lost is not seen by anything else.
         rail_until_s = rail_s + _VERIFY_WINDOW_S if self._envelope.means.rests_at_v is None else None
+        # A board may come to rest on a step of the slew that its clock gives coarsely: 868.75 MHz reads 870.83.
+        clock = None if c.frequency_mhz is None else self._realise(Megahertz(c.frequency_mhz))
         for channel, wanted, changed_s, until_s, tolerance in (
             (Channel.CORE_V, c.core_v, rail_s, rail_until_s, rail_tolerance_v),
-            (Channel.FREQUENCY_MHZ, c.frequency_mhz, c.frequency_changed_s, None, _FREQUENCY_TOLERANCE_MHZ),
+            (Channel.FREQUENCY_MHZ, clock, c.frequency_changed_s, None, _FREQUENCY_TOLERANCE_MHZ),
             (Channel.RESET_RELEASED, 1.0 if c.reset_released else 0.0, c.reset_changed_s, None, 0.5),
             (Channel.FAN_RATIO, c.fan_ratio, c.fan_changed_s, None, _FAN_TOLERANCE),
         ):
@@ -406,6 +419,7 @@ class Trips:
         wanted, read_mhz, read_s = c.clock_of(chip.index), chip.read_mhz, chip.read_at_s
         if wanted is None or read_mhz is None or read_s is None or read_s < c.frequency_changed_s + SETTLED_S:
             return
+        wanted = self._realise(Megahertz(wanted))
         held = self._astray.setdefault(chip.index, Held())
         bad = held.feed(read_s, abs(read_mhz - wanted) > _FREQUENCY_TOLERANCE_MHZ) >= 0.0
         if bad and held.count >= _MISMATCHES:

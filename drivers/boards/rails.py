@@ -12,9 +12,9 @@ from typing import Final, Protocol, Self
 
 from drivers.boards import own_limits
 from drivers.boards.board import Channel
-from drivers.boards.sweep import Sweep
+from drivers.boards.sweep import Sweep, again
 from drivers.codecs import pmbus
-from drivers.codecs.pmbus import Command
+from drivers.codecs.pmbus import Command, StatusWord
 from drivers.errors import UnknownPart
 from drivers.peripherals import tps546
 from drivers.peripherals.tps546 import Profile, Tps546
@@ -123,6 +123,8 @@ class RailKind:
 # --- one TPS546, or several stacked ----------------------------------------------------------------------------------
 
 _VOUT_EXPONENT: Final = -9
+_ENDS_A_RUN: Final = StatusWord.OFF | StatusWord.VOUT_OV | StatusWord.IOUT_OC | StatusWord.VIN_UV | StatusWord.TEMP
+"""Each of them trips at once."""
 _READ_VOUT_LOW: Final = RailProof("READ_VOUT", Command.READ_VOUT, b"\x00\x00", b"\xc0\xff")
 """Fewer than 64 steps of 2**-9 V, so below 0.125 V: the nearest to 0.1 V that a mask can say."""
 
@@ -135,6 +137,7 @@ class Tps546Rail:
     def __init__(self, part: Tps546, domains: int, power_offset_w: float) -> None:
         self.name = part.part.value
         self._part, self._domains, self._power_offset_w = part, domains, power_offset_w
+        self._status_word = 0
 
     def over(self, i2c: I2c, adc: Adc) -> Self:
         return type(self)(self._part.over(i2c), self._domains, self._power_offset_w)
@@ -165,9 +168,13 @@ class Tps546Rail:
 
     async def read(self, sweep: Sweep) -> None:
         part = self._part
-        await sweep.take(Channel.STATUS_WORD, part.status_word)
+        word = await sweep.ask((Channel.STATUS_WORD,), again(part.status_word, self._is_news))
+        if word is not None:
+            sweep.put(Channel.STATUS_WORD, word)
+        self._status_word = word or 0
         await sweep.take(Channel.INPUT_V, part.input_v)
-        rail_v = await sweep.ask((Channel.CORE_V,), part.output_v)
+        highest_v = part.profile.core_v[1]
+        rail_v = await sweep.ask((Channel.CORE_V,), again(part.output_v, lambda rail_v: rail_v > highest_v))
         if rail_v is not None:
             sweep.put(Channel.CORE_V, rail_v / self._domains)
         core_a = await sweep.take(Channel.CORE_A, part.output_a)
@@ -180,6 +187,10 @@ class Tps546Rail:
             sweep.put(Channel.POWER_W, rail_v * core_a + self._power_offset_w)
         await sweep.take(Channel.VR_C, part.die_c)
         sweep.put(Channel.INPUT_W, None, "this board does not measure its input current")
+
+    def _is_news(self, word: int) -> bool:
+        """Bits that end a run, unless the last sweep saw the same: the part keeps them until they are cleared."""
+        return bool(word & _ENDS_A_RUN) and word != self._status_word
 
 
 async def _unusable_tps546(i2c: I2c) -> str | None:

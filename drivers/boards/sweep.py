@@ -17,6 +17,24 @@ SILENT_AFTER: Final = 2
 """So many unanswered requests in a row end a sweep: the bus is dead, and the next sweep will tell."""
 
 
+def again(question: Callable[[], Awaitable[T]], doubtful: Callable[[T], bool]) -> Callable[[], Awaitable[T]]:
+    """The question, asked once more after a doubtful answer; the second counts, if one comes.
+
+    For what trips without a debounce: the packets of a bridge have no checksum, so that one bit lost on the wire is an
+    answer like any other."""
+
+    async def asked() -> T:
+        answer = await question()
+        if not doubtful(answer):
+            return answer
+        try:
+            return await question()
+        except (NoReply, DeviceError, ProtocolError):
+            return answer  # the one there is
+
+    return asked
+
+
 class Sweep:
     """Gathers a `BoardReading`. `Unplugged` goes through; every other failure becomes a note."""
 

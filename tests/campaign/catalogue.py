@@ -201,15 +201,17 @@ def _stuck_register(about: Subject) -> Drawn:
 
 
 def _flipped_bits(about: Subject) -> Drawn:
-    """The bridge's packets have no checksum: on the control port one bit makes another status word of a good one, and a
-    fault bit of the regulator trips at once, as it has to."""
+    """The bridge's packets have no checksum: on the control port one bit makes another status word of a good one. What
+    trips at once is read twice (drivers/boards/sweep.py), so that it takes two bits; of one byte in a hundred, in ten
+    minutes, it gets them."""
 
     def draw(rng: random.Random) -> Draw:
         said = {"p": rng.choice([0.0001, 0.001, 0.01]), "port": rng.choice(["data", "data", "control"])}
         causes = GONE | {Cause.ERROR_RATE}
         if said["port"] == "control":
-            causes |= {Cause.REGULATOR_FAULT, Cause.REGULATOR_OFF, Cause.VR_TEMPERATURE, *_INPUT}
-            causes |= _dac_lies(about)
+            causes |= {Cause.VR_TEMPERATURE, *_INPUT, *_dac_lies(about)}
+            if said["p"] == 0.01:
+                causes |= {Cause.REGULATOR_FAULT, Cause.REGULATOR_OFF, Cause.CORE_VOLTAGE}
         return said, causes, _RAIL
 
     return draw

@@ -123,6 +123,8 @@ async def test_a_bus_held_low_is_a_bus_fault_the_chip_is_reset_at_once_and_the_r
         ("garbage_once", {"channel": "vr_c", "value": 127.88}),
         ("garbage_once", {"channel": "input_v", "value": 80.88}),
         ("garbage_once", {"channel": "chip_c", "value": -1.0, "count": 2}),
+        ("garbage_once", {"channel": "core_v", "value": 1.65}),
+        ("flip_bits", {"p": 0.0005, "port": "control"}),
         ("dip", {"by_v": 0.3, "for_s": 0.02}),
         ("nak", {"part": "tps546", "p": 0.02}),
         ("lose_bytes", {"p": 0.0005, "port": "control"}),
@@ -146,6 +148,17 @@ async def test_what_the_field_gets_over_trips_nothing(do: str, arguments: dict[s
         work = s.rig.snapshot().boards[0].work
         assert work is not None
         assert work.answers_found
+
+
+async def test_volts_that_only_a_fault_can_make_trip_when_a_second_reading_in_the_same_sweep_says_so_too() -> None:
+    async with stand(BenchSettings(first_temperature_quirk=False)) as s:
+        await hash_on(s)
+        began_s = asyncio.get_running_loop().time()
+        s.bench.faults.garbage_once(Channel.CORE_V, 1.65, 2)
+        fault = await s.fault()
+        assert (fault.cause, fault.sensor) == (Cause.CORE_VOLTAGE, "core_v")
+        assert fault.at_s - began_s <= 0.2
+        assert s.is_safe()
 
 
 async def test_a_script_of_a_bad_night_ends_with_the_first_of_its_faults_that_is_dangerous() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from drivers.boards.board import Channel
-from drivers.boards.sweep import LIMIT_S, Sweep
+from drivers.boards.sweep import LIMIT_S, Sweep, again
 from drivers.errors import Nack, NoReply, UnexpectedReply, Unplugged
 
 
@@ -39,6 +39,35 @@ async def test_a_part_that_does_not_answer_reads_none_with_the_reason() -> None:
     assert reading.channels == {Channel.CORE_V: None}
     assert "0x24" in reading.notes[Channel.CORE_V]
     assert not reading.bus_silent, "a bridge that reports an error is not silent"
+
+
+@pytest.mark.parametrize(
+    ("answers", "counts", "asked"),
+    [
+        ((1.1, 1.7), 1.1, 1),
+        ((1.7, 1.1), 1.1, 2),
+        ((1.7, 1.6), 1.6, 2),
+        ((1.7, NoReply("the part", 0.25)), 1.7, 2),
+        ((1.7, Nack(0x24, "I2C WriteRead Error")), 1.7, 2),
+        ((1.7, UnexpectedReply("of 3 bytes")), 1.7, 2),
+        ((NoReply("the part", 0.25), 1.1), None, 1),
+    ],
+)
+async def test_a_doubtful_answer_is_asked_for_again_and_the_second_counts_if_one_comes(
+    answers: tuple[float | Exception, ...], counts: float | None, asked: int
+) -> None:
+    left = list(answers)
+
+    async def question() -> float:
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    sweep = Sweep()
+    assert await sweep.take(Channel.CORE_V, again(question, lambda volts: volts > 1.4)) == counts
+    assert len(answers) - len(left) == asked
+    assert sweep.reading().channels == {Channel.CORE_V: counts}
 
 
 async def test_two_silences_in_a_row_end_the_sweep() -> None:

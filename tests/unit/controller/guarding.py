@@ -21,6 +21,7 @@ from controller.model import (
     WorkSnapshot,
 )
 from controller.safety.caps import Stack
+from controller.safety.commanded import Realise
 from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
 from drivers.boards.board import Channel, Envelope, Span, Step
@@ -58,6 +59,7 @@ OFF: Mapping[Channel, float] = {
     Channel.INPUT_V: 5.3,
     Channel.CORE_V: 0.0,
     Channel.CORE_A: 0.0,
+    Channel.CORE_W: 0.0,
     Channel.POWER_W: 5.0,
     Channel.FAN_RPM: 5200.0,
     Channel.FAN_RATIO: 1.0,
@@ -71,6 +73,7 @@ LIVE: Mapping[Channel, float] = {
     Channel.INPUT_V: 5.1,
     Channel.CORE_V: 1.125,
     Channel.CORE_A: 11.0,
+    Channel.CORE_W: 12.0,
     Channel.POWER_W: 17.0,
     Channel.STATUS_WORD: 0.0,
     Channel.RESET_RELEASED: 1.0,
@@ -81,9 +84,15 @@ LIVE: Mapping[Channel, float] = {
 class Scene:
     """A guard and the world that it is shown. Time moves with each `look`."""
 
-    def __init__(self, envelope: Envelope = ENVELOPE, reach: Reach = Reach.RANGE, stack: Stack | None = None) -> None:
+    def __init__(
+        self,
+        envelope: Envelope = ENVELOPE,
+        reach: Reach = Reach.RANGE,
+        stack: Stack | None = None,
+        realise: Realise | None = None,
+    ) -> None:
         self.stack = stack or Stack()
-        self.guard = Guard("gamma", Envelopes(envelope, OperatorLimits(unlock=reach)), stack=self.stack)
+        self.guard = Guard("gamma", Envelopes(envelope, OperatorLimits(unlock=reach)), realise, stack=self.stack)
         self.at_s = 0.0
         self.values: dict[Channel, float | None] = dict(OFF)
         self.chips = self.stack.chips
@@ -197,7 +206,8 @@ class Scene:
         self.guard.started()
         self.follow(steps)
         self.guard.reached()
-        self.values.update({Channel.CHIP_C: 58.0, Channel.VR_C: 55.0, Channel.CORE_A: 11.0, Channel.POWER_W: 17.0})
+        warm = (Channel.CHIP_C, Channel.VR_C, Channel.CORE_A, Channel.CORE_W, Channel.POWER_W)
+        self.values.update({channel: LIVE[channel] for channel in warm})
         assert self.look() is None
         assert self.guard.state is GuardState.LIVE
         return self

@@ -19,7 +19,7 @@ from controller.model import (
     SetOperatingPoint,
 )
 from controller.safety.caps import Stack
-from controller.safety.commanded import Commanded, mean_mhz
+from controller.safety.commanded import Commanded, Realise, mean_mhz
 from drivers.boards import BOARDS
 from drivers.boards.board import Channel, CoreVoltage, Frequency, Step, SweepWindow
 from drivers.errors import Latched, Refused, UsageError
@@ -35,9 +35,9 @@ def cap(scene: Scene, chip: int, mhz: float | None, *, preset: bool = False) -> 
     return scene.guard.judge(CapChip(chip=chip, frequency_mhz=mhz, preset=preset), scene.now())
 
 
-def live(mhz: float = 525.0, stack: Stack = THREE, **caps: float) -> Scene:
+def live(mhz: float = 525.0, stack: Stack = THREE, realise: Realise | None = None, **caps: float) -> Scene:
     """With these caps from before its power-up: `chip1=450.0`."""
-    scene = Scene(stack=stack).safe()
+    scene = Scene(stack=stack, realise=realise).safe()
     for chip, cap_mhz in caps.items():
         assert cap(scene, int(chip[4:]), cap_mhz) == ()
     return scene.live(mhz)
@@ -409,6 +409,16 @@ def test_a_chip_that_reads_another_clock_than_its_own_is_a_fault_and_one_that_re
     fault = scene.look()
     assert (fault.cause, fault.sensor) == (Cause.ACTUATION, "frequency_mhz")
     assert fault.detail == "chip 1: commanded 475, reads 500, 2 times (tolerance 1)"
+
+
+def test_a_cap_is_held_to_what_the_clock_of_its_chip_can_give_for_it() -> None:
+    scene = live(500.0, realise=lambda wish: Megahertz(474.2) if wish == 475.0 else wish, chip1=475.0)
+    scene.reads_mhz = {0: 500.0, 1: 473.5, 2: 500.0}
+    for _ in range(5):
+        assert scene.look() is None
+    scene.reads_mhz[1] = 475.4
+    scene.look()
+    assert scene.look().detail == "chip 1: commanded 474.2, reads 475.4, 2 times (tolerance 1)"
 
 
 def test_what_was_read_before_a_chip_was_moved_or_while_it_is_moved_counts_not() -> None:

@@ -34,6 +34,7 @@ from drivers.boards.board import (
     Board,
     BoardIdentity,
     BoardReading,
+    Channel,
     Frequency,
     PlausibilityLimits,
     Protection,
@@ -259,7 +260,7 @@ async def test_a_fan_that_does_not_turn_ends_a_power_up_before_the_rail() -> Non
     rig = rig_of(board)
 
     async def read() -> BoardReading:
-        return BoardReading(asyncio.get_running_loop().time(), {**slow, list(OFF)[6]: 1000.0})
+        return BoardReading(asyncio.get_running_loop().time(), {**slow, Channel.FAN_RPM: 1000.0})
 
     async with rig:
         board.read = read  # type: ignore[method-assign]

@@ -133,11 +133,28 @@ def test_an_input_that_does_not_recover_when_the_load_is_gone_is_what_gave_way()
     assert healthy.look(input_v=5.25, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
 
 
+def test_of_a_light_load_an_input_that_does_not_recover_says_nothing() -> None:
+    """A regulator that goes off while its chip is still in reset has nothing to give back."""
+    for watts, cause in ((6.9, Cause.REGULATOR_OFF), (7.0, Cause.INPUT_LOW)):
+        scene = Scene().live()
+        assert scene.look(input_v=5.188, core_w=watts) is None
+        assert scene.look(input_v=5.203, core_w=0.0, status_word=float(0x0840)).cause is cause
+    scene = Scene().live()
+    assert scene.look(input_v=5.188) is None
+    assert scene.look(input_v=5.19, core_w=2.0) is None, "what it was under the load before is no measure any more"
+    assert scene.look(input_v=5.203, core_w=0.0, status_word=float(0x0840)).cause is Cause.REGULATOR_OFF
+
+
 def test_on_12_v_an_input_that_rises_by_a_little_has_not_given_way() -> None:
     """0.02 ohm and 20 W make 30 mV: an input_low could come back by itself, a regulator_off must not."""
-    for after_v, cause in ((12.281, Cause.REGULATOR_OFF), (12.10, Cause.INPUT_LOW)):
+    for watts, after_v, cause in (
+        (20.0, 12.281, Cause.REGULATOR_OFF),
+        (20.0, 12.10, Cause.INPUT_LOW),
+        (19.9, 12.10, Cause.REGULATOR_OFF),
+    ):
         scene = Scene(BOARDS["emberone00"].envelope)
         scene.guard.state, scene.guard.commanded.rail_on = GuardState.LIVE, True
+        scene.values[Channel.CORE_W] = watts
         assert scene.guard._trips.watch(shown(scene, 12.250, 0x0000), scene.guard.commanded) is None
         fault = scene.guard._trips.watch(shown(scene, after_v, 0x0840), scene.guard.commanded)
         assert fault is not None
@@ -268,6 +285,24 @@ def test_an_actuator_that_reads_back_something_else_twice_is_a_fault(channel: Ch
     scene.values[channel] = value
     cause, sensor, _, took_s = until_fault(scene)
     assert (cause, sensor, took_s) == (Cause.ACTUATION, channel.value, 0.4)
+
+
+def coarse(wish: Megahertz) -> Megahertz:
+    """A clock that has no 520 MHz."""
+    return Megahertz(512.5) if wish == 520.0 else wish
+
+
+def test_a_clock_is_held_to_what_it_can_give_for_what_it_was_told() -> None:
+    """A way down may end on a step of the slew that the clock gives only coarsely."""
+    scene = Scene(realise=coarse).live()
+    scene.take(Frequency(Megahertz(520.0)))
+    assert scene.look(1.0, frequency_mhz=512.5) is None
+    for _ in range(5):
+        assert scene.look(frequency_mhz=512.5) is None
+    scene.values[Channel.FREQUENCY_MHZ] = 520.0
+    cause, sensor, detail, _ = until_fault(scene)
+    assert (cause, sensor) == (Cause.ACTUATION, "frequency_mhz")
+    assert "commanded 512.5, reads 520" in detail
 
 
 def test_a_voltage_write_that_does_not_arrive_within_a_second_is_a_fault() -> None:
