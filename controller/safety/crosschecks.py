@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.safety.commanded import Commanded
 from controller.safety.levels import Held
@@ -28,6 +28,8 @@ _MOVED_K: Final = 0.75
 """A die that has moved by less bears no witness: half of what 3 W do to it at once."""
 _RAIL_UP_V: Final = 0.5
 _COMMANDED_LATELY_S: Final = 10.0
+_ASKED_RATIO: Final = 0.5
+"""Of a power step that was asked for, at least so much follows from what was commanded."""
 
 Doubts = dict[Channel, Doubt]
 
@@ -183,13 +185,22 @@ class _Step:
     failed_s: float | None = None
 
 
+class _Moment(NamedTuple):
+    at_s: float
+    core_w: float
+    level_s: float
+    temperatures: Mapping[Channel, float]
+
+
 class _PowerStep:
     """A thermometer that stays where it was after a power step that was asked for and measured."""
 
     def __init__(self, limits: PlausibilityLimits) -> None:
         self._limits = limits
         self._sensors = ((Channel.CHIP_C, limits.chip), (Channel.VR_C, limits.vr))
-        self._past: deque[tuple[float, float, float, Mapping[Channel, float]]] = deque()
+        self._past: deque[_Moment] = deque()
+        self._asked: deque[tuple[float, float]] = deque()
+        """When, and what chips of this kind draw at what was commanded, W."""
         self._steps: dict[Channel, _Step] = {}
         self._level_w = 0.0
         self._level_since_s: float | None = None
@@ -201,6 +212,7 @@ class _PowerStep:
         if core_w is None or not c.rail_on:
             self._past.clear()
             self._steps.clear()
+            self._asked.clear()
             return
         self._begin(now, core_w, now.at_s - self._level_since_s)
         for channel, sensor in self._sensors:
@@ -232,18 +244,33 @@ class _PowerStep:
             for channel, _ in self._sensors
             if (tracker := now.trackers.get(channel)) is not None and tracker.trusted
         }
-        past.append((now.at_s, core_w, level_s, temperatures))
-        while now.at_s - past[0][0] > limits.power_step_s + 0.5:
+        past.append(_Moment(now.at_s, core_w, level_s, temperatures))
+        while now.at_s - past[0].at_s > limits.power_step_s + 0.5:
             past.popleft()
+        old, step_w = past[0], core_w - past[0].core_w
+        asked_w = self._asked_w(now.at_s, c, rises=step_w > 0.0)
         commanded_s = max(c.rail_changed_s, c.frequency_changed_s, c.core_v_changed_s)
-        began_s, from_w, level_s, from_c = past[0]
-        if abs(core_w - from_w) <= limits.power_step_w or now.at_s - commanded_s > _COMMANDED_LATELY_S:
+        if abs(step_w) <= limits.power_step_w or now.at_s - commanded_s > _COMMANDED_LATELY_S:
             return
+        if asked_w is not None and asked_w < abs(step_w) * _ASKED_RATIO:
+            return  # a current that was misread, and is so no more, heats no die
         for channel, sensor in self._sensors:
-            if channel in from_c and channel not in self._steps and level_s >= sensor.settled_s:
+            if channel in old.temperatures and channel not in self._steps and old.level_s >= sensor.settled_s:
                 # What it did since then counts as well: two moves, one up and one down, may begin and end alike.
-                seen = [found[channel] for *_, found in past if channel in found]
-                self._steps[channel] = _Step(began_s, from_w, core_w, min(seen), max(seen))
+                seen = [moment.temperatures[channel] for moment in past if channel in moment.temperatures]
+                self._steps[channel] = _Step(old.at_s, old.core_w, core_w, min(seen), max(seen))
+
+    def _asked_w(self, at_s: float, c: Commanded, *, rises: bool) -> float | None:
+        """By how much what was commanded lately lets the power rise, or fall; None: no law of it is known."""
+        law, clock = self._limits.power_law, c.mean_mhz
+        if law is None:
+            return None
+        draws_w = law.k_w_per_v2_mhz * c.core_v**2 * clock if c.core_v is not None and clock is not None else 0.0
+        self._asked.append((at_s, draws_w))
+        while at_s - self._asked[0][0] > _COMMANDED_LATELY_S + self._limits.power_step_s:
+            self._asked.popleft()
+        lately_w = [watts for _, watts in self._asked]
+        return draws_w - min(lately_w) if rises else max(lately_w) - draws_w
 
 
 # --- two thermometers -------------------------------------------------------------------------------------------------

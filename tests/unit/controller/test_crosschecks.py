@@ -187,6 +187,17 @@ def test_a_die_that_stays_where_it_was_after_a_power_step_is_doubted_20_s_later(
     assert re.search(r"after the core power went from 5\.\d to 1\d\.\d W", world.evidence(Channel.CHIP_C))
 
 
+def test_a_current_that_was_misread_during_a_small_move_leaves_no_doubt_of_the_die() -> None:
+    """The power seems to rise from nothing to what it was; the die, which knows better, stays where it is."""
+    world = World().point(450.0, 1.1).run(400.0)
+    world.spoil = holds(core_a=-0.5)
+    world.point(475.0, 1.1).run(5.0)
+    world.spoil = lambda at_s, values: None
+    world.run(60.0)
+    assert Channel.CHIP_C not in world.channels()
+    assert Channel.VR_C not in world.channels()
+
+
 def test_a_regulator_that_stays_where_it_was_is_doubted_only_when_it_was_settled_before() -> None:
     for settled_s, bad in ((400.0, True), (100.0, False)):
         world = World().point(400.0, 1.0).run(settled_s)
