@@ -26,7 +26,7 @@ from typing import Final, Self
 from drivers.boards.board import Channel
 from drivers.boards.plausibility import CoreFromInput
 from drivers.boards.rails import RAIL_DOWN_V, RAIL_OFF, Adc, Rail, RailBytes, RailDecay, RailKind, RailProof
-from drivers.boards.sweep import Sweep, again
+from drivers.boards.sweep import Sweep, again, close
 from drivers.errors import LimitError, UnknownPart, VerifyError
 from drivers.peripherals import ds4432u
 from drivers.peripherals.ds4432u import Ds4432u, Feedback, Output
@@ -159,8 +159,8 @@ class DacRail:
         def high(rail_v: float) -> bool:
             return rail_v > hard_rail_v
 
-        set_v = await sweep.ask((Channel.CORE_V,), again(self._dac.commanded_v, high))
-        seen_v = await sweep.ask((Channel.CORE_V,), again(self._seen_v, high))
+        set_v = await sweep.ask((Channel.CORE_V,), again(self._dac.commanded_v, high, close))
+        seen_v = await sweep.ask((Channel.CORE_V,), again(self._seen_v, high, close))
         if set_v is not None and seen_v is not None:
             sweep.put(Channel.CORE_V, self._judge(set_v, seen_v))
 
@@ -205,7 +205,7 @@ class SwitchedDacRail(DacRail):
         return await self._seen_v() > RAIL_DOWN_V
 
     async def _read_core(self, sweep: Sweep) -> None:
-        await sweep.take(Channel.CORE_V, again(self.core_v, lambda core_v: core_v > self._trim.hard_v))
+        await sweep.take(Channel.CORE_V, again(self.core_v, lambda core_v: core_v > self._trim.hard_v, close))
 
 
 async def _unusable(i2c: I2c) -> str | None:

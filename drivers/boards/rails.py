@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 
 from drivers.boards import own_limits
 from drivers.boards.board import Channel
-from drivers.boards.sweep import Sweep, again
+from drivers.boards.sweep import Sweep, again, close
 from drivers.codecs import pmbus
 from drivers.codecs.pmbus import Command, StatusWord
 from drivers.errors import UnknownPart
@@ -125,6 +125,12 @@ class RailKind:
 _VOUT_EXPONENT: Final = -9
 _ENDS_A_RUN: Final = StatusWord.OFF | StatusWord.VOUT_OV | StatusWord.IOUT_OC | StatusWord.VIN_UV | StatusWord.TEMP
 """Each of them trips at once."""
+
+
+def _says_the_same(first: int, second: int) -> bool:
+    return not (first ^ second) & _ENDS_A_RUN
+
+
 _READ_VOUT_LOW: Final = RailProof("READ_VOUT", Command.READ_VOUT, b"\x00\x00", b"\xc0\xff")
 """Fewer than 64 steps of 2**-9 V, so below 0.125 V: the nearest to 0.1 V that a mask can say."""
 
@@ -168,13 +174,13 @@ class Tps546Rail:
 
     async def read(self, sweep: Sweep) -> None:
         part = self._part
-        word = await sweep.ask((Channel.STATUS_WORD,), again(part.status_word, self._is_news))
+        word = await sweep.ask((Channel.STATUS_WORD,), again(part.status_word, self._is_news, _says_the_same))
         if word is not None:
             sweep.put(Channel.STATUS_WORD, word)
         self._status_word = word or 0
         await sweep.take(Channel.INPUT_V, part.input_v)
         highest_v = part.profile.core_v[1]
-        rail_v = await sweep.ask((Channel.CORE_V,), again(part.output_v, lambda rail_v: rail_v > highest_v))
+        rail_v = await sweep.ask((Channel.CORE_V,), again(part.output_v, lambda rail_v: rail_v > highest_v, close))
         if rail_v is not None:
             sweep.put(Channel.CORE_V, rail_v / self._domains)
         core_a = await sweep.take(Channel.CORE_A, part.output_a)

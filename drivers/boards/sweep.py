@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from drivers.boards.board import BLANKED, BoardReading, Channel
-from drivers.errors import DeviceError, NoReply, ProtocolError, UnknownPart
+from drivers.errors import DeviceError, NoReply, ProtocolError, UnexpectedReply, UnknownPart
 
 T = TypeVar("T")
 
@@ -17,22 +17,34 @@ SILENT_AFTER: Final = 2
 """So many unanswered requests in a row end a sweep: the bus is dead, and the next sweep will tell."""
 
 
-def again(question: Callable[[], Awaitable[T]], doubtful: Callable[[T], bool]) -> Callable[[], Awaitable[T]]:
+def again(
+    question: Callable[[], Awaitable[T]],
+    doubtful: Callable[[T], bool],
+    alike: Callable[[T, T], bool] = lambda _first, _second: True,
+) -> Callable[[], Awaitable[T]]:
     """The question, asked once more after a doubtful answer; the second counts, if one comes.
 
     For what trips without a debounce: the packets of a bridge have no checksum, so that one bit lost on the wire is an
-    answer like any other."""
+    answer like any other. Two doubtful answers that are not `alike` are none: `UnexpectedReply`."""
 
     async def asked() -> T:
-        answer = await question()
-        if not doubtful(answer):
-            return answer
+        first = await question()
+        if not doubtful(first):
+            return first
         try:
-            return await question()
+            second = await question()
         except (NoReply, DeviceError, ProtocolError):
-            return answer  # the one there is
+            return first  # the one there is
+        if doubtful(second) and not alike(first, second):
+            raise UnexpectedReply(f"{first} and, asked again, {second}")
+        return second
 
     return asked
+
+
+def close(first: float, second: float) -> bool:
+    """Two readings of one rail, some milliseconds apart: within 5 %."""
+    return abs(first - second) <= 0.05 * second
 
 
 class Sweep:

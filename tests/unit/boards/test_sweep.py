@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from drivers.boards.board import Channel
-from drivers.boards.sweep import LIMIT_S, Sweep, again
+from drivers.boards.sweep import LIMIT_S, Sweep, again, close
 from drivers.errors import Nack, NoReply, UnexpectedReply, Unplugged
 
 
@@ -68,6 +68,28 @@ async def test_a_doubtful_answer_is_asked_for_again_and_the_second_counts_if_one
     assert await sweep.take(Channel.CORE_V, again(question, lambda volts: volts > 1.4)) == counts
     assert len(answers) - len(left) == asked
     assert sweep.reading().channels == {Channel.CORE_V: counts}
+
+
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [((0x20, 0x20), 0x20), ((0x20, 0x00), 0x00), ((0x20, 0x10), None), ((0x20, 0x8820), 0x8820)],
+)
+async def test_two_doubtful_answers_that_are_not_alike_are_none(words: tuple[int, int], counts: int | None) -> None:
+    left = list(words)
+
+    async def question() -> int:
+        return left.pop(0)
+
+    sweep = Sweep()
+    asked = again(question, lambda word: word & 0xFF != 0, lambda first, second: first & 0xFF == second & 0xFF)
+    assert await sweep.ask((Channel.STATUS_WORD,), asked) == counts
+    notes = sweep.reading().notes
+    assert notes == ({} if counts is not None else {Channel.STATUS_WORD: "32 and, asked again, 16"})
+
+
+@pytest.mark.parametrize(("second", "alike"), [(1.45, True), (1.59, True), (1.44, False), (1.61, False), (0.0, False)])
+def test_two_readings_of_a_rail_are_close_within_5_percent(second: float, alike: bool) -> None:
+    assert close(1.52, second) is alike
 
 
 async def test_two_silences_in_a_row_end_the_sweep() -> None:
