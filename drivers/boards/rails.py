@@ -176,7 +176,7 @@ class Tps546Rail:
         part = self._part
         word = await sweep.ask((Channel.STATUS_WORD,), again(part.status_word, self._is_news, _says_the_same))
         if word is not None:
-            sweep.put(Channel.STATUS_WORD, word)
+            sweep.put(Channel.STATUS_WORD, float(word))
         self._status_word = word or 0
         await sweep.take(Channel.INPUT_V, part.input_v)
         highest_v = part.profile.core_v[1]
