@@ -97,7 +97,7 @@ class CrossChecks:
         clock = c.mean_mhz
         if law is None or not now.working or c.core_v is None or clock is None or not c.window_mhz:
             return measured_w
-        return max(measured_w, self._limits.power_ratio_low * law.k_w_per_v2_mhz * c.core_v**2 * clock)
+        return max(measured_w, self._limits.power_ratio_low * law.cold_w(c.core_v, clock))
 
 
 def _look(
@@ -248,11 +248,11 @@ class _PowerStep:
         while now.at_s - past[0].at_s > limits.power_step_s + 0.5:
             past.popleft()
         old, step_w = past[0], core_w - past[0].core_w
-        asked_w = self._asked_w(now.at_s, c, rises=step_w > 0.0)
+        self._note_asked(now.at_s, c)
         commanded_s = max(c.rail_changed_s, c.frequency_changed_s, c.core_v_changed_s)
         if abs(step_w) <= limits.power_step_w or now.at_s - commanded_s > _COMMANDED_LATELY_S:
             return
-        if asked_w is not None and asked_w < abs(step_w) * _ASKED_RATIO:
+        if self._asked_w(rises=step_w > 0.0) < abs(step_w) * _ASKED_RATIO:
             return  # a current that was misread, and is so no more, heats no die
         for channel, sensor in self._sensors:
             if channel in old.temperatures and channel not in self._steps and old.level_s >= sensor.settled_s:
@@ -260,17 +260,19 @@ class _PowerStep:
                 seen = [moment.temperatures[channel] for moment in past if channel in moment.temperatures]
                 self._steps[channel] = _Step(old.at_s, old.core_w, core_w, min(seen), max(seen))
 
-    def _asked_w(self, at_s: float, c: Commanded, *, rises: bool) -> float | None:
-        """By how much what was commanded lately lets the power rise, or fall; None: no law of it is known."""
+    def _note_asked(self, at_s: float, c: Commanded) -> None:
         law, clock = self._limits.power_law, c.mean_mhz
-        if law is None:
-            return None
-        draws_w = law.k_w_per_v2_mhz * c.core_v**2 * clock if c.core_v is not None and clock is not None else 0.0
-        self._asked.append((at_s, draws_w))
+        known_w = 0.0 if law is None or c.core_v is None or clock is None else law.cold_w(c.core_v, clock)
+        self._asked.append((at_s, known_w))
         while at_s - self._asked[0][0] > _COMMANDED_LATELY_S + self._limits.power_step_s:
             self._asked.popleft()
+
+    def _asked_w(self, *, rises: bool) -> float:
+        """By how much what was commanded lately lets the power rise, or fall; infinite: no law of it is known."""
+        if self._limits.power_law is None:
+            return math.inf
         lately_w = [watts for _, watts in self._asked]
-        return draws_w - min(lately_w) if rises else max(lately_w) - draws_w
+        return lately_w[-1] - min(lately_w) if rises else max(lately_w) - lately_w[-1]
 
 
 # --- two thermometers -------------------------------------------------------------------------------------------------

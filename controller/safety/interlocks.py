@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from controller.model import BoardSnapshot, Quality
+from controller.model import BoardSnapshot, Quality, good_value
 from controller.safety.caps import ChipCaps
 from controller.safety.commanded import Commanded
 from controller.safety.envelope import Envelopes
@@ -287,8 +287,7 @@ class Interlocks:
 
     @staticmethod
     def reads(now: BoardSnapshot, channel: Channel) -> float | None:
-        sample = now.channels.get(channel)
-        return sample.value if sample is not None and sample.quality is Quality.GOOD else None
+        return good_value(now.channels.get(channel))
 
 
 def _told(step: Frequency | SweepWindow, chip: int) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from controller.model import BoardSnapshot, Cause, ChipSnapshot, FaultRecord, Quality, Reading
+from controller.model import BoardSnapshot, Cause, ChipSnapshot, FaultRecord, Quality, Reading, good_value
 from controller.safety.commanded import Commanded, Realise
 from controller.safety.dynamics import ErrorRate, OwnHeat, Runaway
 from controller.safety.levels import DIPS_WITHIN_S, Held, input_warning
@@ -39,11 +39,11 @@ CORE_LOW_RATIO: Final = 0.90
 CORE_LOW_S: Final = 0.5
 _DIPS: Final = 3
 _FIVE_VOLT_BELOW_V: Final = 6.0
-_LOADED_W: Final = {True: 7.0, False: 20.0}
-"""On 5 V and on 12 V: less load than that, once it is gone, hardly shows in the input. On 5 V it is 1.4 A, over the
-0.05 to 0.15 ohm of healthy supplies 0.07 V and more; on 12 V 1.7 A, over 0.02 ohm 0.03 V, two steps of the sensor."""
-_RECOVERS_V: Final = {True: 0.05, False: 0.0}
-"""What the input gains at least when such a load goes away: on 12 V only one that gains nothing has given way."""
+_RECOVERS: Final = (7.0, 0.05)
+"""A load, W, that shows in the input when it is gone, and what the input gains then at least, V: 1.4 A over the 0.05 to
+0.15 ohm of healthy supplies are 0.07 V and more."""
+_RECOVERS_ON_12_V: Final = (20.0, 0.0)
+"""1.7 A over 0.02 ohm are 0.03 V, two steps of the sensor: there only an input that gains nothing has given way."""
 
 STATUS_OFF: Final = 0x0040
 STATUS_NOT_GOOD: Final = 0x0800
@@ -58,10 +58,6 @@ _STATUS_FAULTS: Final = ((0x0020, "VOUT_OV_FAULT"), (0x0010, "IOUT_OC_FAULT"))
 def expected_rpm(envelope: Envelope, duty: float) -> float:
     """Fan speed at a true duty (0..1), good to about 15 %."""
     return float(envelope.fan_full_rpm) * (_FAN_IDLE_RPM_RATIO + (1 - _FAN_IDLE_RPM_RATIO) * duty)
-
-
-def _good(sample: Reading | None) -> float | None:
-    return None if sample is None or sample.quality is not Quality.GOOD else sample.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,8 @@ class Trips:
         self._astray: dict[int, Held] = {}
         self._input_low_s = float("-inf")
         self._dip, self._dips = input_warning(e), list[float]()
-        self._five_volt = bool(e.input_v_enable.low < _FIVE_VOLT_BELOW_V)
+        five_volt = e.input_v_enable.low < _FIVE_VOLT_BELOW_V
+        self._loaded_w, self._recovers_v = _RECOVERS if five_volt else _RECOVERS_ON_12_V
         self._loaded_input_v: float | None = None
         self._runaway, self._error_rate, self.silence = Runaway(e), ErrorRate(e), Silence()
         self._own_heat = OwnHeat(e)
@@ -230,9 +227,9 @@ class Trips:
 
     def _bear(self, supply: Reading | None, load: Reading | None, status: Reading | None) -> None:
         """What the input is under a load whose loss would show in it."""
-        input_v, load_w, word = _good(supply), _good(load), _good(status)
+        input_v, load_w, word = good_value(supply), good_value(load), good_value(status)
         if input_v is not None and load_w is not None and word is not None and not int(word) & STATUS_OFF:
-            self._loaded_input_v = input_v if load_w >= _LOADED_W[self._five_volt] else None
+            self._loaded_input_v = input_v if load_w >= self._loaded_w else None
 
     def _status(
         self,
@@ -292,7 +289,7 @@ class Trips:
         before = self._loaded_input_v
         if supply is None or supply.quality is not Quality.GOOD or supply.value is None or before is None:
             return None
-        if supply.value > before + _RECOVERS_V[self._five_volt]:
+        if supply.value > before + self._recovers_v:
             return None
         return f"input {before:.3f} V with the load and {supply.value:.3f} V without it: the supply gives way"
 

@@ -77,6 +77,10 @@ class PowerLaw:
     alpha_per_k: float = 0.010
     """0.007 to 0.013 over four units [F]."""
 
+    def cold_w(self, core_v: float, frequency_mhz: float) -> float:
+        """What the chips draw, W, with the die at 60 C."""
+        return self.k_w_per_v2_mhz * core_v * core_v * frequency_mhz
+
 
 @dataclass(frozen=True, slots=True)
 class CoreFromInput:

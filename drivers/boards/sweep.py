@@ -20,7 +20,7 @@ SILENT_AFTER: Final = 2
 def again(
     question: Callable[[], Awaitable[T]],
     doubtful: Callable[[T], bool],
-    alike: Callable[[T, T], bool] = lambda _first, _second: True,
+    alike: Callable[[T, T], bool],
 ) -> Callable[[], Awaitable[T]]:
     """The question, asked once more after a doubtful answer; the second counts, if one comes.
 
@@ -43,7 +43,7 @@ def again(
 
 
 def close(first: float, second: float) -> bool:
-    """Two readings of one rail, some milliseconds apart: within 5 %."""
+    """Two readings of one rail, one right after the other: within 5 %."""
     return abs(first - second) <= 0.05 * second
 
 

@@ -202,8 +202,8 @@ def _stuck_register(about: Subject) -> Drawn:
 
 def _flipped_bits(about: Subject) -> Drawn:
     """The bridge's packets have no checksum: on the control port one bit makes another status word of a good one. What
-    trips at once is read twice (drivers/boards/sweep.py), so that it takes two bits; of one byte in a hundred, in ten
-    minutes, it gets them."""
+    trips at once is read twice (drivers/boards/sweep.py), so that it takes two bits; with one byte in a hundred they
+    are not ruled out."""
 
     def draw(rng: random.Random) -> Draw:
         said = {"p": rng.choice([0.0001, 0.001, 0.01]), "port": rng.choice(["data", "data", "control"])}

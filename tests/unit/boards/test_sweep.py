@@ -65,7 +65,7 @@ async def test_a_doubtful_answer_is_asked_for_again_and_the_second_counts_if_one
         return answer
 
     sweep = Sweep()
-    assert await sweep.take(Channel.CORE_V, again(question, lambda volts: volts > 1.4)) == counts
+    assert await sweep.take(Channel.CORE_V, again(question, lambda volts: volts > 1.4, lambda *_: True)) == counts
     assert len(answers) - len(left) == asked
     assert sweep.reading().channels == {Channel.CORE_V: counts}
 
