@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from controller import paths, wire
 from controller.attentive import AttentiveSelector
+from controller.emulators import emulator_behind
 from controller.journal import Journal
 from controller.model import Cause, SafeOffRecord
 from controller.rig import Rig, RigBoard
@@ -33,6 +34,7 @@ from controller.safety.envelope import Envelopes
 from controller.safety.port_identity import Identity, identity_of
 from controller.safety.sentinel_client import SentinelClient, open_again
 from controller.server import RigServer
+from controller.tried import Kept
 from drivers.boards import BOARDS
 from drivers.boards.board import Attached, Board, BoardKind
 from drivers.errors import HashbridgeError, UnknownPart, UsageError
@@ -86,6 +88,20 @@ def kind_of(config: wire.BoardConfig) -> BoardKind:
     if config.dilution != 1 and not config.emulated:
         raise UsageError("dilution", config.dilution, "1 on hardware, where a hash stands for itself")
     return kind
+
+
+def marks_of(config: wire.BoardConfig, sysfs: str = "/sys", dev: str = "/dev") -> str:
+    """What tells this board from any other, under whatever name its port comes next time: its USB descriptors, where
+    those do not suffice its socket, without either the path of its port. An emulated board is its emulator: another one
+    that is started later is another board."""
+    if config.emulated and (emulator := emulator_behind(config.control)) is not None:
+        return f"{config.kind} of emulator {emulator.name}, process {emulator.pid}"
+    with contextlib.suppress(OSError):
+        identity = identity_of(os.stat(config.control), sysfs, dev)
+        if identity is not None:
+            shown = " ".join(part or "-" for part in identity.was.shows)
+            return f"{shown} at {identity.was.where}" if identity.where_decides else shown
+    return config.control
 
 
 class Taps:
@@ -224,6 +240,7 @@ async def open_rig(boards: list[Opened], path: str | None) -> AsyncIterator[Open
             board.config.data,
             board.config.operator,
             board.reopen_data,
+            Kept(paths.state_dir() / "retries", marks_of(board.config)),
         )
         for board in boards
     ]

@@ -1,6 +1,7 @@
 """Carries out a retry (controller/safety/retry.py): waits, clears, powers up lower, feeds again. One per board.
 
 Every step of it is a command that the guard judges like a person's. Whatever a person asks for meanwhile ends it.
+None is begun that is not written down: the next rig has to count it (controller/tried.py).
 """
 
 from __future__ import annotations
@@ -10,20 +11,26 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from controller.clock import Clock
 from controller.feed import Feed
 from controller.model import (
+    BoardSnapshot,
     Cause,
     ClearFault,
     Command,
+    Envelope,
     FaultRecord,
+    Note,
     OperatingPoint,
     PowerUp,
     RetryEnded,
     RetryPlanned,
+    RetryRefused,
     RetryStatus,
     StartWork,
 )
-from controller.safety.retry import WAITS_S, Plan
+from controller.safety.retry import WAITS_S, Plan, Retries, Tried
+from controller.tried import Kept
 from drivers.errors import HashbridgeError, Refused, SafetyError
 
 log = logging.getLogger(__name__)
@@ -35,7 +42,8 @@ STABLE_S: Final = 2.0
 
 
 class Retrier:
-    """`ask` carries out a command; `latched`: what has latched the board now, None when nothing has."""
+    """`ask` carries out a command; `latched`: what has latched the board now, None when nothing has. `kept`: where it
+    is written down what was tried; None: it is known for as long as the rig lives."""
 
     def __init__(
         self,
@@ -43,14 +51,59 @@ class Retrier:
         feed: Feed,
         ask: Callable[[Command], Awaitable[None]],
         latched: Callable[[], FaultRecord | None],
+        clock: Clock,
+        kept: Kept | None = None,
     ) -> None:
         self._board, self._feed, self._ask, self._latched = board, feed, ask, latched
+        self._clock, self._kept = clock, kept
+        self._retries: Retries | None = None
         self._task: asyncio.Task[None] | None = None
         self.status: RetryStatus | None = None
         """The retry that waits, or the one that the board runs by; None once a person has decided otherwise."""
 
-    def begin(self, plan: Plan, fault: FaultRecord, wanted: OperatingPoint, work: StartWork | None) -> None:
-        """`wanted`: what somebody asked for; kept over several retries."""
+    def allow(self, envelope: Envelope) -> None:
+        """Its operator lets the board come back. Raises `UsageError` when what was tried before cannot be read."""
+        at_s = asyncio.get_running_loop().time()
+        before = Tried() if self._kept is None else self._kept.read(self._clock.utc(at_s))
+        self._retries = Retries(envelope, before, at_s)
+        if used := len(before.begun_s_ago):
+            text = f"used within 24 hours, before this rig was started: {used} of {len(WAITS_S)} retries ({self._kept})"
+            self._feed.add(Note, self._board, level="warn", text=text)
+
+    @property
+    def allowed(self) -> bool:
+        return self._retries is not None
+
+    def plan(self, fault: FaultRecord, seen: BoardSnapshot, was: OperatingPoint) -> Plan | str:
+        """What to do about a trip, or why nothing. `seen`: at the trip; `was`: what the board was told to run at."""
+        if self._retries is None:
+            return "its operator did not ask for it"
+        return self._retries.plan(fault, seen, was)
+
+    async def follow(
+        self, plan: Plan | str, fault: FaultRecord, wanted: OperatingPoint, work: StartWork | None
+    ) -> None:
+        """`wanted`: what somebody asked for; kept over several retries. `plan`: a reason where there is none."""
+        if isinstance(plan, Plan):
+            self._begin(plan, fault, wanted, work)
+            return
+        self.cancel(plan)
+        self._feed.add(RetryRefused, self._board, cause=fault.cause, why=plan)
+        if (why := await self._keep()) is not None:  # a lost input counts, whatever came of it
+            self._feed.add(Note, self._board, level="warn", text=f"not written down for the next rig: {why}")
+
+    async def _keep(self) -> str | None:
+        """Writes down what was tried, for the next rig. Why that could not be; None when it was."""
+        if self._kept is None or self._retries is None:
+            return None
+        at_s = asyncio.get_running_loop().time()
+        try:
+            await self._kept.write(self._retries.tried(at_s), self._clock.utc(at_s))
+        except OSError as error:
+            return str(error)
+        return None
+
+    def _begin(self, plan: Plan, fault: FaultRecord, wanted: OperatingPoint, work: StartWork | None) -> None:
         wanted = self.status.wanted if self.status is not None else wanted
         due_s = asyncio.get_running_loop().time() + plan.wait_s
         self.status = RetryStatus(
@@ -78,6 +131,9 @@ class Retrier:
                 self._end(status.cause, status.number, "cancelled", why)
 
     async def _run(self, plan: Plan, fault: FaultRecord, work: StartWork | None) -> None:
+        if (why := await self._keep()) is not None:
+            self._give_up(plan, fault, f"it could not be written down: {why}")
+            return
         await asyncio.sleep(plan.wait_s)
         loop = asyncio.get_running_loop()
         until_s = loop.time() + ASK_FOR_S

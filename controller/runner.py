@@ -41,7 +41,6 @@ from controller.model import (
     PowerDown,
     PowerUp,
     Remark,
-    RetryRefused,
     RevertPoint,
     SafeOff,
     SetFan,
@@ -56,7 +55,7 @@ from controller.model import (
 from controller.retrier import Retrier
 from controller.safety.caps import Caps
 from controller.safety.envelope import fits
-from controller.safety.retry import Plan, Retries
+from controller.safety.retry import Plan
 from controller.safety.throttle import Give
 from controller.stepper import Stepper
 from controller.warden import RigBoard
@@ -110,12 +109,11 @@ class BoardRunner(Stepper):
         self.poller.pending = lambda: self._keeper.pending
         self._fed: StartWork | None = None
         """The work that the chips are fed with, as it was asked for."""
-        self._retries: Retries | None = None
         self._also: str | None = None
         """Another cause that came while the board was being made safe after a trip."""
-        self._retrier = Retrier(self.name, feed, self._request, lambda: self.guard.fault)
+        self._retrier = Retrier(self.name, feed, self._request, lambda: self.guard.fault, clock, given.kept)
         if given.operator is not None and given.operator.retry and not observe:
-            self._retries = Retries(self.guard.envelope)
+            self._retrier.allow(self.guard.envelope)
         self.poller.retry = lambda: self._retrier.status
 
     def _work_snapshot(self, intervals: bool) -> WorkSnapshot | None:
@@ -431,7 +429,7 @@ class BoardRunner(Stepper):
     async def _latch(self, record: FaultRecord) -> None:
         """As the warden does; and where the operator asked for it, a way back is planned once the board is safe."""
         guard = self.guard
-        retries = self._retries if guard.fault is None else None
+        may_return = self._retrier.allowed and guard.fault is None
         seen, wanted, c = self.poller.glance(), guard.requested, guard.commanded
         was = OperatingPoint(frequency_mhz=c.frequency_mhz, core_v=c.core_v)
         if guard.state is GuardState.STARTING:
@@ -441,7 +439,7 @@ class BoardRunner(Stepper):
         if guard.fault is None:
             self._also = None
         await super()._latch(record)
-        if retries is None:
+        if not may_return:
             return
         plan: Plan | str
         if not powered:
@@ -451,12 +449,8 @@ class BoardRunner(Stepper):
         elif self._also is not None:
             plan = self._also
         else:
-            plan = retries.plan(record, seen, was)
-        if isinstance(plan, str):
-            self._retrier.cancel(plan)
-            self._feed.add(RetryRefused, self.name, cause=record.cause, why=plan)
-        else:
-            self._retrier.begin(plan, record, wanted, work)
+            plan = self._retrier.plan(record, seen, was)
+        await self._retrier.follow(plan, record, wanted, work)
 
     def _announce_fault(self, record: FaultRecord) -> None:
         if self.guard.fault is not None:

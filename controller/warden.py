@@ -41,6 +41,7 @@ from controller.safety.caps import Stack
 from controller.safety.envelope import Envelopes
 from controller.safety.guard import Guard
 from controller.tasks import end_tasks
+from controller.tried import Kept
 from drivers.asics import pll
 from drivers.boards.board import (
     Attached,
@@ -68,7 +69,8 @@ class RigBoard:
     """A board handed to a rig: opened, with the ports it was opened on. `beat` is called after each completed sweep.
 
     `control` and `data` name the ports to people. `operator`: what its operator has unlocked or taken away.
-    `reopen_data` opens the data port again after it was lost; it raises `TransportError` while there is none.
+    `reopen_data` opens the data port again after it was lost; it raises `TransportError` while there is none. `kept`:
+    where the retries of this board are counted for the next rig.
     """
 
     board: Board
@@ -78,6 +80,7 @@ class RigBoard:
     data: str = ""
     operator: OperatorLimits | None = None
     reopen_data: Callable[[], Awaitable[Transport]] | None = None
+    kept: Kept | None = None
 
     @property
     def info(self) -> BoardInfo:

@@ -2,7 +2,8 @@
 
 Only where its operator asked for it, and only after trips that a lower point may cure: heat at the trip level, a weak
 input, chips that went silent. Never after an emergency level, an over-current, a fault of the regulator or of a sensor.
-Three times in 24 hours, after 1, 5 and 15 minutes; two losses of the input within 10 minutes are left to a person.
+Three times in 24 hours, after 1, 5 and 15 minutes; two losses of the input within 10 minutes are left to a person. Both
+are the board's, not the rig's: whoever keeps `Tried` gives it to the next rig.
 
 The point is lower than where it tripped, in the clock and never higher in anything: 100 MHz less, or eight tenths of it
 after a weak input, at stock or below and inside what the operator may use.
@@ -34,13 +35,29 @@ class Plan:
     point: OperatingPoint
 
 
-class Retries:
-    """One per board. What has been tried is remembered for as long as the rig lives."""
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a board has tried lately: how many seconds ago each retry was planned, and its input lost; None: never."""
 
-    def __init__(self, envelope: Envelope) -> None:
+    begun_s_ago: tuple[float, ...] = ()
+    input_lost_s_ago: float | None = None
+
+
+class Retries:
+    """One per board. `before`: what was tried before `at_s`, in rigs that are gone."""
+
+    def __init__(self, envelope: Envelope, before: Tried = Tried(), at_s: float = 0.0) -> None:
         self._envelope = envelope
-        self._begun_s: list[float] = []
-        self._supply_s = -math.inf
+        self._begun_s = [at_s - ago_s for ago_s in before.begun_s_ago]
+        self._supply_s = -math.inf if before.input_lost_s_ago is None else at_s - before.input_lost_s_ago
+
+    def tried(self, at_s: float) -> Tried:
+        """What counts at this moment."""
+        lost_s_ago = at_s - self._supply_s
+        return Tried(
+            tuple(at_s - begun_s for begun_s in self._begun_s if at_s - begun_s < WITHIN_S),
+            lost_s_ago if lost_s_ago <= SUPPLY_TWICE_S else None,
+        )
 
     def plan(self, fault: FaultRecord, seen: BoardSnapshot, was: OperatingPoint) -> Plan | str:
         """What to do about a trip, or why nothing. `seen`: at the trip; `was`: what the board was told to run at."""

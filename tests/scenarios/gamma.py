@@ -13,6 +13,7 @@ from controller.clock import LoopClock
 from controller.journal import Journal
 from controller.model import Event, EventBase, FaultLatched, Note, OperatorLimits, PowerUp, Reach, SafeOffDone, Snapshot
 from controller.rig import Rig
+from controller.tried import Kept
 from controller.warden import RigBoard
 from drivers.boards.bitaxe_gamma import BITAXE_GAMMA
 from drivers.boards.board import Attached, Board, BoardKind
@@ -125,6 +126,7 @@ async def stand(
     build: Callable[[BenchSettings], BitaxeGamma] = BitaxeGamma,
     kind: BoardKind = BITAXE_GAMMA,
     sentinel: bool = True,
+    kept: Kept | None = None,
 ) -> AsyncIterator[Stand]:
     """Beats as if a sentinel were there, unless told that there is none."""
     settings = settings or BenchSettings()
@@ -145,7 +147,7 @@ async def stand(
         return again.pop()
 
     beat = (lambda: beats.append(loop.time())) if sentinel else None
-    given = RigBoard(board, attached, beat, operator=operator, reopen_data=reopen_data)
+    given = RigBoard(board, attached, beat, operator=operator, reopen_data=reopen_data, kept=kept)
     rig = Rig(
         [given],
         journal=None if journal is None else Journal(journal, boards=[given.info]),
