@@ -34,6 +34,8 @@ SCHEMA: Final = "hashbridge.emulator/1"
 TRACE_SCHEMA: Final = "hashbridge.emulator-trace/1"
 LIFE_S: Final = 0.2
 """The bench is brought up to date at least so often, so that what trips by itself is traced when it happens."""
+CLIENTS_END_S: Final = 1.0
+"""Whoever holds the plant socket is let go first: cut off in the middle, the end of the emulator would be a traceback."""
 ORPHAN_LOOK_S: Final = 0.25
 ORPHAN_QUIET_S: Final = 3.0
 """After the owner is gone: so long without any program at the ports, and the emulator leaves."""
@@ -176,7 +178,7 @@ class _Server:
         self._trace_path = trace
         self._trace: TextIO | None = None
         self._listener: asyncio.Server | None = None
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self._life: asyncio.TimerHandle | None = None
         self.ports: dict[str, PtyPort] = {}
         self.player: Player | None = None
@@ -220,8 +222,10 @@ class _Server:
             port.close()
         if self._listener is not None:
             self._listener.close()
-        for writer in list(self._clients):
+        for writer in self._clients:
             writer.close()
+        if talks := [task for task in self._clients.values() if task is not None]:
+            await asyncio.wait(talks, timeout=CLIENTS_END_S)
         self._socket.unlink(missing_ok=True)
         if self._trace is not None:
             self._trace.close()
@@ -262,7 +266,7 @@ class _Server:
     # --- the plant socket
 
     async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients.add(writer)
+        self._clients[writer] = asyncio.current_task()
         try:
             while line := await reader.readline():
                 writer.write((json.dumps(self._answer(line)) + "\n").encode())
@@ -270,7 +274,7 @@ class _Server:
         except (ConnectionError, ValueError):
             return  # gone, or a line without end
         finally:
-            self._clients.discard(writer)
+            del self._clients[writer]
             writer.close()
 
     def _answer(self, line: bytes) -> dict[str, Any]:

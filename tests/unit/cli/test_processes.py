@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -262,6 +263,22 @@ def test_a_second_emulator_of_the_same_name_is_told_that_it_is_taken(places: dic
         _end(emulator)
     assert code == 4
     assert "held by another program" in err
+
+
+def test_an_emulator_ends_without_a_traceback_while_somebody_holds_its_plant_socket(
+    places: dict[str, str], tmp_path: Path
+) -> None:
+    emulator, about = _emulator(places, tmp_path / "trace.jsonl")
+    with socket.socket(socket.AF_UNIX) as plant:
+        plant.connect(about["plant"])
+        plant.sendall(b'{"get": "truth"}\n')
+        assert b'"ok": true' in plant.recv(65536)
+        emulator.send_signal(signal.SIGTERM)
+        _, err = emulator.communicate(timeout=10)
+    assert (emulator.returncode, err.splitlines()) == (
+        0,
+        ["bitaxe-gamma, seed 1, one hash stands for 1; Ctrl+C ends it"],
+    )
 
 
 def test_a_dilution_needs_an_emulator_behind_the_port(places: dict[str, str], tmp_path: Path) -> None:
