@@ -35,7 +35,7 @@ TRACE_SCHEMA: Final = "hashbridge.emulator-trace/1"
 LIFE_S: Final = 0.2
 """The bench is brought up to date at least so often, so that what trips by itself is traced when it happens."""
 CLIENTS_END_S: Final = 1.0
-"""Whoever holds the plant socket is let go first: cut off in the middle, the end of the emulator would be a traceback."""
+"""Whoever holds the plant socket is let go first; cut off in the middle, the emulator would end with a traceback."""
 ORPHAN_LOOK_S: Final = 0.25
 ORPHAN_QUIET_S: Final = 3.0
 """After the owner is gone: so long without any program at the ports, and the emulator leaves."""

@@ -402,13 +402,11 @@ class _Power:
         elif die_c is None:
             fair = any_die
         held_s = self._held.feed(now.at_s, not fair)
-        if fair:
-            if die_c is not None:
-                self._learn(now.at_s, moved_s, k * ratio)
-                if abs(ratio - 1.0) < _CLOSE_RATIO:
-                    self._fair = (core_w, now.trackers[Channel.CHIP_C].smooth)
-            return
-        if held_s < limits.power_s:
+        if fair and die_c is not None:
+            self._learn(now.at_s, moved_s, k * ratio)
+            if abs(ratio - 1.0) < _CLOSE_RATIO:
+                self._fair = (core_w, now.trackers[Channel.CHIP_C].smooth)
+        if fair or held_s < limits.power_s:
             return
         whose = "this board" if self._own_k is not None else "boards of this kind"
         text = (

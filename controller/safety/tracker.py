@@ -146,7 +146,6 @@ class Tracker:
             votes = self._recent[0] + self._recent[1] + 1
             self._recent = (self._recent[1], True)
             if votes < self._limits.votes_of_three:
-                self.trusted = False
                 why = f"votes: read {value:g} after being invalid, one good sample is not enough"
                 return self._kept(at_s, why)
             self._invalid = False

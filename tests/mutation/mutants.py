@@ -2,7 +2,8 @@
 
 A rule is a statement that refuses, demands or finds a fault, one that returns a reason for less than was asked (a text,
 an ended lease), or one row of the tables of trip levels and of steps. Of what has no guard (a bare line and its
-watcher) it is also what `EXTRA` names: calls, assignments, limits, choices.
+watcher), and of what says which reading is to be believed, it is also what `EXTRA` names: calls, assignments, returns,
+limits, choices.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ MODULES: Final = (
     "controller/safety/derate.py",
     "controller/safety/fan.py",
     "controller/safety/retry.py",
+    "controller/safety/plausibility.py",
+    "controller/safety/tracker.py",
+    "controller/safety/crosschecks.py",
     "controller/safety/supply.py",
     "controller/lease.py",
     "controller/barehash.py",
@@ -38,13 +42,15 @@ MODULES: Final = (
 @dataclass(frozen=True, slots=True)
 class Extra:
     """Rules of one file beside those of every file. `calls`: functions called as a statement, if need be
-    in one function; `raises`: exceptions;
+    in one function; `returns`: those whose result is returned, and functions that return nothing early;
+    `raises`: exceptions;
     `assigns`: attributes and tables that are given something outside of `__init__`; `limits`: a module's numbers, and
     what each is when it limits nothing; `rows`: elements of tables, each also in another order;
     `choices`: functions in which of the two values of an expression it is the first, always."""
 
     calls: frozenset[str] = frozenset()
     raises: frozenset[str] = frozenset()
+    returns: frozenset[str] = frozenset()
     assigns: frozenset[str] = frozenset()
     limits: Mapping[str, float] = field(default_factory=dict)
     rows: frozenset[str] = frozenset()
@@ -79,6 +85,18 @@ EXTRA: Final[Mapping[str, Extra]] = {
         raises=frozenset({"BadJob", "PortGone"}),
         assigns=frozenset({"gone", "released", "patience_s", "last_beat_s", "slept_s", "why", "confirmed", "proven"}),
         limits={"SUSPEND_S": 1e6, "ROUNDS": 1, "REPEATS": 1, "TRIES": 1, "ROOM_S": 1e6, "LONGEST_LINE": 10**9},
+    ),
+    "controller/safety/retry.py": Extra(calls=frozenset({"append"}), assigns=frozenset({"_begun_s"})),
+    "controller/safety/plausibility.py": Extra(assigns=frozenset({"found", "readings", "doubt"})),
+    "controller/safety/tracker.py": Extra(
+        returns=frozenset({"reject", "_kept", "_doubted", "_blanked"}),
+        assigns=frozenset({"hot", "trusted", "jumped_s", "quality", "unchanged", "unchanged_since_s"})
+        | {"_invalid", "_bad_run", "_recent", "_agreed", "_candidate"},
+    ),
+    "controller/safety/crosschecks.py": Extra(
+        calls=frozenset({"look", "setdefault", "clear", "_begin", "_note_asked", "_follow", "_learn", "feed"}),
+        returns=frozenset({"look", "_begin"}),
+        assigns=frozenset({"doubts", "accused", "_fair", "_own_k", "die_c", "fair"}),
     ),
     "controller/safety/caps.py": Extra(choices=frozenset({"steps"})),
     "drivers/asics/stop.py": Extra(
@@ -244,6 +262,10 @@ def _is_extra(node: ast.AST, extra: Extra, function: str) -> bool:
     match node:
         case ast.Raise(exc=ast.Call(func=ast.Name(id=name))):
             return name in extra.raises
+        case ast.Return(value=None):
+            return function in extra.returns
+        case ast.Return(value=ast.Call(func=ast.Attribute(attr=name))):
+            return name in extra.returns
         case ast.Assign(targets=[ast.Attribute(attr=name) | ast.Name(id=name)]) if name in extra.assigns:
             return True
         case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))]):

@@ -16,6 +16,7 @@ from controller.safety.crosschecks import odd_efficiency
 from controller.safety.plausibility import Watchkeeper
 from drivers.boards import BOARDS
 from drivers.boards.board import BoardReading, Channel, PlausibilityLimits, PowerLaw
+from drivers.boards.plausibility import CoreFromInput
 from tests.unit.controller.guarding import ENVELOPE
 
 LIMITS = BOARDS["bitaxe-gamma"].plausibility
@@ -206,6 +207,52 @@ def test_a_regulator_that_stays_where_it_was_is_doubted_only_when_it_was_settled
         assert (Channel.VR_C in world.channels()) is bad
 
 
+def still(world: World) -> Spoil:
+    """A die that reads what it read last, but for its noise."""
+    at_c = world.readings[Channel.CHIP_C].value or 0.0
+    return lambda at_s, values: values.update({Channel.CHIP_C: at_c + 0.125 * world.rng.randrange(2)})
+
+
+def test_a_step_that_was_not_over_when_the_rail_went_off_is_forgotten() -> None:
+    world = World().point(400.0, 1.0).run(400.0)
+    world.spoil = still(world)
+    world.point(575.0, 1.15).run(15.0).off().run(4.0).point(50.0, 1.0).run(15.0)
+    assert [each for each in world.bad if each[3].startswith("stuck")] == []
+
+
+def test_what_a_board_drew_before_its_rail_went_off_is_no_step_of_the_next_start() -> None:
+    for law in (LIMITS.power_law, None):  # without a law, any step was asked for
+        world = World(dataclasses.replace(LIMITS, power_law=law, die_from_regulator=None)).point(575.0).run(200.0)
+        world.spoil = still(world)
+        world.off().run(1.0).point(50.0, 1.0).run(40.0)
+        assert world.bad == []
+
+
+def test_what_was_asked_for_before_the_rail_went_off_is_not_asked_for_after_it() -> None:
+    """A current that is misread at the start, and then is right, steps by what the point before it would explain."""
+    world = World(dataclasses.replace(LIMITS, die_from_regulator=None)).point(575.0).run(200.0)
+    world.spoil = still(world)
+    world.off().run(1.0).point(50.0, 1.0)
+    die = world.spoil
+
+    def misread(at_s: float, values: dict[Channel, float | None]) -> None:
+        die(at_s, values)
+        values[Channel.CORE_A] = (values[Channel.CORE_A] or 0.0) + 10.0
+
+    world.spoil = misread
+    world.run(1.0)
+    world.spoil = die
+    world.run(40.0)
+    assert world.bad == []
+
+
+def test_where_no_law_of_power_is_known_a_step_that_nobody_commanded_says_nothing_of_the_die() -> None:
+    world = World(dataclasses.replace(LIMITS, power_law=None, die_from_regulator=None)).point(575.0).run(100.0)
+    world.spoil = still(world)
+    world.excess_w = -6.0
+    assert world.run(50.0).bad == []
+
+
 def test_a_doubt_goes_when_the_sensor_lives_again() -> None:
     world = World().point(525.0).run(100.0)
     world.spoil = frozen(world, Channel.CHIP_C)
@@ -323,9 +370,80 @@ def test_a_current_that_does_not_fit_volts_clock_and_die_is_doubted_within_5_s(f
     world.spoil = scale
     assert 3.0 <= world.until(Quality.SUSPECT, Channel.CORE_A, 10.0) <= 5.0
     assert world.evidence(Channel.CORE_A).startswith("power: core_w ")
+    assert re.search(r" from core_v 1\.\d{3} V and core_a \d+\.\d\d A, ", world.evidence(Channel.CORE_A))
     assert "W of this board at 525 MHz and chip_c " in world.evidence(Channel.CORE_A)
     world.until(Quality.INVALID, Channel.CORE_A, 7.0)
     assert world.channels() == {Channel.CORE_A, Channel.CORE_W}
+
+
+def test_where_nothing_measures_the_core_current_the_power_at_the_input_is_doubted() -> None:
+    world = World(dataclasses.replace(LIMITS, core_from_input=CoreFromInput(auxiliary_w=2.0, efficiency=0.85)))
+    factor = 1.0
+
+    def at_input(at_s: float, values: dict[Channel, float | None]) -> None:
+        watts = 2.0 + factor * world.core_w / 0.85
+        values.update({Channel.INPUT_W: watts + 0.03 * world.rng.randrange(3), Channel.CORE_A: None})
+
+    world.spoil = at_input
+    world.point(525.0).run(400.0)
+    factor = 1.7
+    assert 3.0 <= world.until(Quality.SUSPECT, Channel.INPUT_W, 10.0) <= 5.0
+    assert re.search(r"^power: core_w \d+\.\d W from input_w \d+\.\d W, ", world.evidence(Channel.INPUT_W))
+
+
+def alternating(world: World, odd_s: float, even_s: float, odd: Spoil, even: Spoil) -> Spoil:
+    def spoil(at_s: float, values: dict[Channel, float | None]) -> None:
+        (odd if at_s % (odd_s + even_s) < odd_s else even)(at_s, values)
+
+    return spoil
+
+
+def half_as_much_again(at_s: float, values: dict[Channel, float | None]) -> None:
+    values[Channel.CORE_A] = (values[Channel.CORE_A] or 0.0) * 1.5
+
+
+def test_a_power_that_does_not_fit_counts_from_the_last_moment_that_was_no_measure_of_it() -> None:
+    world = World().point(525.0).run(400.0)
+    world.spoil = half_as_much_again
+    for _ in range(8):
+        world.run(4.0).point(525.0)  # judged for 2 s of each 4
+    assert world.bad == []
+    world = World().point(525.0).run(400.0)
+    world.spoil = alternating(world, 2.0, 2.0, half_as_much_again, holds(core_v=0.4))
+    world.run(30.0)
+    assert [each for each in world.bad if each[3].startswith("power")] == []
+
+
+def test_a_load_too_small_to_tell_is_not_judged() -> None:
+    world = World().point(50.0).run(60.0)
+    world.spoil = lambda at_s, values: values.update({Channel.CORE_A: 3.0 + 0.03 * world.rng.randrange(3)})
+    assert world.run(60.0).bad == []
+
+
+def test_a_load_too_small_to_tell_teaches_nothing() -> None:
+    world = World()
+    world.spoil = lambda at_s, values: values.update({Channel.CORE_A: (values[Channel.CORE_A] or 0.0) * 0.65})
+    world.point(50.0).run(120.0)
+    world.spoil = lambda at_s, values: None
+    assert world.point(575.0).run(20.0).bad == []
+
+
+def test_a_die_that_is_not_known_may_be_any_that_the_regulator_lets_expect() -> None:
+    world = World(ambient_c=-10.0).point(575.0).run(400.0)
+    assert world.die_c < 22.0
+    world.spoil = lambda at_s, values: values.update({Channel.CHIP_C: None})
+    world.run(60.0)
+    assert not world.channels() & {Channel.CORE_A, Channel.CORE_W}
+
+
+def test_what_the_die_read_before_the_rail_went_off_bears_no_witness_after_it() -> None:
+    world = World(dataclasses.replace(LIMITS, die_from_regulator=None)).point(575.0).run(400.0)
+    world.off().run(400.0)
+    world.spoil = lambda at_s, values: values.update({Channel.CORE_A: 15.0 + 0.03 * world.rng.randrange(3)})
+    world.point(575.0)
+    world.until(Quality.SUSPECT, Channel.CORE_A, 10.0)
+    assert "the die has followed" not in world.evidence(Channel.CORE_A)
+    assert "or the die is warmer than it reads" in world.evidence(Channel.CORE_A)
 
 
 def test_a_current_that_stays_while_the_clock_rises_is_the_sensors_fault_and_not_the_chips() -> None:
