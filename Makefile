@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 DEMO_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help demo test check bench campaign death-trials mutation safety-report protections devices udev api pictures clean venv
+.PHONY: help demo test check bench campaign death-trials suspend-trials mutation safety-report protections devices udev api pictures clean venv
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -85,6 +85,9 @@ TRIALS ?= 50
 
 death-trials: .venv/dev.stamp ## kills and freezes rigs, sentinels and clients of a BOARD, TRIALS=50 times each, and times the rail; Markdown
 	@$(PY) -m tests.deaths --board $(BOARD) --trials $(TRIALS)
+
+suspend-trials: .venv/dev.stamp ## puts THIS MACHINE to sleep TRIALS times while an emulated BOARD hashes, and times the rail; root; Markdown
+	@$(PY) -m tests.deaths.suspends --board $(BOARD) --trials $(TRIALS)
 
 protections: .venv/dev.stamp ## writes the table of docs/safety.md anew from the rows of the boards
 	@$(PY) -m tests.protections --write docs/safety.md

@@ -47,6 +47,7 @@ from drivers.boards.board import (
     Attached,
     Board,
     Protection,
+    SafeOffReport,
 )
 from drivers.errors import HashbridgeError, TransportError, Unplugged
 from drivers.traits import Transport
@@ -130,6 +131,7 @@ class Warden(ABC):
         self._others: set[asyncio.Task[None]] = set()
         self._sentinel = given.beat is not None
         self._fence: SafeOffRecord | None = None
+        self._fenced = asyncio.Event()
         self._touched = False
         self._unconfirmed = False
         self._retry_at_s = 0.0
@@ -425,7 +427,10 @@ class Warden(ABC):
         self._lease.rest()
         at_s = asyncio.get_running_loop().time()
         self._fence = record or SafeOffRecord(at_s=at_s, confirmed=False, by="sentinel", actions=())
-        self._announce_fault(self._record(Cause.SENTINEL_LOST, None, why))
+        self._fenced.set()
+        # After a sleep of the machine it is a matter of milliseconds who notices first. The cause is the same.
+        cause = Cause.SENTINEL_LOST if self._clock.slept_s() is None else Cause.SUSPENDED
+        self._announce_fault(self._record(cause, None, why))
         self._feed.add(SafeOffDone, self.name, reason=why, report=self._fence)
         self._spawn(self._after_fence(self._fence.confirmed), "fenced")
 
@@ -470,6 +475,8 @@ class Warden(ABC):
             return self._fence  # the port is not ours: the sentinel has done this
         self._lease.rest()
         report = await self.board.safe_off()
+        if not report.confirmed and (fence := await self._fence_in_between(report)) is not None:
+            return fence
         record = SafeOffRecord(
             at_s=report.at_s,
             confirmed=report.confirmed,
@@ -493,6 +500,17 @@ class Warden(ABC):
         self._announce_state(reason)
         self._swept()
         return record
+
+    async def _fence_in_between(self, report: SafeOffReport) -> SafeOffRecord | None:
+        """What the sentinel did, when it took the port from under a safe-off: after a sleep of the machine both begin.
+
+        The port is dead before the owner of the sentinel says why. Only an action that was not sent is waited for.
+        """
+        if self._sentinel and any(not action.sent for action in report.actions):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CONTROL_GRACE_S):
+                    await self._fenced.wait()
+        return self._fence
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], what: str) -> None:
         task = asyncio.create_task(coroutine, name=f"{self.name} {what}")

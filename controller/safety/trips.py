@@ -346,7 +346,10 @@ class Trips:
             elif age_s >= limit_s - _JITTER_S:
                 text = f"no good value for {age_s:.1f} s (limit {limit_s:.1f} s): {sample.evidence or 'no new sample'}"
                 stale = stale or (channel, text)
-        if invalid is not None:
+        if invalid is not None and invalid[0] is Channel.INPUT_V and self._says_no_input(now):
+            # Of a board whose rail was not commanded on yet; with it on, the status itself is a trip, and the first.
+            found.append((Cause.INPUT_LOW, Channel.INPUT_V.value, f"VIN_UV_FAULT of the regulator; {invalid[1]}"))
+        elif invalid is not None:
             found.append((Cause.SENSOR_INVALID, invalid[0].value, invalid[1]))
         elif stale is not None and not fresh_somewhere:
             found.append((Cause.SENSOR_BUS, None, f"no sensor answers; {stale[0].value}: {stale[1]}"))
@@ -360,6 +363,12 @@ class Trips:
         ):
             # Fresh and still not to be accepted: its sensors agree, it is the power that is wrong.
             found.append((Cause.POWER, Channel.CORE_W.value, core_w.evidence or "implausible"))
+
+    @staticmethod
+    def _says_no_input(now: BoardSnapshot) -> bool:
+        """The regulator's own comparator bears out an input that reads too low to be a supply."""
+        word = good_value(now.channels.get(Channel.STATUS_WORD))
+        return word is not None and bool(int(word) & _STATUS_VIN_UV)
 
     def _fan_speed(self, now: BoardSnapshot, commanded: Commanded, found: list[tuple[Cause, str | None, str]]) -> None:
         fan = now.channels.get(Channel.FAN_RPM)

@@ -43,7 +43,7 @@ _WHOLE_DEGREES: Final = TemperatureSensor(
     unchanged_s=None,  # whole degrees: a settled board repeats itself for minutes
     moves_c=0.5,
     moves_within_s=60.0,
-    settled_s=0.0,
+    settled_s=3.0,
 )
 
 

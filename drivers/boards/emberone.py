@@ -89,7 +89,7 @@ DIODE: Final = TemperatureSensor(
     unchanged_s=60.0,
     moves_c=0.5,
     moves_within_s=20.0,
-    settled_s=0.0,
+    settled_s=3.0,
 )
 _K_W_PER_V2_MHZ: Final = 0.130
 """Of one chip, at its own 0.321 V: the nameplate of an S19j Pro."""

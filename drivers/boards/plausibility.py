@@ -122,7 +122,7 @@ class PlausibilityLimits:
         unchanged_s=60.0,  # [S]
         moves_c=0.5,  # [S]
         moves_within_s=20.0,  # [S]
-        settled_s=0.0,
+        settled_s=3.0,  # [C] three time constants of the die: a peak of power between two moves has warmed nothing
     )
     vr: TemperatureSensor = TemperatureSensor(
         step_c=1.0,

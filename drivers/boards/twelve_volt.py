@@ -31,7 +31,7 @@ _BOARD_SENSOR: Final = TemperatureSensor(
     unchanged_s=60.0,
     moves_c=0.5,
     moves_within_s=20.0,
-    settled_s=0.0,
+    settled_s=3.0,
 )
 
 

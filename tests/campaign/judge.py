@@ -144,6 +144,13 @@ def excursions(faults: Sequence[Fault], life: Life, about: Subject) -> list[Find
             if now.at_s - since_s < bound.for_s:
                 continue
             excuse = _excuse(name, value, now.at_s, faults, about, starts=starts)
+            if (
+                not excuse
+                and name in ("core current", "input power")
+                and now.die_c > bounds_of(about.kind.name)["die"].most
+            ):
+                # What a die draws that nobody could keep from being so hot: 1 % more with each kelvin.
+                excuse = _excuse("die", now.die_c, now.at_s, faults, about, starts=starts)
             if not excuse and (bad is None or value > bad[0]):
                 bad = (value, now.at_s)
             elif excuse and (excused is None or value > excused[0]):

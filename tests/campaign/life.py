@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from controller.model import Cause, Command, FaultLatched, GuardState, SafeOffDone, StateChanged
+from controller.safety import silence
 from drivers.errors import HashbridgeError
 from drivers.transports.memory import memory_pair
 from emulator.ports.memory import Wire
@@ -131,6 +132,11 @@ async def _live(told: Scenario, life: Life) -> None:
             for task in asked:  # a command that never came to its end is seen at the end of the board
                 task.cancel()
         await asyncio.sleep(SETTLE_S)
+        # Chips that are being initialised again have a minute for it: what has begun may end.
+        for _ in range(round(silence.BEGINS_WITHIN_S + silence.ENDS_WITHIN_S)):
+            if s.rig.snapshot().boards[0].state is not GuardState.STARTING:
+                break
+            await asyncio.sleep(1.0)
         truth = s.bench.truth(loop.time())
         life.end_state = s.rig.snapshot().boards[0].state
         core_v = truth["rail_v"] / about.plant.board_domains

@@ -14,7 +14,12 @@ UNPLUGGED_LIMIT_S = 1.0
 _LIMITS_S = {"control unplugged": UNPLUGGED_LIMIT_S, "both killed": 10.0, "out of memory": 3.0}
 """Where it is not 2.0 s. Nobody is there after both were killed: the next rig has to start first. A rig without memory
 may go on for a while."""
-_SINCE = {"control unplugged": "the port's return", "both killed": "the start of the next rig"}
+ASLEEP = "machine asleep"
+_SINCE = {
+    "control unplugged": "the port's return",
+    "both killed": "the start of the next rig",
+    ASLEEP: "waking",
+}
 
 
 @dataclass(frozen=True, slots=True)

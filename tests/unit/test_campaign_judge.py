@@ -123,6 +123,18 @@ def test_one_fault_that_blinds_is_no_excuse_for_heat_but_two_are_declared() -> N
     assert verdict(hot, fault("misread", 20.0, 5.0, Excuse.BLIND), heat).failures, "it had ended"
 
 
+def test_what_a_die_draws_is_declared_where_its_heat_is_and_only_then() -> None:
+    away = fault("panic", 40.0, None, Excuse.NOBODY_REACHES_IT)
+    heat = fault("stall_fan", 50.0, None, Excuse.NO_COOLING)
+    hot = life((60.0, {"die_c": 148.0, "input_w": 45.0, "core_a": 32.0}), (62.0, {"die_c": 148.0, "input_w": 45.0}))
+    both = verdict(hot, away, heat)
+    assert both.failures == ()
+    assert len(both.declared) == 3
+    assert len(verdict(hot, heat).failures) == 3
+    cool = life((60.0, {"input_w": 45.0}), (62.0, {"input_w": 45.0}))
+    assert verdict(cool, away, heat).failures
+
+
 def test_a_chip_that_heat_destroys_is_declared_when_the_heat_is() -> None:
     gone = life((60.0, {"die_c": 151.0}), burnt="die at 150 C")
     away = fault("unplug_usb", 40.0, None, Excuse.NOBODY_REACHES_IT)

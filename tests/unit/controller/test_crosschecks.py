@@ -228,6 +228,15 @@ def test_what_a_board_drew_before_its_rail_went_off_is_no_step_of_the_next_start
         assert world.bad == []
 
 
+def test_a_peak_of_power_between_two_moves_is_no_level_that_a_step_leaves() -> None:
+    """Gamma, SEED=5 ONLY=9204: the clock rises for 3 s, then the voltage falls. The peak has warmed nothing."""
+    world = World().point(400.0, 1.2).run(200.0)
+    for step in range(1, 29):
+        world.point(400.0 + 6.25 * step, 1.2).run(0.1 if step % 2 else PERIOD_S)
+    world.point(575.0, 1.06).run(60.0)
+    assert world.bad == []
+
+
 def test_what_was_asked_for_before_the_rail_went_off_is_not_asked_for_after_it() -> None:
     """A current that is misread at the start, and then is right, steps by what the point before it would explain."""
     world = World(dataclasses.replace(LIMITS, die_from_regulator=None)).point(575.0).run(200.0)

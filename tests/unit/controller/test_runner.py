@@ -107,9 +107,15 @@ class FakeBoard:
         self.closed = True
 
 
-def rig_of(board: FakeBoard, *, observe: bool = False, beat: Callable[[], None] | None = None) -> Rig:
+def rig_of(
+    board: FakeBoard,
+    *,
+    observe: bool = False,
+    beat: Callable[[], None] | None = None,
+    clock: LoopClock | None = None,
+) -> Rig:
     attached = Attached("fake", cast(Any, None), cast(Any, None))
-    return Rig([RigBoard(cast(Board, board), attached, beat)], clock=LoopClock(), observe=observe)
+    return Rig([RigBoard(cast(Board, board), attached, beat)], clock=clock or LoopClock(), observe=observe)
 
 
 async def told(rig: Rig) -> list[Event]:
@@ -238,6 +244,65 @@ async def test_a_fence_is_the_last_word_on_the_control_port() -> None:
     events = await told(rig)
     assert [event.report.by for event in events if isinstance(event, SafeOffDone)][-1] == "sentinel"
     assert next(event for event in events if isinstance(event, FaultLatched)).cause is Cause.SENTINEL_LOST
+
+
+async def test_a_fence_after_a_sleep_of_the_machine_is_a_suspend_and_no_lost_sentinel() -> None:
+    clock = LoopClock()
+    rig = rig_of(FakeBoard(), beat=lambda: None, clock=clock)
+    async with rig:
+        clock.sleeps_s = 6.0
+        rig.fenced("fake", "suspended: the machine slept for 6.0 s", None)
+    fault = next(event for event in await told(rig) if isinstance(event, FaultLatched))
+    assert (fault.cause, fault.detail) == (Cause.SUSPENDED, "suspended: the machine slept for 6.0 s")
+
+
+class CutShort(FakeBoard):
+    """Its port dies while it is being made safe: nothing more is sent."""
+
+    cut = False
+
+    async def safe_off(self) -> SafeOffReport:
+        if not self.cut:
+            return await super().safe_off()
+        self.safe_offs += 1
+        await asyncio.sleep(0.05)
+        at_s = asyncio.get_running_loop().time()
+        return SafeOffReport(
+            at_s, (ActionOutcome("reset asserted", True, True), ActionOutcome("rail off", False, False))
+        )
+
+
+@pytest.mark.parametrize("after_s", [0.02, 0.3])
+async def test_a_safe_off_from_under_which_the_sentinel_takes_the_port_is_the_sentinels(after_s: float) -> None:
+    """As after a sleep of the machine, when both begin: the board is safe, and that is what is told."""
+    board = CutShort()
+    rig = rig_of(board, beat=lambda: None)
+    async with rig:
+        board.cut = True
+        rig.trip("fake", Cause.SUSPENDED, "the machine slept for 6.0 s, nobody watched")
+        await asyncio.sleep(after_s)
+        rig.fenced("fake", "suspended", SafeOffRecord(at_s=1.0, confirmed=True, by="sentinel", actions=()))
+        await asyncio.sleep(1.0)
+        assert state(rig) is GuardState.LATCHED
+    events = await told(rig)
+    done = [event.report for event in events if isinstance(event, SafeOffDone)][1:]
+    assert {(report.by, report.confirmed) for report in done} == {("sentinel", True)}
+    assert [event.cause for event in events if isinstance(event, FaultLatched)] == [Cause.SUSPENDED]
+    assert not any("not confirmed" in event.text for event in events if isinstance(event, Note))
+
+
+@pytest.mark.parametrize("beat", [None, lambda: None])
+async def test_a_safe_off_that_nobody_else_has_made_is_told_as_not_confirmed(beat: Callable[[], None] | None) -> None:
+    board = CutShort()
+    rig = rig_of(board, beat=beat)
+    async with rig:
+        board.cut = True
+        rig.trip("fake", Cause.OWNER_LOST, "x")
+        await asyncio.sleep(0.5)
+        board.cut = False
+    done = [event for event in await told(rig) if isinstance(event, SafeOffDone)][1]
+    assert (done.report.by, done.report.confirmed) == ("rig", False)
+    assert any("not confirmed: rail off" in event.text for event in await told(rig) if isinstance(event, Note))
 
 
 async def test_a_second_fault_while_latched_is_a_note_and_one_more_safe_off() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.model import BoardSnapshot, Cause, GuardState, Quality
+from controller.model import BoardSnapshot, Cause, GuardState, PowerUp, Quality
 from drivers.boards import BOARDS
 from drivers.boards.board import Channel, CoreVoltage, FanDuty, Frequency, SweepWindow
 from drivers.units import Megahertz, Ratio, Volts
@@ -102,6 +102,20 @@ def test_a_fault_bit_or_an_output_that_is_off_trips_at_once(word: int, cause: Ca
     fault = scene.look(input_v=5.3, status_word=float(word))
     assert (fault.cause, fault.sensor) == (cause, "status_word")
     assert text in fault.detail
+
+
+@pytest.mark.parametrize(("word", "cause"), [(0x0848, Cause.INPUT_LOW), (0x0840, Cause.SENSOR_INVALID)])
+def test_an_input_that_reads_nothing_before_the_rail_is_on_is_no_broken_sensor_where_the_regulator_bears_it_out(
+    word: int, cause: Cause
+) -> None:
+    """Gamma, SEED=5 ONLY=8021."""
+    scene = Scene().safe()
+    scene.guard.judge(PowerUp(), scene.now())
+    scene.guard.started()
+    scene.quality[Channel.INPUT_V] = Quality.INVALID
+    scene.taken_at_s[Channel.INPUT_V] = scene.at_s
+    fault = scene.look(status_word=float(word))
+    assert (fault.cause, fault.sensor) == (cause, "input_v")
 
 
 def test_off_with_no_fault_bit_is_blamed_on_the_supply_when_the_input_sagged_within_the_last_second() -> None:
