@@ -418,7 +418,15 @@ class Warden(ABC):
         self.trip(Cause.SENTINEL_LOST, why)
 
     def fenced(self, why: str, record: SafeOffRecord | None) -> None:
-        """The sentinel made the board safe without us, because we were silent. Its port is not ours to use any more."""
+        """The sentinel made the board safe without us, because we were silent. Its port is not ours to use any more.
+
+        Told again when its report comes late.
+        """
+        if self._fence is not None and record is not None:
+            self._fence = record
+            self._feed.add(SafeOffDone, self.name, reason=why, report=record)
+            self._spawn(self._after_fence(record.confirmed), "fenced")
+            return
         self._sentinel = False
         self._control_ok.clear()
         if self._gone is not None:

@@ -44,7 +44,8 @@ START_S = 3.0
 TICK_S = 0.05
 PING_S = 0.2
 REPORT_S = 0.3
-"""How long a rig that was fenced off waits for the report before it says so; a recipe that is confirmed takes 50 ms."""
+"""How long a rig that was fenced off waits for the report before it says so; a recipe that is confirmed takes 50 ms. A
+report that comes later is told of when it is there."""
 EXIT_S = 0.5
 TAKE_OVER_S = 1.0
 
@@ -254,7 +255,7 @@ class SentinelClient:
 
     async def aclose(self) -> SafeOffRecord | None:
         """Leave. A sentinel that still watches sees its sockets close and plays safe-off; its report is returned."""
-        watching, self._state = self._state == "watching", "released"
+        watching, fenced, self._state = self._state == "watching", self._state == "fenced", "released"
         self._forget()
         for task in self._tasks:
             task.cancel()
@@ -262,6 +263,8 @@ class SentinelClient:
             return None
         if await ended(self._process, 5.0 if watching else EXIT_S) is None:
             log.error("%s: the sentinel [%s] goes on without us", self.name, self.pid)
+        if fenced and self.fence_record is None:
+            self.fence_record = self._read_report()
         return self._read_report() if watching else None
 
     # --- what comes from the sentinel -----------------------------------------------------------------------------
@@ -346,6 +349,11 @@ class SentinelClient:
             return
         await ended(self._process, REPORT_S)
         self._fenced()
+        if self.fence_record is None:  # a slow machine, or a port that is gone, which it waits for
+            await ended(self._process, self._orphan_s + EXIT_S)
+            self.fence_record = self._read_report()
+            if self.fence_record is not None:
+                self.on_fenced(self._fenced_why or "its report came late", self.fence_record)
 
     def _fenced(self) -> None:
         self._state = "fenced"

@@ -256,6 +256,20 @@ async def test_a_fence_after_a_sleep_of_the_machine_is_a_suspend_and_no_lost_sen
     assert (fault.cause, fault.detail) == (Cause.SUSPENDED, "suspended: the machine slept for 6.0 s")
 
 
+async def test_what_the_sentinel_reports_late_is_what_counts() -> None:
+    rig = rig_of(FakeBoard(), beat=lambda: None)
+    async with rig:
+        rig.fenced("fake", "no beat for 1.0 s", None)
+        await asyncio.sleep(1.0)
+        rig.fenced("fake", "no beat for 1.0 s", SafeOffRecord(at_s=1.0, confirmed=True, by="sentinel", actions=()))
+        await asyncio.sleep(0.1)
+        assert state(rig) is GuardState.LATCHED
+    events = await told(rig)
+    done = [event.report.confirmed for event in events if isinstance(event, SafeOffDone)][1:]
+    assert done == [False, True]
+    assert len([event for event in events if isinstance(event, FaultLatched)]) == 1
+
+
 class CutShort(FakeBoard):
     """Its port dies while it is being made safe: nothing more is sent."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from controller.model import SafeOffRecord
+from controller.safety import sentinel_client
 from controller.safety.sentinel_client import SentinelClient
 from drivers.errors import PortBusy, PortMissing, ProtocolError
 from drivers.traits import Transport
@@ -145,6 +146,38 @@ async def test_a_rig_that_was_fenced_off_is_told_and_does_not_open_the_port(
         await asyncio.sleep(LIMIT_S + 0.5)
         assert rig.told.empty()
         assert len(firmware.heard) == len(RECIPE)
+
+
+async def test_a_report_that_comes_late_is_told_when_it_is_there(
+    firmware: TinyFirmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinel_client, "REPORT_S", 0.0)
+    async with Rig(firmware, tmp_path) as rig:
+        assert rig.beating is not None
+        await asyncio.sleep(0.1)
+        rig.beating.cancel()
+        why, record = await rig.hear("fenced")
+        assert record is None
+        again, record = await rig.hear("fenced")
+        assert again == why
+        assert isinstance(record, SafeOffRecord)
+        assert record.confirmed
+        assert rig.client.fence_record == record
+
+
+async def test_a_report_that_comes_while_the_rig_ends_is_read_all_the_same(
+    firmware: TinyFirmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinel_client, "REPORT_S", 0.0)
+    async with Rig(firmware, tmp_path) as rig:
+        assert rig.beating is not None
+        await asyncio.sleep(0.1)
+        rig.beating.cancel()
+        _, record = await rig.hear("fenced")
+        assert record is None
+        assert await rig.client.aclose() is None
+        assert rig.client.fence_record is not None
+        assert rig.client.fence_record.confirmed
 
 
 async def test_an_unplugged_port_is_told_and_so_is_its_return_already_safe(
