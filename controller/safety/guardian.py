@@ -33,15 +33,15 @@ def spawn(script: str, job: bytes, fds: Sequence[int], stderr: BinaryIO | None =
     return process
 
 
-async def ended(process: subprocess.Popen[bytes], patience_s: float) -> int | None:
-    """The exit code, or None when it still runs after that time."""
+async def ended(process: subprocess.Popen[bytes], patience_s: float, *, look_s: float = 0.002) -> int | None:
+    """The exit code, or None when it still runs after that time. Looked for each `look_s`."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + patience_s
     while True:
         code = process.poll()
         if code is not None or loop.time() > until_s:
             return code
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(look_s)
 
 
 class BeatSocket:

@@ -350,7 +350,7 @@ class SentinelClient:
         await ended(self._process, REPORT_S)
         self._fenced()
         if self.fence_record is None:  # a slow machine, or a port that is gone, which it waits for
-            await ended(self._process, self._orphan_s + EXIT_S)
+            await ended(self._process, self._orphan_s + EXIT_S, look_s=TICK_S)
             self.fence_record = self._read_report()
             if self.fence_record is not None:
                 self.on_fenced(self._fenced_why or "its report came late", self.fence_record)
