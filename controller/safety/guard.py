@@ -387,20 +387,23 @@ class Guard:
 
     def permit(self, step: Step, now: BoardSnapshot) -> None:
         """May this step be taken right now? Raises `Refused` or `Latched`. Marks the board as moving."""
-        if isinstance(step, FanDuty) and self.state is GuardState.SAFE_OFF and not self._toward_safety(step):
+        if not self._toward_safety(step):
             self._no_latch()
-            self._permit_less_fan_while_off(step, now)
-        elif not self._toward_safety(step):
-            self._no_latch()
-            if self.state not in (GuardState.STARTING, GuardState.LIVE):
-                raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
-            if isinstance(step, AssertReset) and self.state is GuardState.LIVE:
-                raise Refused("state", "reset is asserted at the beginning of a start, or by a safe-off")
-            self._interlocks.permit(step, now)
+            if isinstance(step, FanDuty) and self.state is GuardState.SAFE_OFF:
+                self._permit_less_fan_while_off(step, now)
+            else:
+                self._permit_while_on(step, now)
         if isinstance(step, FanDuty):
             self.commanded.fan_moving = True
         else:
             self.commanded.moving = True
+
+    def _permit_while_on(self, step: Step, now: BoardSnapshot) -> None:
+        if self.state not in (GuardState.STARTING, GuardState.LIVE):
+            raise Refused("state", f"{_name(step)} on a board that is {self.state.value}")
+        if isinstance(step, AssertReset) and self.state is GuardState.LIVE:
+            raise Refused("state", "reset is asserted at the beginning of a start, or by a safe-off")
+        self._interlocks.permit(step, now)
 
     def _permit_less_fan_while_off(self, step: FanDuty, now: BoardSnapshot) -> None:
         need(self._off, "no safe-off was confirmed: the fan stays full")

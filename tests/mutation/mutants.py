@@ -131,6 +131,7 @@ _DEMANDS: Final = frozenset(
         "_settable",
         "_not_limited",
         "_permit_less_fan_while_off",
+        "_permit_while_on",
     }
 )
 """Calls that raise when something does not hold."""

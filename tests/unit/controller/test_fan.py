@@ -395,6 +395,13 @@ def test_a_board_that_cannot_be_switched_off_or_measures_too_little_stays_at_ful
     assert board.guard.fan.status().why_full == why
 
 
+def test_a_fan_that_nobody_can_reach_is_not_turned() -> None:
+    sensors = tuple(each for each in Means().sensors if each is not Channel.FAN_RPM)
+    scene = Scene(replace(ENVELOPE, means=Means(sensors=sensors))).live()
+    with pytest.raises(Refused, match="no fan of this board can be reached"):
+        scene.guard.permit(FanDuty(Ratio(0.6)), scene.now())
+
+
 def test_a_stray_step_while_off_is_held_to_the_same_rules() -> None:
     board = resting()
     for ratio in (0.29, 0.0, -1.0):
