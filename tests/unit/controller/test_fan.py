@@ -402,6 +402,16 @@ def test_a_fan_that_nobody_can_reach_is_not_turned() -> None:
         scene.guard.permit(FanDuty(Ratio(0.6)), scene.now())
 
 
+@pytest.mark.parametrize("missing", [Channel.VR_C, Channel.CORE_A])
+def test_a_live_board_that_measures_too_little_keeps_its_fan_at_full(missing: Channel) -> None:
+    sensors = tuple(each for each in Means().sensors if each is not missing)
+    scene = Scene(replace(ENVELOPE, means=Means(sensors=sensors))).live()
+    scene.values.update({Channel.VR_C: 40.0, Channel.CORE_A: 8.0})
+    scene.look()
+    with pytest.raises(Refused, match=f"{missing.value} is not measured on this board: the fan stays full"):
+        scene.guard.permit(FanDuty(Ratio(0.6)), scene.now())
+
+
 def test_a_stray_step_while_off_is_held_to_the_same_rules() -> None:
     board = resting()
     for ratio in (0.29, 0.0, -1.0):

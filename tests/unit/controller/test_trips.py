@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.model import BoardSnapshot, Cause, GuardState, PowerUp, Quality
+from controller.model import BoardSnapshot, Cause, FaultRecord, GuardState, PowerUp, Quality
 from drivers.boards import BOARDS
 from drivers.boards.board import Channel, CoreVoltage, FanDuty, Frequency, SweepWindow
 from drivers.units import Megahertz, Ratio, Volts
@@ -80,6 +80,46 @@ def test_a_stale_or_doubtful_sample_does_not_feed_a_trip() -> None:
     scene.quality[Channel.CHIP_C] = Quality.SUSPECT
     for _ in range(20):
         assert scene.look(chip_c=90.0) is None
+
+
+# --- what a chip says of its own heat ---------------------------------------------------------------------------------
+
+
+def says_itself(scene: Scene, die_c: float | None, at_s: float | None = None) -> FaultRecord | None:
+    """A look in which the chip's own thermometer was read at `at_s`, now unless given."""
+    scene.at_s += 15.0
+    now = scene.now()
+    chain = now.chains[0]
+    chip = chain.chips[0].model_copy(update={"die_c": die_c, "die_at_s": scene.at_s if at_s is None else at_s})
+    chains = (chain.model_copy(update={"chips": (chip,)}),)
+    return scene.guard.watch(now.model_copy(update={"chains": chains}))
+
+
+def test_a_chip_that_calls_itself_too_hot_twice_in_a_row_trips() -> None:
+    scene = Scene().live()
+    for die_c in (85.1, 84.9, 85.1, None, 85.0):
+        assert says_itself(scene, die_c) is None
+    assert says_itself(scene, 85.1) is None
+    fault = says_itself(scene, 92.0)
+    assert fault is not None
+    assert (fault.cause, fault.sensor) == (Cause.CHIP_TEMPERATURE, None)
+    assert fault.detail == "chip 0 reads 92.0 C itself, 2 times in a row: above 85 C"
+
+
+def test_one_reading_of_a_chip_that_is_seen_twice_is_one() -> None:
+    scene = Scene().live()
+    read_s = scene.at_s + 15.0
+    for _ in range(3):
+        assert says_itself(scene, 90.0, read_s) is None
+
+
+def test_a_new_start_forgets_what_a_chip_said_before() -> None:
+    scene = Scene().live()
+    assert says_itself(scene, 90.0) is None
+    scene.guard.went_safe(scene.at_s)
+    scene.live()
+    assert says_itself(scene, 90.0) is None
+    assert says_itself(scene, 90.0) is not None
 
 
 # --- regulator status -------------------------------------------------------------------------------------------------
