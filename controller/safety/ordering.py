@@ -81,8 +81,8 @@ def move(envelope: Envelope, from_v: Volts, from_mhz: Megahertz, to_v: Volts, to
     if to_mhz > from_mhz + _NEAR_MHZ:
         return [*volts_up, SweepWindow(to_mhz), *ramp, *volts_down]
     if to_mhz < from_mhz - _NEAR_MHZ:
-        return [*ramp, SweepWindow(to_mhz), *volts_up, *volts_down]
-    return [*volts_up, *volts_down]
+        return [*ramp, SweepWindow(to_mhz), *(volts_up or volts_down)]
+    return volts_up or volts_down
 
 
 def power_down(envelope: Envelope, from_mhz: Megahertz) -> list[Step]:
