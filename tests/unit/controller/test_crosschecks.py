@@ -249,7 +249,7 @@ def test_what_was_asked_for_before_the_rail_went_off_is_not_asked_for_after_it()
         values[Channel.CORE_A] = (values[Channel.CORE_A] or 0.0) + 10.0
 
     world.spoil = misread
-    world.run(1.0)
+    world.run(4.5)
     world.spoil = die
     world.run(40.0)
     assert world.bad == []
