@@ -79,6 +79,11 @@ class Rig:
         await self.transport.aclose()
         await self.client.aclose()
 
+    async def fall_silent(self) -> None:
+        assert self.beating is not None
+        await asyncio.sleep(0.1)
+        self.beating.cancel()
+
     async def hear(self, what: str) -> Any:
         async with asyncio.timeout(3.0):
             name, detail = await self.told.get()
@@ -133,9 +138,7 @@ async def test_a_rig_that_was_fenced_off_is_told_and_does_not_open_the_port(
     firmware: TinyFirmware, tmp_path: Path
 ) -> None:
     async with Rig(firmware, tmp_path) as rig:
-        assert rig.beating is not None
-        await asyncio.sleep(0.1)
-        rig.beating.cancel()
+        await rig.fall_silent()
         why, record = await rig.hear("fenced")
         assert "no beat" in why
         assert isinstance(record, SafeOffRecord)
@@ -153,9 +156,7 @@ async def test_a_report_that_comes_late_is_told_when_it_is_there(
 ) -> None:
     monkeypatch.setattr(sentinel_client, "REPORT_S", 0.0)
     async with Rig(firmware, tmp_path) as rig:
-        assert rig.beating is not None
-        await asyncio.sleep(0.1)
-        rig.beating.cancel()
+        await rig.fall_silent()
         why, record = await rig.hear("fenced")
         assert record is None
         again, record = await rig.hear("fenced")
@@ -170,9 +171,7 @@ async def test_a_report_that_comes_while_the_rig_ends_is_read_all_the_same(
 ) -> None:
     monkeypatch.setattr(sentinel_client, "REPORT_S", 0.0)
     async with Rig(firmware, tmp_path) as rig:
-        assert rig.beating is not None
-        await asyncio.sleep(0.1)
-        rig.beating.cancel()
+        await rig.fall_silent()
         _, record = await rig.hear("fenced")
         assert record is None
         assert await rig.client.aclose() is None
