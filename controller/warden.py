@@ -132,6 +132,9 @@ class Warden(ABC):
         self._sentinel = given.beat is not None
         self._fence: SafeOffRecord | None = None
         self._fenced = asyncio.Event()
+        self._told_lost = False
+        self._stopped_by_data = False
+        """The chips were stopped through the data port, and nothing has answered on the control port since."""
         self._touched = False
         self._unconfirmed = False
         self._retry_at_s = 0.0
@@ -200,8 +203,9 @@ class Warden(ABC):
 
     def protections(self) -> frozenset[Protection]:
         """What guards the board now: its own, and ours."""
-        ours = {Protection.SOFTWARE_TRIPS} if self._polling is not None and self._control_ok.is_set() else set()
-        if self._sentinel and self._control_ok.is_set():
+        reaches = self._control_ok.is_set() and self.guard.state is not GuardState.UNPROTECTED
+        ours = {Protection.SOFTWARE_TRIPS} if self._polling is not None and reaches else set()
+        if self._sentinel and reaches:
             ours.add(Protection.SENTINEL)
         if self._lease.held():
             ours.add(Protection.HOST_LEASE)
@@ -371,8 +375,9 @@ class Warden(ABC):
 
     def control_lost(self, reason: str) -> None:
         """Nobody can cut the rail any more: stop the hashing through the data port, and say so."""
-        if self.guard.state is GuardState.UNPROTECTED:
+        if self._told_lost:
             return
+        self._told_lost = True
         if self._gone is not None:
             self._gone.cancel()
         self._control_ok.clear()
@@ -393,8 +398,8 @@ class Warden(ABC):
         self._epoch += 1
         await self._end_command()
         await self._stop_work(abort=True)
-        stopped = await self.board.stop_hashing()
-        text = "confirmed" if stopped else "NOT confirmed"
+        self._stopped_by_data = await self.board.stop_hashing()
+        text = "confirmed" if self._stopped_by_data else "NOT confirmed"
         self._feed.add(Note, self.name, level="warn", text=f"hashing stopped through the data port: {text}")
 
     def control_restored(
@@ -455,6 +460,7 @@ class Warden(ABC):
             self._gone.cancel()  # it is back before anybody said that it was gone
         if control is not None:
             self.board.replace_control(control)
+        self._told_lost = False
         self._control_ok.set()
 
     async def _make_safe(self, reason: str) -> None:
@@ -497,6 +503,8 @@ class Warden(ABC):
         self._unconfirmed = not report.confirmed and self._control_ok.is_set()
         self._retry_at_s = asyncio.get_running_loop().time() + RETRY_SAFE_OFF_S
         self._feed.add(SafeOffDone, self.name, reason=reason, report=record)
+        if any(action.confirmed for action in report.actions):
+            self._stopped_by_data = False
         if report.confirmed:
             await self._give_lease_back()  # first: nobody may power up before the lease is where it should be
             self.guard.went_safe(asyncio.get_running_loop().time())
@@ -505,9 +513,22 @@ class Warden(ABC):
             self.guard.not_safe(reached=reached)
             failed = ", ".join(action.name for action in report.actions if not action.confirmed) or "everything"
             self._announce_fault(self._record(Cause.ACTUATION, None, f"safe-off not confirmed: {failed}"))
+            if not reached and self._control_ok.is_set():
+                await self._out_of_reach()
         self._announce_state(reason)
         self._swept()
         return record
+
+    async def _out_of_reach(self) -> None:
+        """The port is there, and nothing behind it answers: a bridge that hangs holds the rail as it was. The same as a
+        port that is gone, but for the tries to make safe, which go on."""
+        reason = "the control port answers nothing"
+        if self.guard.state is not GuardState.UNPROTECTED:
+            self.guard.unprotected(self._record(Cause.ACTUATION, None, reason))
+            self._announce_state(reason)
+            self._swept()
+        if not self._stopped_by_data:
+            await self._stop_hashing()
 
     async def _fence_in_between(self, report: SafeOffReport) -> SafeOffRecord | None:
         """What the sentinel did, when it took the port from under a safe-off: after a sleep of the machine both begin.

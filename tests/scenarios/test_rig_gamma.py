@@ -227,18 +227,6 @@ async def test_a_broken_diode_is_an_invalid_sensor_and_not_a_hot_chip(fault: str
         assert s.is_safe()
 
 
-async def test_a_wedged_bridge_is_a_bus_fault_and_the_rig_goes_on_trying_to_make_safe() -> None:
-    async with stand() as s:
-        await s.power_up()
-        s.bench.faults.wedge()
-        found = await s.fault()
-        assert found.cause is Cause.SENSOR_BUS
-        assert not s.find(SafeOffDone)[-1].report.confirmed
-        await asyncio.sleep(10.0)
-        tries = [done for done in s.find(SafeOffDone) if not done.report.confirmed]
-        assert len(tries) >= 3
-
-
 async def test_a_supply_of_300_milliohm_is_named_as_the_cause() -> None:
     async with stand(BenchSettings(plant=PlantSettings(source_ohm=0.30))) as s:
         with pytest.raises(HashbridgeError):

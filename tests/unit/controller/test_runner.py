@@ -160,12 +160,12 @@ async def test_a_step_that_was_not_verified_is_not_announced_as_applied() -> Non
     assert not [event for event in await told(rig) if isinstance(event, StepApplied)]
 
 
-async def test_a_safe_off_that_is_not_confirmed_is_latched_and_repeated_until_it_is() -> None:
+async def test_a_safe_off_of_which_nothing_is_confirmed_is_repeated_and_leaves_the_board_unprotected() -> None:
     board = FakeBoard()
     board.confirms = False
     rig = rig_of(board)
     async with rig:
-        assert state(rig) is GuardState.LATCHED
+        assert state(rig) is GuardState.UNPROTECTED, "nothing of it was confirmed"
         await asyncio.sleep(9.0)
         assert 4 <= board.safe_offs <= 6
         with pytest.raises(Refused):
