@@ -133,6 +133,7 @@ class Warden(ABC):
         self._fence: SafeOffRecord | None = None
         self._fenced = asyncio.Event()
         self._told_lost = False
+        self._stopping = asyncio.Lock()
         self._stopped_by_data = False
         """The chips were stopped through the data port, and nothing has answered on the control port since."""
         self._touched = False
@@ -363,6 +364,7 @@ class Warden(ABC):
             other = f": {port.name} now" if self.info.data not in ("", port.name) else ""
             self._feed.add(Note, self.name, level="info", text=f"the data port is back{other}")
             if self._unconfirmed or self.guard.state is GuardState.UNPROTECTED:
+                self._stopped_by_data = False
                 await self._stop_hashing()
         self._awaits_data = False
 
@@ -395,12 +397,16 @@ class Warden(ABC):
         self._spawn(self._stop_hashing(), "stop hashing")
 
     async def _stop_hashing(self) -> None:
-        self._epoch += 1
-        await self._end_command()
-        await self._stop_work(abort=True)
-        self._stopped_by_data = await self.board.stop_hashing()
-        text = "confirmed" if self._stopped_by_data else "NOT confirmed"
-        self._feed.add(Note, self.name, level="warn", text=f"hashing stopped through the data port: {text}")
+        """Through the data port, unless that was done and confirmed."""
+        async with self._stopping:
+            if self._stopped_by_data:
+                return
+            self._epoch += 1
+            await self._end_command()
+            await self._stop_work(abort=True)
+            self._stopped_by_data = await self.board.stop_hashing()
+            text = "confirmed" if self._stopped_by_data else "NOT confirmed"
+            self._feed.add(Note, self.name, level="warn", text=f"hashing stopped through the data port: {text}")
 
     def control_restored(
         self, record: SafeOffRecord | None, control: Transport | None = None, *, path: str | None = None
@@ -430,7 +436,7 @@ class Warden(ABC):
         if self._fence is not None and record is not None:
             self._fence = record
             self._feed.add(SafeOffDone, self.name, reason=why, report=record)
-            self._spawn(self._after_fence(record.confirmed), "fenced")
+            self._spawn(self._after_fence(record), "fenced")
             return
         self._sentinel = False
         self._control_ok.clear()
@@ -445,13 +451,15 @@ class Warden(ABC):
         cause = Cause.SENTINEL_LOST if self._clock.slept_s() is None else Cause.SUSPENDED
         self._announce_fault(self._record(cause, None, why))
         self._feed.add(SafeOffDone, self.name, reason=why, report=self._fence)
-        self._spawn(self._after_fence(self._fence.confirmed), "fenced")
+        self._spawn(self._after_fence(self._fence), "fenced")
 
-    async def _after_fence(self, confirmed: bool) -> None:
+    async def _after_fence(self, record: SafeOffRecord) -> None:
         await self._end_command()
         await self._stop_work(abort=True)
-        if confirmed:
+        if record.confirmed:
             self.guard.went_safe(asyncio.get_running_loop().time())
+        elif _nothing_reached(record):
+            await self._out_of_reach("fenced off by the sentinel, which has confirmed nothing so far")
         self._announce_state("fenced by the sentinel")
         self._swept()
 
@@ -486,11 +494,11 @@ class Warden(ABC):
         await self._end_command()
         await self._stop_work(abort=True)
         if self._fence is not None:
-            return self._fence  # the port is not ours: the sentinel has done this
+            return await self._left_to(self._fence)
         self._lease.rest()
         report = await self.board.safe_off()
         if not report.confirmed and (fence := await self._fence_in_between(report)) is not None:
-            return fence
+            return await self._left_to(fence)
         record = SafeOffRecord(
             at_s=report.at_s,
             confirmed=report.confirmed,
@@ -514,21 +522,26 @@ class Warden(ABC):
             failed = ", ".join(action.name for action in report.actions if not action.confirmed) or "everything"
             self._announce_fault(self._record(Cause.ACTUATION, None, f"safe-off not confirmed: {failed}"))
             if not reached and self._control_ok.is_set():
-                await self._out_of_reach()
+                await self._out_of_reach("the control port answers nothing")
         self._announce_state(reason)
         self._swept()
         return record
 
-    async def _out_of_reach(self) -> None:
+    async def _out_of_reach(self, reason: str) -> None:
         """The port is there, and nothing behind it answers: a bridge that hangs holds the rail as it was. The same as a
         port that is gone, but for the tries to make safe, which go on."""
-        reason = "the control port answers nothing"
         if self.guard.state is not GuardState.UNPROTECTED:
             self.guard.unprotected(self._record(Cause.ACTUATION, None, reason))
             self._announce_state(reason)
             self._swept()
-        if not self._stopped_by_data:
+        await self._stop_hashing()
+
+    async def _left_to(self, fence: SafeOffRecord) -> SafeOffRecord:
+        """The control port is not ours: the sentinel has done this, or tried to. The data port is, also when the rig
+        closes, and nobody else will stop the chips."""
+        if _nothing_reached(fence):
             await self._stop_hashing()
+        return fence
 
     async def _fence_in_between(self, report: SafeOffReport) -> SafeOffRecord | None:
         """What the sentinel did, when it took the port from under a safe-off: after a sleep of the machine both begin.
@@ -545,3 +558,7 @@ class Warden(ABC):
         task = asyncio.create_task(coroutine, name=f"{self.name} {what}")
         self._others.add(task)
         task.add_done_callback(self._others.discard)
+
+
+def _nothing_reached(record: SafeOffRecord) -> bool:
+    return not record.confirmed and not any(action.confirmed for action in record.actions)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from controller.emulators import EmulatorChild
 from controller.model import (
     BoardLost,
     Cause,
     ClearFault,
     GuardState,
     Note,
+    PowerUp,
     Protection,
     SafeOffDone,
     StartWork,
     StateChanged,
 )
+from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.errors import Refused
 from emulator.benches import BenchSettings
 from tests.scenarios.gamma import NAME, Stand, stand
@@ -108,3 +114,46 @@ async def test_a_port_that_goes_while_its_bridge_hangs_is_told_as_lost() -> None
         await asyncio.sleep(10.0)
         assert [lost.port for lost in s.find(BoardLost)] == ["control"]
         assert s.rig.snapshot().boards[0].state is GuardState.UNPROTECTED
+
+
+@pytest.mark.real_time
+async def test_the_sentinel_is_first_to_see_it_and_the_rig_stops_the_chips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No sweep comes to its end, so there is no beat: the sentinel fences the rig off, and reaches nothing either."""
+    monkeypatch.setenv("HASHBRIDGE_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("HASHBRIDGE_STATE_DIR", str(tmp_path / "state"))
+    child = await EmulatorChild.start(("bitaxe-gamma", "--name", "hangs", "--dilution", str(2**31)))
+    try:
+        sidecar = child.sidecar
+        assert sidecar.plant is not None
+        reader, writer = await asyncio.open_unix_connection(sidecar.plant)
+
+        async def plant(asked: str) -> dict[str, Any]:
+            writer.write(asked.encode() + b"\n")
+            answer: dict[str, Any] = json.loads(await reader.readline())
+            assert answer["ok"]
+            return answer
+
+        board = BoardConfig(
+            name="gamma", kind=sidecar.board, control=sidecar.control, data=sidecar.data, emulated=True, dilution=2**31
+        )
+        async with await LiveRig.start(HostConfig(boards=(board,), orphan_s=5.0)) as rig:
+            await rig.request("gamma", PowerUp())
+            await rig.request("gamma", StartWork(work="synthetic", ticket_difficulty=32, seed=3))
+            await asyncio.sleep(2.0)
+            assert (await plant('{"get": "truth"}'))["truth"]["hashing"]
+            await plant('{"do": "wedge"}')
+            async with asyncio.timeout(10.0):
+                async for event in rig.events():
+                    if isinstance(event, Note) and event.text.startswith(STOPPED):
+                        assert event.text == f"{STOPPED}: confirmed"
+                        break
+            now = (await plant('{"get": "truth"}'))["truth"]
+            assert not now["hashing"]
+            assert now["rail_on"]
+            snapshot = await anext(rig.snapshots())
+            assert snapshot.boards[0].state is GuardState.UNPROTECTED
+        writer.close()
+    finally:
+        await child.aclose()

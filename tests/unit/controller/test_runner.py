@@ -11,6 +11,7 @@ import pytest
 
 from controller.clock import LoopClock
 from controller.model import (
+    ActionRecord,
     Cause,
     ClearFault,
     CommandRefused,
@@ -68,6 +69,7 @@ class FakeBoard:
         self.chains = (chain,)
         self.applied: list[Step] = []
         self.safe_offs = 0
+        self.stops = 0
         self.confirms = True
         self.before: Callable[[Step], Any] | None = None
         self.reading: Callable[[], Any] | None = None
@@ -92,6 +94,7 @@ class FakeBoard:
         return SafeOffReport(at_s, (ActionOutcome("rail off", True, self.confirms),))
 
     async def stop_hashing(self) -> bool:
+        self.stops += 1
         return True
 
     def protections(self) -> frozenset[Protection]:
@@ -257,17 +260,48 @@ async def test_a_fence_after_a_sleep_of_the_machine_is_a_suspend_and_no_lost_sen
 
 
 async def test_what_the_sentinel_reports_late_is_what_counts() -> None:
-    rig = rig_of(FakeBoard(), beat=lambda: None)
+    board = FakeBoard()
+    rig = rig_of(board, beat=lambda: None)
     async with rig:
         rig.fenced("fake", "no beat for 1.0 s", None)
         await asyncio.sleep(1.0)
+        assert state(rig) is GuardState.UNPROTECTED
         rig.fenced("fake", "no beat for 1.0 s", SafeOffRecord(at_s=1.0, confirmed=True, by="sentinel", actions=()))
         await asyncio.sleep(0.1)
         assert state(rig) is GuardState.LATCHED
+        assert board.stops == 1, "through the data port, as long as nobody had confirmed anything"
     events = await told(rig)
     done = [event.report.confirmed for event in events if isinstance(event, SafeOffDone)][1:]
     assert done == [False, True]
     assert len([event for event in events if isinstance(event, FaultLatched)]) == 1
+
+
+async def test_a_rig_that_ends_after_a_fence_stops_the_chips_first() -> None:
+    class Slow(FakeBoard):
+        async def stop_hashing(self) -> bool:
+            await asyncio.sleep(0.2)
+            return await super().stop_hashing()
+
+    board = Slow()
+    rig = rig_of(board, beat=lambda: None)
+    async with rig:
+        rig.fenced("fake", "no beat for 1.0 s", None)
+    assert board.stops == 1
+    assert board.closed
+
+
+async def test_a_fence_that_confirmed_a_part_leaves_nothing_to_the_data_port() -> None:
+    """A fan controller that is dead keeps no board from being in reset and without its rail."""
+    board = FakeBoard()
+    rig = rig_of(board, beat=lambda: None)
+    async with rig:
+        actions = (ActionRecord(name="rail off", sent=True, confirmed=True),)
+        rig.fenced(
+            "fake", "no beat for 1.0 s", SafeOffRecord(at_s=1.0, confirmed=False, by="sentinel", actions=actions)
+        )
+        await asyncio.sleep(1.0)
+        assert state(rig) is GuardState.LATCHED
+        assert board.stops == 0
 
 
 class CutShort(FakeBoard):
