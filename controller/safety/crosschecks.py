@@ -380,6 +380,9 @@ class _Power:
         steady = c.rail_on and not c.moving and bool(c.window_mhz) and now.at_s - moved_s >= limits.steady_s
         core_v, core_w, clock = now.core_v, now.core_w, c.mean_mhz
         if not c.rail_on:
+            # A board that is latched and out of reach may have taught what a part that repeats itself has said.
+            self._own_k = None
+            self._learned_for_s = -math.inf
             self._fair = None
         if not steady or core_v is None or core_w is None or clock is None:
             self._held.feed(now.at_s, False)

@@ -68,6 +68,8 @@ SUDDEN_C: Final = 6.0
 0.2 s, the reading and the safe-off later it is so much hotter than that level."""
 FRESH_S: Final = 15.0
 """So long after its end a fault may still be what a trip is about: votes, doubts and debounces take 10 s at most."""
+SAME_MOMENT_S: Final = 0.001
+"""A port that goes is noticed in the moment in which it goes; the two are stamped by different sums of seconds."""
 INPUT_FRESH_S: Final = 75.0
 """Three dips within a minute are a trip."""
 HEAT_STAYS_S: Final = 300.0
@@ -251,7 +253,7 @@ def trips(faults: Sequence[Fault], life: Life, about: Subject) -> list[Finding]:
     found: list[Finding] = []
     for trip in life.trips:
         fresh_s = INPUT_FRESH_S if trip.cause in (Cause.INPUT_LOW, Cause.INPUT_HIGH) else FRESH_S
-        before = [fault for fault in faults if fault.acts(trip.at_s, fresh_s)]
+        before = [fault for fault in faults if fault.acts(trip.at_s + SAME_MOMENT_S, fresh_s)]
         right = frozenset[Cause]().union(*(fault.causes for fault in before))
         if any(fault.excuses & {Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT} for fault in before):
             right |= {Cause.ACTUATION}  # a safe-off that could not be confirmed is one

@@ -179,6 +179,7 @@ def test_a_fault_that_ended_long_ago_or_comes_later_explains_no_trip() -> None:
     assert verdict(tripped, fault("nak", 30.0, 20.0, causes=(Cause.SENSOR_BUS,))).failures == ()
     assert verdict(tripped, fault("nak", 30.0, 10.0, causes=(Cause.SENSOR_BUS,))).failures
     assert verdict(tripped, fault("nak", 61.0, None, causes=(Cause.SENSOR_BUS,))).failures
+    assert verdict(tripped, fault("nak", 60.0 + 1e-9, None, causes=(Cause.SENSOR_BUS,))).failures == ()
 
 
 def test_a_regulator_that_is_off_without_a_cause_is_right_when_a_second_fault_hides_the_input() -> None:

@@ -500,6 +500,18 @@ def test_how_much_a_chip_without_work_draws_at_least_is_not_known_and_not_judged
     assert world.run(120.0).bad == []
 
 
+def test_what_a_board_has_taught_is_forgotten_with_its_rail() -> None:
+    """Gamma, SEED=8 ONLY=3945: a current that was misread on a board without work, which nobody could switch off."""
+    world = World()
+    world.working = False
+    world.point(525.0)
+    world.spoil = lambda at_s, values: values.update({Channel.CORE_A: (values[Channel.CORE_A] or 0.0) * 0.5})
+    world.run(70.0).off().run(5.0)
+    world.spoil = lambda at_s, values: None
+    world.bad.clear()
+    assert world.point(525.0).run(60.0).bad == []
+
+
 def test_work_that_begins_starts_the_learning_anew() -> None:
     world = World()
     world.working = False
