@@ -240,7 +240,7 @@ async def open_rig(boards: list[Opened], path: str | None) -> AsyncIterator[Open
             board.config.data,
             board.config.operator,
             board.reopen_data,
-            Kept(paths.state_dir() / "retries", marks_of(board.config)),
+            Kept(paths.state_dir() / "retries", marks_of(board.config)) if board.config.operator.retry else None,
         )
         for board in boards
     ]

@@ -16,12 +16,9 @@ a board as a command like any other, and the guard judges it.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -32,6 +29,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Comment, Item, Null, Table, Whitespace
 
 from controller import arguments, paths
+from controller.files import write_whole
 from controller.model import (
     NOTE_CHARACTERS,
     Command,
@@ -195,18 +193,7 @@ class Profiles:
         text = document.as_string()
         if _parse(path, text) != expected:
             raise UsageError(str(path), ", ".join(expected), "a file of plain tables; edit this one by hand")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(part)
-            raise
+        write_whole(path, text.encode())
 
 
 def _known(profiles: Mapping[str, Profile], name: str) -> Profile:

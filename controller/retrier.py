@@ -14,7 +14,6 @@ from typing import Final
 from controller.clock import Clock
 from controller.feed import Feed
 from controller.model import (
-    BoardSnapshot,
     Cause,
     ClearFault,
     Command,
@@ -56,7 +55,8 @@ class Retrier:
     ) -> None:
         self._board, self._feed, self._ask, self._latched = board, feed, ask, latched
         self._clock, self._kept = clock, kept
-        self._retries: Retries | None = None
+        self.retries: Retries | None = None
+        """None: its operator does not let the board come back."""
         self._task: asyncio.Task[None] | None = None
         self.status: RetryStatus | None = None
         """The retry that waits, or the one that the board runs by; None once a person has decided otherwise."""
@@ -65,20 +65,10 @@ class Retrier:
         """Its operator lets the board come back. Raises `UsageError` when what was tried before cannot be read."""
         at_s = asyncio.get_running_loop().time()
         before = Tried() if self._kept is None else self._kept.read(self._clock.utc(at_s))
-        self._retries = Retries(envelope, before, at_s)
+        self.retries = Retries(envelope, before, at_s)
         if used := len(before.begun_s_ago):
             text = f"used within 24 hours, before this rig was started: {used} of {len(WAITS_S)} retries ({self._kept})"
             self._feed.add(Note, self._board, level="warn", text=text)
-
-    @property
-    def allowed(self) -> bool:
-        return self._retries is not None
-
-    def plan(self, fault: FaultRecord, seen: BoardSnapshot, was: OperatingPoint) -> Plan | str:
-        """What to do about a trip, or why nothing. `seen`: at the trip; `was`: what the board was told to run at."""
-        if self._retries is None:
-            return "its operator did not ask for it"
-        return self._retries.plan(fault, seen, was)
 
     async def follow(
         self, plan: Plan | str, fault: FaultRecord, wanted: OperatingPoint, work: StartWork | None
@@ -89,16 +79,18 @@ class Retrier:
             return
         self.cancel(plan)
         self._feed.add(RetryRefused, self._board, cause=fault.cause, why=plan)
+        if fault.cause is not Cause.INPUT_LOW:
+            return
         if (why := await self._keep()) is not None:  # a lost input counts, whatever came of it
             self._feed.add(Note, self._board, level="warn", text=f"not written down for the next rig: {why}")
 
     async def _keep(self) -> str | None:
         """Writes down what was tried, for the next rig. Why that could not be; None when it was."""
-        if self._kept is None or self._retries is None:
+        if self._kept is None or self.retries is None:
             return None
         at_s = asyncio.get_running_loop().time()
         try:
-            await self._kept.write(self._retries.tried(at_s), self._clock.utc(at_s))
+            await self._kept.write(self.retries.tried(at_s), self._clock.utc(at_s))
         except OSError as error:
             return str(error)
         return None

@@ -429,7 +429,7 @@ class BoardRunner(Stepper):
     async def _latch(self, record: FaultRecord) -> None:
         """As the warden does; and where the operator asked for it, a way back is planned once the board is safe."""
         guard = self.guard
-        may_return = self._retrier.allowed and guard.fault is None
+        retries = self._retrier.retries if guard.fault is None else None
         seen, wanted, c = self.poller.glance(), guard.requested, guard.commanded
         was = OperatingPoint(frequency_mhz=c.frequency_mhz, core_v=c.core_v)
         if guard.state is GuardState.STARTING:
@@ -439,7 +439,7 @@ class BoardRunner(Stepper):
         if guard.fault is None:
             self._also = None
         await super()._latch(record)
-        if not may_return:
+        if retries is None:
             return
         plan: Plan | str
         if not powered:
@@ -449,7 +449,7 @@ class BoardRunner(Stepper):
         elif self._also is not None:
             plan = self._also
         else:
-            plan = self._retrier.plan(record, seen, was)
+            plan = retries.plan(record, seen, was)
         await self._retrier.follow(plan, record, wanted, work)
 
     def _announce_fault(self, record: FaultRecord) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
+from controller.files import write_whole
 from controller.flight import Carry, in_thread
 from controller.model import Model
 from controller.safety.retry import WITHIN_S, Tried
@@ -73,17 +73,7 @@ class Kept:
             await self._carry(lambda: self._write(text, utc))
 
     def _write(self, text: str, utc: datetime) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = self._path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        write_whole(self._path, text.encode())
         self._forget(utc.timestamp() - WITHIN_S)
 
     def _forget(self, before_s: float) -> None:

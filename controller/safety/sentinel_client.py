@@ -255,7 +255,8 @@ class SentinelClient:
 
     async def aclose(self) -> SafeOffRecord | None:
         """Leave. A sentinel that still watches sees its sockets close and plays safe-off; its report is returned."""
-        watching, fenced, self._state = self._state == "watching", self._state == "fenced", "released"
+        was, self._state = self._state, "released"
+        watching = was == "watching"
         self._forget()
         for task in self._tasks:
             task.cancel()
@@ -263,7 +264,7 @@ class SentinelClient:
             return None
         if await ended(self._process, 5.0 if watching else EXIT_S) is None:
             log.error("%s: the sentinel [%s] goes on without us", self.name, self.pid)
-        if fenced and self.fence_record is None:
+        if was == "fenced" and self.fence_record is None:
             self.fence_record = self._read_report()
         return self._read_report() if watching else None
 

@@ -26,6 +26,7 @@ from drivers.transports.tap import RX, TX, TapRecord, read_tap
 from tests.deaths.client import STAGGER_S
 from tests.deaths.emulator import DILUTION
 from tests.measuring import spread
+from tests.plant import ask
 
 BOARD: Final = "bitaxe-gamma"
 RIGS_OF_ONE: Final = 8
@@ -97,7 +98,7 @@ async def _round(rig: LiveRig, directory: Path, dice: random.Random) -> None:
 
     async def one(name: str, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        await _plant(directory, name, do="misread", channel="core_v", value=_FALSE_V)
+        await ask(directory / f"{name}.plant", do="misread", channel="core_v", value=_FALSE_V)
 
     await asyncio.gather(*(one(name, dice.random() * _SPREAD_S) for name in names))
     async with asyncio.timeout(_SAFE_WITHIN_S):
@@ -105,18 +106,10 @@ async def _round(rig: LiveRig, directory: Path, dice: random.Random) -> None:
             if all(board.state is GuardState.LATCHED for board in snapshot.boards):
                 break
     for name in names:
-        await _plant(directory, name, do="heal")
+        await ask(directory / f"{name}.plant", do="heal")
     await asyncio.sleep(_AGAIN_S)
     for name in names:
         await rig.request(name, ClearFault())
-
-
-async def _plant(directory: Path, board: str, **asked: object) -> None:
-    reader, writer = await asyncio.open_unix_connection(str(directory / f"{board}.plant"))
-    writer.write(json.dumps(asked).encode() + b"\n")
-    answer = json.loads(await reader.readline())
-    writer.close()
-    assert answer["ok"], answer
 
 
 def _config(directory: Path, number: int) -> BoardConfig:

@@ -28,6 +28,7 @@ from drivers.errors import HashbridgeError
 from tests.campaign.subject import GAMMA, subject_of
 from tests.deaths.client import hash_on
 from tests.deaths.emulator import DILUTION
+from tests.plant import ask
 
 LIMIT_S = 2.0
 STARTS_AT_ONCE = 2
@@ -255,12 +256,7 @@ class Field:
         return Trial(board, struck_s, fell()[0].at_s, moves=[line.what for line in after], due=due)
 
     async def plant(self, board: str, **asked: object) -> dict[str, Any]:
-        reader, writer = await asyncio.open_unix_connection(str(self.directory / f"{board}.plant"))
-        writer.write(json.dumps(asked).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(await reader.readline())
-        writer.close()
-        assert answer["ok"], answer
-        return answer
+        return await ask(self.directory / f"{board}.plant", **asked)
 
 
 def spawn(module: str, *arguments: str, give: str = "") -> subprocess.Popen[bytes]:

@@ -11,7 +11,18 @@ from typing import TypeVar
 
 from controller.clock import LoopClock
 from controller.journal import Journal
-from controller.model import Event, EventBase, FaultLatched, Note, OperatorLimits, PowerUp, Reach, SafeOffDone, Snapshot
+from controller.model import (
+    Event,
+    EventBase,
+    FaultLatched,
+    Note,
+    OperatorLimits,
+    PowerUp,
+    Reach,
+    SafeOffDone,
+    Snapshot,
+    StartWork,
+)
 from controller.rig import Rig
 from controller.tried import Kept
 from controller.warden import RigBoard
@@ -27,6 +38,10 @@ from emulator.virtual_time import VirtualTimeLoop
 E = TypeVar("E", bound=EventBase)
 NAME = "gamma"
 UNLOCKED = OperatorLimits(unlock=Reach.RANGE)
+AGAIN = OperatorLimits(unlock=Reach.RANGE, retry=True)
+"""It may come back by itself after a trip."""
+SETTINGS = BenchSettings(seed=1, dilution=2**31)
+"""So thin that hours of work cost little."""
 
 
 @dataclass
@@ -46,6 +61,12 @@ class Stand:
 
     async def power_up(self, frequency_mhz: float | None = None, core_v: float | None = None) -> None:
         await self.rig.request(NAME, PowerUp(frequency_mhz=frequency_mhz, core_v=core_v))
+
+    async def hashes(self) -> None:
+        """At stock, for ten seconds and on."""
+        await self.power_up()
+        await self.rig.request(NAME, StartWork(work="synthetic", ticket_difficulty=32, seed=3))
+        await asyncio.sleep(10.0)
 
     def find(self, kind: type[E]) -> list[E]:
         return [event for event in self.told if isinstance(event, kind)]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,17 +22,10 @@ from controller.model import (
 )
 from controller.port import BoardConfig, HostConfig, LiveRig
 from drivers.errors import Refused
-from emulator.benches import BenchSettings
-from tests.scenarios.gamma import NAME, Stand, stand
+from tests.plant import ask
+from tests.scenarios.gamma import NAME, SETTINGS, Stand, stand
 
-SETTINGS = BenchSettings(seed=1, dilution=2**31)
 STOPPED = "hashing stopped through the data port"
-
-
-async def hashes(s: Stand) -> None:
-    await s.power_up()
-    await s.rig.request(NAME, StartWork(work="synthetic", ticket_difficulty=32, seed=3))
-    await asyncio.sleep(10.0)
 
 
 def truth(s: Stand, of: str) -> object:
@@ -47,7 +38,7 @@ def notes(s: Stand, text: str) -> list[str]:
 
 async def test_its_chips_are_stopped_through_the_data_port_and_the_board_is_shown_unprotected() -> None:
     async with stand(SETTINGS) as s:
-        await hashes(s)
+        await s.hashes()
         assert truth(s, "hashing")
         s.bench.faults.wedge()
         began_s = asyncio.get_running_loop().time()
@@ -68,7 +59,7 @@ async def test_its_chips_are_stopped_through_the_data_port_and_the_board_is_show
 
 async def test_it_is_stopped_once_and_the_tries_to_make_it_safe_go_on_until_it_is() -> None:
     async with stand(SETTINGS) as s:
-        await hashes(s)
+        await s.hashes()
         s.bench.faults.wedge()
         await s.fault()
         await asyncio.sleep(20.0)
@@ -98,7 +89,7 @@ async def test_it_is_stopped_once_and_the_tries_to_make_it_safe_go_on_until_it_i
 
 async def test_chips_that_do_not_confirm_are_asked_again() -> None:
     async with stand(SETTINGS) as s:
-        await hashes(s)
+        await s.hashes()
         s.bench.faults.wedge()
         s.bench.faults.break_chain(chip=0)
         await asyncio.sleep(20.0)
@@ -107,7 +98,7 @@ async def test_chips_that_do_not_confirm_are_asked_again() -> None:
 
 async def test_a_port_that_goes_while_its_bridge_hangs_is_told_as_lost() -> None:
     async with stand(SETTINGS) as s:
-        await hashes(s)
+        await s.hashes()
         s.bench.faults.wedge()
         await s.wait_for_note(STOPPED)
         s.bench.faults.unplug_control()
@@ -127,14 +118,6 @@ async def test_the_sentinel_is_first_to_see_it_and_the_rig_stops_the_chips(
     try:
         sidecar = child.sidecar
         assert sidecar.plant is not None
-        reader, writer = await asyncio.open_unix_connection(sidecar.plant)
-
-        async def plant(asked: str) -> dict[str, Any]:
-            writer.write(asked.encode() + b"\n")
-            answer: dict[str, Any] = json.loads(await reader.readline())
-            assert answer["ok"]
-            return answer
-
         board = BoardConfig(
             name="gamma", kind=sidecar.board, control=sidecar.control, data=sidecar.data, emulated=True, dilution=2**31
         )
@@ -142,18 +125,17 @@ async def test_the_sentinel_is_first_to_see_it_and_the_rig_stops_the_chips(
             await rig.request("gamma", PowerUp())
             await rig.request("gamma", StartWork(work="synthetic", ticket_difficulty=32, seed=3))
             await asyncio.sleep(2.0)
-            assert (await plant('{"get": "truth"}'))["truth"]["hashing"]
-            await plant('{"do": "wedge"}')
+            assert (await ask(sidecar.plant, get="truth"))["truth"]["hashing"]
+            await ask(sidecar.plant, do="wedge")
             async with asyncio.timeout(10.0):
                 async for event in rig.events():
                     if isinstance(event, Note) and event.text.startswith(STOPPED):
                         assert event.text == f"{STOPPED}: confirmed"
                         break
-            now = (await plant('{"get": "truth"}'))["truth"]
+            now = (await ask(sidecar.plant, get="truth"))["truth"]
             assert not now["hashing"]
             assert now["rail_on"]
             snapshot = await anext(rig.snapshots())
             assert snapshot.boards[0].state is GuardState.UNPROTECTED
-        writer.close()
     finally:
         await child.aclose()

@@ -13,28 +13,16 @@ from controller.model import (
     FaultLatched,
     GuardState,
     OperatingPoint,
-    OperatorLimits,
     PowerUp,
-    Reach,
     RetryEnded,
     RetryPlanned,
     RetryRefused,
     SafeOff,
-    StartWork,
 )
 from drivers.errors import Latched, Refused
-from emulator.benches import BenchSettings
-from tests.scenarios.gamma import NAME, Stand, stand
+from tests.scenarios.gamma import AGAIN, NAME, SETTINGS, Stand, stand
 
-AGAIN = OperatorLimits(unlock=Reach.RANGE, retry=True)
-SETTINGS = BenchSettings(seed=1, dilution=2**31)
 STOCK = OperatingPoint(frequency_mhz=525.0, core_v=1.150)
-
-
-async def hashes(s: Stand) -> None:
-    await s.power_up(525.0, 1.150)
-    await s.rig.request(NAME, StartWork(work="synthetic", ticket_difficulty=32, seed=3))
-    await asyncio.sleep(10.0)
 
 
 async def silent(s: Stand) -> FaultLatched:
@@ -46,7 +34,7 @@ async def silent(s: Stand) -> FaultLatched:
 
 async def test_a_silent_chip_is_powered_up_again_lower_and_fed_again_and_the_wish_is_remembered() -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await hashes(s)
+        await s.hashes()
         fault = await silent(s)
         planned = await s.wait_for(RetryPlanned)
         assert (planned.number, planned.of, planned.wait_s, planned.wanted) == (1, 3, 60.0, STOCK)
@@ -73,7 +61,7 @@ async def test_a_silent_chip_is_powered_up_again_lower_and_fed_again_and_the_wis
 
 async def test_a_chip_that_stays_silent_comes_back_lower_and_later_until_nothing_lower_is_left() -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await hashes(s)
+        await s.hashes()
         s.bench.faults.silence_chip("nonces")
         await asyncio.sleep(3600.0)
         planned = s.find(RetryPlanned)
@@ -95,7 +83,7 @@ async def test_a_board_that_may_come_back_by_itself_is_one_that_nobody_watches_a
 
 async def test_a_weak_input_waits_until_it_is_back() -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await hashes(s)
+        await s.hashes()
         s.bench.faults.source_v(4.3)
         fault = await s.fault()
         assert fault.cause is Cause.INPUT_LOW
@@ -114,7 +102,7 @@ async def test_a_weak_input_waits_until_it_is_back() -> None:
 @pytest.mark.parametrize("command", [SafeOff(reason="no"), ClearFault(), PowerUp()], ids=lambda c: c.kind)
 async def test_whatever_a_person_asks_for_ends_it(command: SafeOff | ClearFault | PowerUp) -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await hashes(s)
+        await s.hashes()
         await silent(s)
         await asyncio.sleep(30.0)
         with contextlib.suppress(Latched):  # refused or not: it was a person's
@@ -127,7 +115,7 @@ async def test_whatever_a_person_asks_for_ends_it(command: SafeOff | ClearFault 
 
 async def test_another_reason_that_comes_while_it_waits_ends_it() -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await hashes(s)
+        await s.hashes()
         await silent(s)
         s.rig.trip(NAME, Cause.SENTINEL_LOST, "the sentinel is gone")
         await asyncio.sleep(1.0)
@@ -139,7 +127,7 @@ async def test_another_reason_that_comes_while_it_waits_ends_it() -> None:
 
 async def test_another_reason_that_comes_while_the_board_is_being_made_safe_leaves_it_to_a_person() -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await hashes(s)
+        await s.hashes()
         s.bench.faults.silence_chip("nonces")
         await s.wait_for(FaultLatched, 60.0)
         assert not s.is_safe(), "the safe-off has only begun"
@@ -154,7 +142,7 @@ async def test_another_reason_that_comes_while_the_board_is_being_made_safe_leav
 @pytest.mark.parametrize("retry", [True, False])
 async def test_without_leave_or_for_another_cause_nothing_comes_back(retry: bool) -> None:
     async with stand(SETTINGS, operator=AGAIN.model_copy(update={"retry": retry})) as s:
-        await hashes(s)
+        await s.hashes()
         if retry:
             s.bench.faults.stall_fan()
             assert (await s.fault()).cause is Cause.FAN
@@ -169,7 +157,7 @@ async def test_without_leave_or_for_another_cause_nothing_comes_back(retry: bool
 
 async def test_a_rig_that_ends_while_one_waits_ends() -> None:
     async with stand(SETTINGS, operator=AGAIN) as s:
-        await hashes(s)
+        await s.hashes()
         await silent(s)
         await asyncio.sleep(1.0)
     assert [ended.why for ended in s.find(RetryEnded)] == ["the rig ends"]

@@ -17,23 +17,18 @@ from controller.model import (
     Event,
     FaultLatched,
     Note,
-    OperatorLimits,
     PowerUp,
-    Reach,
     RetryEnded,
     RetryPlanned,
     RetryRefused,
-    StartWork,
 )
 from controller.port import BoardConfig, HostConfig, LiveRig
 from controller.tried import Kept
 from drivers.errors import UsageError
-from emulator.benches import BenchSettings
-from tests.scenarios.gamma import NAME, Stand, at_once, stand
+from tests.plant import ask
+from tests.scenarios.gamma import AGAIN, NAME, SETTINGS, Stand, at_once, stand
 
-AGAIN = OperatorLimits(unlock=Reach.RANGE, retry=True)
 USED = "used within 24 hours, before this rig was started"
-SETTINGS = BenchSettings(seed=1, dilution=2**31)
 
 
 def kept(directory: Path) -> Kept:
@@ -50,9 +45,7 @@ async def loses_its_input(s: Stand) -> None:
 
 
 async def falls_silent(s: Stand) -> None:
-    await s.power_up(525.0, 1.150)
-    await s.rig.request(NAME, StartWork(work="synthetic", ticket_difficulty=32, seed=3))
-    await asyncio.sleep(10.0)
+    await s.hashes()
     s.bench.faults.silence_chip("nonces")
     assert (await s.fault()).cause is Cause.CHIP_SILENT
     s.bench.faults.heal()
@@ -135,14 +128,11 @@ async def test_two_rig_processes_of_one_board_count_together(tmp_path: Path, mon
         async with await LiveRig.start(HostConfig(boards=(board,), orphan_s=5.0)) as rig:
             await rig.request("gamma", PowerUp())
             assert sidecar.plant is not None
-            reader, writer = await asyncio.open_unix_connection(sidecar.plant)
-            writer.write(b'{"do": "source_v", "volts": 4.3}\n')
-            assert await reader.readline() == b'{"ok": true}\n'
+            await ask(sidecar.plant, do="source_v", volts=4.3)
             assert isinstance(await until(rig, FaultLatched), FaultLatched)
             planned = await until(rig, RetryPlanned)
             assert isinstance(planned, RetryPlanned)
             assert planned.number == 1
-            writer.close()
         (path,) = (tmp_path / "state" / "retries").iterdir()
         assert json.loads(path.read_text())["board"] == f"bitaxe-gamma of emulator twice, process {sidecar.pid}"
         async with await LiveRig.start(HostConfig(boards=(board,), orphan_s=5.0)) as rig:

@@ -13,12 +13,10 @@ from controller.cli.result import Outcome, run_object, run_table
 from controller.cli.run import verdict
 from controller.cli.session import Plan, Session
 from controller.cli.talk import Talk
-from controller.model import Cause, GuardState, OperatorLimits, Reach, RetryEnded, RetryPlanned, StartWork
+from controller.model import Cause, GuardState, RetryEnded, RetryPlanned, StartWork
 from emulator.benches import BenchSettings
-from tests.scenarios.gamma import NAME, Stand, stand
+from tests.scenarios.gamma import AGAIN, NAME, SETTINGS, Stand, stand
 
-AGAIN = OperatorLimits(unlock=Reach.RANGE, retry=True)
-SETTINGS = BenchSettings(seed=1, dilution=2**31)
 WORK = StartWork(work="synthetic", ticket_difficulty=32, seed=3)
 
 

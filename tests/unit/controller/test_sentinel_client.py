@@ -84,6 +84,14 @@ class Rig:
         await asyncio.sleep(0.1)
         self.beating.cancel()
 
+    async def fenced_before_the_report(self, patch: pytest.MonkeyPatch) -> str:
+        """Silent, and told why it was fenced off while the sentinel is at work."""
+        patch.setattr(sentinel_client, "REPORT_S", 0.0)
+        await self.fall_silent()
+        why, record = await self.hear("fenced")
+        assert record is None
+        return str(why)
+
     async def hear(self, what: str) -> Any:
         async with asyncio.timeout(3.0):
             name, detail = await self.told.get()
@@ -154,11 +162,8 @@ async def test_a_rig_that_was_fenced_off_is_told_and_does_not_open_the_port(
 async def test_a_report_that_comes_late_is_told_when_it_is_there(
     firmware: TinyFirmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentinel_client, "REPORT_S", 0.0)
     async with Rig(firmware, tmp_path) as rig:
-        await rig.fall_silent()
-        why, record = await rig.hear("fenced")
-        assert record is None
+        why = await rig.fenced_before_the_report(monkeypatch)
         again, record = await rig.hear("fenced")
         assert again == why
         assert isinstance(record, SafeOffRecord)
@@ -169,11 +174,8 @@ async def test_a_report_that_comes_late_is_told_when_it_is_there(
 async def test_a_report_that_comes_while_the_rig_ends_is_read_all_the_same(
     firmware: TinyFirmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentinel_client, "REPORT_S", 0.0)
     async with Rig(firmware, tmp_path) as rig:
-        await rig.fall_silent()
-        _, record = await rig.hear("fenced")
-        assert record is None
+        await rig.fenced_before_the_report(monkeypatch)
         assert await rig.client.aclose() is None
         assert rig.client.fence_record is not None
         assert rig.client.fence_record.confirmed
