@@ -24,6 +24,8 @@ _FRESH_LOW_INPUT_S: Final = 1.0
 _VERIFY_WINDOW_S: Final = 1.0
 _MISMATCHES: Final = 2
 _RAIL_DOWN_WITHIN_S: Final = 2.0
+_ANSWERS_S: Final = 0.5
+"""A part that was read this lately, two sweeps and a half, is there."""
 _FREQUENCY_TOLERANCE_MHZ: Final = 1.0
 _FAN_TOLERANCE: Final = 0.05
 FAN_STOPPED_RPM: Final = 500.0
@@ -53,6 +55,8 @@ _STATUS_VIN_UV: Final = 0x0008
 _STATUS_TEMPERATURE: Final = 0x0004
 """Warning or fault: the regulator tells which by switching off. The warning level is a trip of our own."""
 _STATUS_FAULTS: Final = ((0x0020, "VOUT_OV_FAULT"), (0x0010, "IOUT_OC_FAULT"))
+_STATUS_OF_STARTS: Final = (*_STATUS_FAULTS, (_STATUS_VOUT, "VOUT"))
+"""What a start that was cut short leaves behind; VOUT alone: the output stayed too low."""
 
 
 def expected_rpm(envelope: Envelope, duty: float) -> float:
@@ -107,6 +111,9 @@ class Trips:
         )
         self._core_high, self._core_low, self._core_off_band = Held(), Held(), Held()
         self._core_present = Held()
+        self._starts = {bit: Held() for bit, _ in _STATUS_OF_STARTS}
+        self._kept_bits: int | None = None
+        """Fault bits of the status word that are from before the board was off; None: not read since then."""
         self._fan = Held()
         self._mismatch = {
             channel: Held()
@@ -162,7 +169,7 @@ class Trips:
         return FaultRecord(cause=cause, sensor=sensor, detail=detail, at_s=now.at_s, at_utc=now.at_utc)
 
     def watch_off(self, now: BoardSnapshot, commanded: Commanded) -> FaultRecord | None:
-        """For a board that is off: the rail must stay down and reset asserted."""
+        """For a board that is off: the rail must stay down, its regulator try nothing, and reset be asserted."""
         core = now.channels.get(Channel.CORE_V)
         detail: str | None = None
         sensor = Channel.CORE_V
@@ -174,6 +181,8 @@ class Trips:
             if lost or held_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
                 told = "off" if switches else f"down, to less than {off_v:.3f} V"
                 detail = f"the core rail reads {core.value:.3f} V for {held_s:.1f} s although it is commanded {told}"
+        if detail is None and (tried := self._tries_to_start(now, commanded)):
+            sensor, detail = Channel.STATUS_WORD, tried
         reset = now.channels.get(Channel.RESET_RELEASED)
         if reset is not None and reset.quality is Quality.GOOD and reset.value is not None:
             held = self._mismatch[Channel.RESET_RELEASED]
@@ -191,6 +200,9 @@ class Trips:
             level.held.forget()
         for held in (self._core_high, self._core_low, self._core_off_band, self._core_present, self._fan):
             held.forget()
+        for held in self._starts.values():
+            held.forget()
+        self._kept_bits = None
         for held in self._mismatch.values():
             held.forget()
         self._astray.clear()
@@ -205,6 +217,30 @@ class Trips:
         self._core_in_band_since_s = None
 
     # --- one rule each ------------------------------------------------------------------------------------------------
+
+    def _tries_to_start(self, now: BoardSnapshot, commanded: Commanded) -> str | None:
+        """A regulator that has forgotten that it is off, and whose own limit cuts each start short, shows no volts to
+        who looks five times a second: only a status word that changes under the eyes, or what cut it short, which was
+        not in its word when the board went off."""
+        status, core = now.channels.get(Channel.STATUS_WORD), now.channels.get(Channel.CORE_V)
+        if status is None or status.at_s < commanded.rail_changed_s + SETTLED_S:
+            return None
+        unknown_s = now.at_s - status.at_s
+        answers = good_value(core) is not None and core is not None and now.at_s - core.at_s < _ANSWERS_S
+        if answers and status.quality is not Quality.GOOD and unknown_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
+            return f"no status word for {unknown_s:.1f} s although the regulator answers: {status.evidence}"
+        word = good_value(status)
+        if word is None:
+            return None
+        if self._kept_bits is None:
+            self._kept_bits = int(word)
+        self._kept_bits &= int(word)
+        new = int(word) & ~self._kept_bits
+        for bit, name in _STATUS_OF_STARTS:
+            held_s = self._starts[bit].feed(status.at_s, bool(new & bit))
+            if held_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
+                return f"status {int(word):#06x}: {name} for {held_s:.1f} s although the rail is commanded off"
+        return None
 
     @staticmethod
     def _levels(levels: tuple[Level, ...], now: BoardSnapshot, found: list[tuple[Cause, str | None, str]]) -> None:

@@ -99,6 +99,33 @@ async def test_a_rail_that_starts_by_itself_with_its_supply_is_made_safe_on_a_bo
         assert s.is_safe()
 
 
+@pytest.mark.parametrize(
+    ("fault", "number"),
+    [
+        ("run_away", 100.0),  # SEED=9 ONLY=7130: above its limit; a status word that does not agree with itself
+        ("regulation_error", -0.19),  # SEED=10 ONLY=5451: below it
+    ],
+)
+async def test_a_regulator_that_starts_again_and_again_and_is_cut_short_by_itself_is_told_to_be_off(
+    fault: str, number: float
+) -> None:
+    """Found by the campaign: it reads 0 V and off whenever a sweep comes by."""
+    async with stand(BenchSettings(rail_on_at_power_up=True)) as s:
+        await s.wait_for(SafeOffDone)
+        getattr(s.bench.faults, fault)(number)
+        await asyncio.sleep(1.0)
+        began_s = asyncio.get_running_loop().time()
+        s.bench.faults.power_cycle()
+        found = await s.fault()
+        assert (found.cause, found.sensor) == (Cause.ACTUATION, "status_word")
+        assert found.at_s - began_s <= 3.0
+        await asyncio.sleep(0.5)
+        starts = len(s.bench.actuations)
+        await asyncio.sleep(5.0)
+        assert len(s.bench.actuations) == starts
+        assert s.is_safe()
+
+
 async def test_a_bus_held_low_is_a_bus_fault_the_chip_is_reset_at_once_and_the_rail_cut_when_the_bus_is_free() -> None:
     async with stand() as s:
         await hash_on(s)

@@ -404,6 +404,77 @@ def test_a_reset_that_reads_released_on_a_safe_board_is_a_fault() -> None:
     assert (cause, sensor) == (Cause.ACTUATION, "reset_released")
 
 
+OFF_WORD, OVER_WORD = float(0x0840), float(0x8860)
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        (0x8860, "VOUT_OV_FAULT"),
+        (0x0850, "IOUT_OC_FAULT"),
+        (0x8840, "VOUT"),  # its output stays too low: SEED=10 ONLY=5451
+    ],
+)
+def test_a_regulator_whose_own_limit_cuts_its_starts_short_while_it_is_off_is_a_fault(word: int, text: str) -> None:
+    """Gamma, SEED=9 ONLY=7130: it had lost its supply, came back with another voltage, and read 0 V in every sweep."""
+    scene = Scene().safe()
+    for _ in range(5):
+        assert scene.look(status_word=OFF_WORD) is None
+    scene.values[Channel.STATUS_WORD] = float(word)
+    cause, sensor, detail, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.ACTUATION, "status_word", 2.2)
+    assert text in detail
+
+
+def test_what_the_regulator_said_before_it_was_off_or_says_for_a_moment_is_no_start() -> None:
+    scene = Scene().safe()
+    for _ in range(30):
+        assert scene.look(status_word=OVER_WORD) is None  # it is why the board is off
+    for _ in range(10):
+        assert scene.look(status_word=OFF_WORD) is None
+    for _ in range(9):
+        assert scene.look(status_word=OVER_WORD) is None
+    assert scene.look(status_word=OFF_WORD) is None
+    for _ in range(9):
+        assert scene.look(status_word=OVER_WORD) is None
+    scene.guard.went_safe(scene.at_s)
+    for _ in range(30):
+        assert scene.look(status_word=OVER_WORD) is None
+
+
+def test_a_word_from_before_the_board_was_off_says_nothing_of_after() -> None:
+    scene = Scene().safe()
+    scene.guard.went_safe(scene.at_s)
+    scene.values[Channel.STATUS_WORD] = OFF_WORD
+    scene.taken_at_s[Channel.STATUS_WORD] = scene.at_s + 0.05
+    assert scene.look() is None
+    del scene.taken_at_s[Channel.STATUS_WORD]
+    for _ in range(30):
+        assert scene.look(status_word=OVER_WORD) is None
+
+
+def test_a_status_word_that_contradicts_itself_while_the_regulator_answers_is_a_fault() -> None:
+    scene = Scene().safe()
+    assert scene.look() is None
+    scene.quality[Channel.STATUS_WORD] = Quality.INVALID
+    scene.taken_at_s[Channel.STATUS_WORD] = scene.at_s
+    cause, sensor, detail, took_s = until_fault(scene)
+    assert (cause, sensor, took_s) == (Cause.ACTUATION, "status_word", 2.0)
+    assert detail.startswith("no status word for 2.0 s although the regulator answers")
+
+
+@pytest.mark.parametrize("how", ["doubtful", "silent"])
+def test_a_regulator_that_tells_nothing_at_all_while_it_is_off_has_lost_its_supply(how: str) -> None:
+    scene = Scene().safe()
+    assert scene.look() is None
+    for channel in (Channel.STATUS_WORD, Channel.CORE_V):
+        scene.taken_at_s[channel] = scene.at_s
+        if how == "doubtful" or channel is Channel.STATUS_WORD:
+            scene.quality[channel] = Quality.SUSPECT
+    for _ in range(50):
+        assert scene.look() is None
+
+
 def test_watching_alone_does_not_latch() -> None:
     scene = Scene().live()
     scene.values[Channel.CHIP_C] = 90.0
