@@ -60,6 +60,7 @@ class CrossChecks:
         self._power_step = _PowerStep(limits)
         model = limits.die_from_regulator
         self._disagreement = None if model is None else _Disagreement(model, limits, envelope)
+        self._drift = None if limits.drift_c is None else _Drift(limits, limits.drift_c, envelope)
         law = limits.power_law
         at_input = limits.core_from_input is not None
         meter = Channel.INPUT_W if at_input else Channel.CORE_A
@@ -84,6 +85,8 @@ class CrossChecks:
             self._power.look(now, doubts, die_span_c)
         if self._efficiency is not None:
             self._efficiency.look(now, doubts)
+        if self._disagreement is not None and self._drift is not None:
+            self._drift.look(now, self._disagreement, doubts)  # the last: it learns from what nobody doubts
         rests_on = (Channel.CHIP_C, Channel.CORE_V, Channel.CORE_A, Channel.CORE_W)
         doubted = any(channel in doubts for channel in rests_on)
         bounded = self._disagreement is not None and self._limits.regulator_bounded and not doubted
@@ -285,17 +288,17 @@ class _Disagreement:
         self._model, self._limits = model, limits
         self._fan_full_rpm, self._warm_c = float(envelope.fan_full_rpm), float(envelope.chip_c_warn)
         self._sink_k = self._regulator_k = 0.0
-        self._unknown_c = model.unknown_c
+        self.unknown_c = model.unknown_c
+        """Where the nodes stand is known to this much."""
         self._last_s: float | None = None
         self._held = Held()
 
     def look(self, now: Look, doubts: Doubts) -> None:
         self._follow(now)
-        if now.chip_c is None or now.vr_c is None:
+        apart_c = self.apart_c(now)
+        if now.chip_c is None or now.vr_c is None or apart_c is None:
             return
-        expected_c = self.expected_c(now.vr_c, now.core_w or 0.0)
-        apart_c = now.chip_c - expected_c
-        limit_c = self._limits.disagreement_c + self._unknown_c
+        limit_c = self._limits.disagreement_c + self.unknown_c
         held_s = self._held.feed(now.at_s, abs(apart_c) > limit_c)
         if held_s < self._limits.disagreement_s:
             return
@@ -304,19 +307,25 @@ class _Disagreement:
             return  # a heatsink that came off looks like this: it counts as heat, and the levels act and name it
         text = (
             f"chip_c reads {now.chip_c:.1f} C, vr_c {now.vr_c:.1f} C with {now.core_w or 0.0:.1f} W "
-            f"lets expect {expected_c:.1f} C, {abs(apart_c):.1f} C apart (limit {limit_c:.0f} C)"
+            f"lets expect {now.chip_c - apart_c:.1f} C, {abs(apart_c):.1f} C apart (limit {limit_c:.0f} C)"
         )
         if len(accused) > 1:
             text += "; one of both is wrong, or the die has lost its heatsink"
         for channel in accused:
             doubts.setdefault(channel, Doubt("disagreement", text, now.at_s - held_s + self._limits.disagreement_s))
 
+    def apart_c(self, now: Look) -> float | None:
+        """By how much the die reads more than expected. None: one of the two thermometers is not known."""
+        if now.chip_c is None or now.vr_c is None:
+            return None
+        return now.chip_c - self.expected_c(now.vr_c, now.core_w or 0.0)
+
     def die_span_c(self, now: Look) -> tuple[float, float] | None:
         """Where the die can be, whatever its own sensor says. None: nothing is known of it."""
         if now.vr_c is None:
             return None
         expected_c = self.expected_c(now.vr_c, now.core_w or 0.0)
-        around_c = self._limits.disagreement_c / 2 + self._unknown_c
+        around_c = self._limits.disagreement_c / 2 + self.unknown_c
         return expected_c - around_c, expected_c + around_c
 
     def vr_most_c(self, now: Look) -> float | None:
@@ -324,7 +333,7 @@ class _Disagreement:
         if now.chip_c is None or now.core_w is None or now.core_a is None:
             return None
         level_c = self.expected_c(0.0, now.core_w)  # the die above the regulator
-        return now.chip_c - level_c + self._limits.disagreement_c + self._unknown_c
+        return now.chip_c - level_c + self._limits.disagreement_c + self.unknown_c
 
     def expected_c(self, vr_c: float, core_w: float) -> float:
         """What the die should read, by the regulator's thermometer and the core power."""
@@ -348,7 +357,59 @@ class _Disagreement:
         regulator_k = model.regulator_share * self._sink_k + model.regulator_k_per_w * loss_w
         keep = math.exp(-passed_s / model.regulator_s)
         self._regulator_k += (regulator_k - self._regulator_k) * (1.0 - keep)
-        self._unknown_c *= keep
+        self.unknown_c *= keep
+
+
+class _Drift:
+    """The die against what this board has shown before, closer than units differ: a thermometer that begins to read too
+    little. Learned once in the life of a rig, not again at the next power-up, where it may be wrong already."""
+
+    def __init__(self, limits: PlausibilityLimits, limit_c: float, envelope: Envelope) -> None:
+        self._limits, self._limit_c = limits, limit_c
+        self._fan_full_rpm = float(envelope.fan_full_rpm)
+        self._own_c: float | None = None
+        """How much more than expected this board's die reads."""
+        self._seen: deque[float] = deque(maxlen=limits.drift_looks)
+        self._warm, self._low = Held(), Held()
+
+    def look(self, now: Look, model: _Disagreement, doubts: Doubts) -> None:
+        limits, apart_c = self._limits, model.apart_c(now)
+        warm_s = self._warm.feed(now.at_s, now.commanded.rail_on and (now.core_w or 0.0) > limits.powered_w)
+        if apart_c is None or warm_s < 0.0:
+            self._seen.clear()
+            self._low.forget()
+            return
+        seen = self._seen
+        seen.append(apart_c)
+        mean_c = sum(seen) / len(seen)  # the regulator shows whole degrees: one look says little
+        if self._own_c is None:
+            warm = warm_s >= limits.drift_warm_s and model.unknown_c <= limits.drift_unknown_c
+            if doubts or not warm or self._jumped_s(now) > now.at_s - limits.drift_looks - _JUMPED_LATELY_S:
+                seen.clear()
+            elif len(seen) == seen.maxlen and max(seen) - min(seen) <= limits.drift_span_c:
+                self._own_c = mean_c if abs(mean_c) <= limits.drift_own_c else None
+            return
+        less_c, limit_c = self._own_c - mean_c, self._limit_c
+        if now.fan_rpm is not None:
+            slower = self._fan_full_rpm / max(now.fan_rpm, 0.5 * self._fan_full_rpm)
+            limit_c += limits.drift_slow_c * max(0.0, slower - 1.0)
+        held_s = self._low.feed(now.at_s, len(seen) == seen.maxlen and less_c > limit_c)
+        if held_s < limits.drift_s:
+            return
+        accused = _accused(now, doubts, (Channel.CHIP_C, Channel.VR_C))
+        text = (
+            f"chip_c reads {now.chip_c:.1f} C, with vr_c {now.vr_c:.1f} C and {now.core_w or 0.0:.1f} W "
+            f"{less_c:.1f} C less than on this board before (limit {limit_c:.0f} C)"
+        )
+        if len(accused) > 1:
+            text += "; one of both is wrong"
+        for channel in accused:
+            doubts.setdefault(channel, Doubt("drift", text, now.at_s - held_s + limits.drift_s))
+
+    @staticmethod
+    def _jumped_s(now: Look) -> float:
+        """When one of the two thermometers did so last: what it says since then may end as it began."""
+        return max(now.trackers[channel].jumped_s for channel in (Channel.CHIP_C, Channel.VR_C))
 
 
 # --- power ------------------------------------------------------------------------------------------------------------
@@ -389,9 +450,9 @@ class _Power:
             self._sum, self._count = 0.0, 0
             return
         k = self._own_k or self._law.k_w_per_v2_mhz
-        low, high = self._band()
-        cold_w = k * core_v * core_v * clock
         die_c = now.chip_c if Channel.CHIP_C not in doubts else None
+        low, high = self._band(die_c)
+        cold_w = k * core_v * core_v * clock
         expected_w = cold_w * self._warmth(_REFERENCE_DIE_C if die_c is None else die_c)
         if cold_w < limits.powered_w:
             self._held.feed(now.at_s, False)
@@ -441,10 +502,13 @@ class _Power:
     def _warmth(self, die_c: float) -> float:
         return math.exp(self._law.alpha_per_k * (die_c - _REFERENCE_DIE_C))
 
-    def _band(self) -> tuple[float, float]:
-        if self._own_k is None:
-            return self._limits.power_ratio_low, self._limits.power_ratio_high
-        return 1.0 - self._limits.power_own_ratio, 1.0 + self._limits.power_own_ratio
+    def _band(self, die_c: float | None) -> tuple[float, float]:
+        if self._own_k is not None:
+            return 1.0 - self._limits.power_own_ratio, 1.0 + self._limits.power_own_ratio
+        # How a unit grows with heat is not known either, and says the more the further it is from where k was taken.
+        away_k = 0.0 if die_c is None else abs(die_c - _REFERENCE_DIE_C)
+        wider = math.exp(self._law.alpha_within_per_k * away_k)
+        return self._limits.power_ratio_low / wider, self._limits.power_ratio_high * wider
 
     def _learn(self, at_s: float, moved_s: float, k: float) -> None:
         """The board's own k: the mean over the first seconds at each new point."""

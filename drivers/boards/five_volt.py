@@ -18,6 +18,9 @@ _UNSEEN_C: Final = 5.0
 _DISAGREEMENT_C: Final = 20.0
 """The only second thermometer is the regulator's, and 15 C do not hold with it: the diode is out by up to 3 C, the
 regulator by up to 5 C, and over three boards and all fan speeds the model is out by up to 8 C, which is 16 C."""
+_DRIFT_C: Final = 7.0
+"""Of one board against itself most of that cancels [A]: 359 honest emulated ones in the campaign were never more than
+4.1 C below themselves for so long, and 18 of 40 minutes with a fan led down to 60 % no more than 4.6 C for a minute."""
 
 
 def envelope(
@@ -89,5 +92,6 @@ def plausibility(power_law: PowerLaw, die: DieFromRegulator, *, fitted: bool = F
         disagreement_c=_DISAGREEMENT_C,
         die_from_regulator=die,
         regulator_bounded=fitted,
+        drift_c=_DRIFT_C if fitted else None,
         power_law=power_law,
     )

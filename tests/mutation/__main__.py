@@ -41,6 +41,7 @@ IN_PROCESS: Final = (
     "tests/unit/controller/test_retry.py",
     "tests/unit/controller/test_plausibility.py",
     "tests/unit/controller/test_crosschecks.py",
+    "tests/unit/controller/test_drift.py",
     "tests/unit/controller/test_tracker.py",
     "tests/unit/controller/test_supply.py",
     "tests/unit/controller/test_lease.py",

@@ -105,6 +105,8 @@ _READ_TEMPERATURE = 0x8D
             "disagreement: chip_c reads",
             45.0,  # 10 s of doubt, 30 s with less
         ),
+        ("offset", ("chip_c", -9.6, 30.0), 220.0, Cause.SENSOR_INVALID, "chip_c", "drift: chip_c reads ", 160.0),
+        ("offset", ("vr_c", 9.6, 0.0), 220.0, Cause.SENSOR_INVALID, "chip_c", "drift: chip_c reads ", 130.0),
         ("stick", ("tps546", _READ_IOUT, "0000"), 40.0, Cause.SENSOR_INVALID, "core_a", "power: core_w 0.0 W", 12.0),
         ("stick", ("tps546", _READ_IOUT, "00d1"), 40.0, Cause.SENSOR_INVALID, "core_a", "power: core_w 4.5 W", 12.0),
     ],
