@@ -29,6 +29,8 @@ class Excuse(StrEnum):
     WAKES_HIGH = "the rail comes up by itself with the supply, and stays there until a rig has been there"
     RAIL_STAYS = "the regulator does not obey, or cannot be reached: reset is asserted, the rail stays on"
     NOBODY_REACHES_IT = "no byte reaches the control port: hashing is stopped through the data port, or not at all"
+    NOBODY_STOPS_IT = "neither port carries a byte: the board goes on at its point, to where that and the room take it"
+    READS_LOW = "the die's thermometer reads too little, by less than the other channels can tell"
     BLIND = "the only thermometer of the die lies within its limits"
     NO_COOLING = "the die is not cooled as it was"
     SUDDEN_HEAT = "the heatsink is off: the die is hotter by the time that the emergency level has acted"
@@ -124,6 +126,7 @@ _NONE: Final[frozenset[Excuse]] = frozenset()
 _RAIL: Final = frozenset({Excuse.RAIL_STAYS})
 _OWN: Final = frozenset({Excuse.RAIL_IS_ITS_OWN})
 _UNREACHED: Final = frozenset({Excuse.NOBODY_REACHES_IT, Excuse.RAIL_STAYS})
+_DEAD: Final = _UNREACHED | {Excuse.NOBODY_STOPS_IT}
 _HOT: Final = frozenset({Excuse.NO_COOLING})
 
 
@@ -334,11 +337,11 @@ def _catalogue(about: Subject) -> dict[str, Drawn]:
         "lose_replies": _of(BUS, _RAIL, count=lambda rng: rng.choice([1, 3, 10])),
         "wrong_id": _of(BUS, _RAIL, count=lambda rng: rng.choice([1, 3, 10])),
         "wedge": _of(gone, _UNREACHED),
-        "panic": _of(gone, _UNREACHED),
+        "panic": _of(gone, _DEAD),
         "reboot": _of(gone | {Cause.FAN}, _UNREACHED | itself, back_s=lambda rng: rng.choice([0.5, 1.0, 5.0])),
         "stall_bridge": _of(GONE, _UNREACHED, for_s=lambda rng: rng.choice([0.3, 1.0, 5.0])),
         "unplug": _of(GONE, _UNREACHED, port=lambda rng: rng.choice(["control", "data"])),
-        "unplug_usb": _of(gone, _UNREACHED),
+        "unplug_usb": _of(gone, _DEAD),
         "power_cycle": _of(
             GONE | _INPUT | {Cause.REGULATOR_OFF, Cause.CORE_VOLTAGE}, frozenset({*itself, Excuse.RAIL_STAYS})
         ),
@@ -395,7 +398,7 @@ def catalogue_of(board: str) -> Mapping[str, Drawn]:
     return _catalogue(subject_of(board))
 
 
-_HELPLESS: Final = _RAIL | _UNREACHED
+_HELPLESS: Final = _RAIL | _DEAD
 _ANSWERS: Final = frozenset({"lose_replies", "wrong_id"})
 
 

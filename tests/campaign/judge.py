@@ -75,6 +75,10 @@ INPUT_FRESH_S: Final = 75.0
 HEAT_STAYS_S: Final = 300.0
 """The heatsink's time constant is 90 s."""
 LOOK_BACK_S: Final = 5.0
+LEARNT_S: Final = 240.0
+"""A board that worked for so long without a break has been learned: 60 s of warming up, 60 looks, moves between."""
+DRIFT_SPREAD_C: Final = 4.0
+"""By so much an honest board may differ from what it has shown."""
 REACHES_AGAIN_S: Final = 10.0
 """A board that can be reached again is safe by then."""
 NO_YIELD: Final = 0.3
@@ -146,6 +150,8 @@ def excursions(faults: Sequence[Fault], life: Life, about: Subject) -> list[Find
             if now.at_s - since_s < bound.for_s:
                 continue
             excuse = _excuse(name, value, now.at_s, faults, about, starts=starts)
+            if not excuse and name == "die" and _reads_low(value, now.at_s, faults, life.truth, about):
+                excuse = Excuse.READS_LOW.value
             if (
                 not excuse
                 and name in ("core current", "input power")
@@ -188,6 +194,8 @@ def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], about
             ]
             if heats and helpless:
                 return f"two faults: {heats[0].action} and {helpless[0].action}"
+            if _with(faults, Excuse.NOBODY_STOPS_IT, at_s, FRESH_S):
+                return Excuse.NOBODY_STOPS_IT.value
             sudden = any(fault.action == "loosen_heatsink" for fault in heats)
             if name == "die" and sudden and value <= about.envelope.chip_c_emergency + SUDDEN_C:
                 return Excuse.SUDDEN_HEAT.value
@@ -202,6 +210,27 @@ def _excuse(name: str, value: float, at_s: float, faults: Sequence[Fault], about
             bounded = name != "core voltage" or starts or value <= most_v
             return Excuse.RAIL_IS_ITS_OWN.value if own and bounded else ""
     raise AssertionError(name)
+
+
+def _reads_low(value: float, at_s: float, faults: Sequence[Fault], truth: Sequence[Truth], about: Subject) -> bool:
+    """Whether the die is above its bound by no more than its thermometer reads too little, and nothing can tell."""
+    limits = about.kind.plausibility
+    for fault in faults:
+        said = fault.arguments
+        less_c = -float(said["by"]) if fault.action == "offset" and said.get("channel") == "chip_c" else 0.0
+        if less_c <= 0.0 or not fault.acts(at_s, FRESH_S) or value > bounds_of(about.kind.name)["die"].most + less_c:
+            continue
+        known = limits.drift_c is not None and less_c > limits.drift_c + DRIFT_SPREAD_C
+        told_s = fault.at_s + said["over_s"] + limits.drift_looks + limits.drift_s + FRESH_S
+        if known and at_s > told_s and _worked(truth, fault.at_s - LEARNT_S, at_s, limits.powered_w):
+            continue
+        return True
+    return False
+
+
+def _worked(truth: Sequence[Truth], from_s: float, to_s: float, above_w: float) -> bool:
+    """All the time, so that the program has seen it."""
+    return from_s >= 0.0 and all(now.chip_w > above_w + 1.0 for now in truth if from_s <= now.at_s <= to_s)
 
 
 def _wakes(at_s: float, faults: Sequence[Fault]) -> bool:

@@ -123,6 +123,44 @@ def test_one_fault_that_blinds_is_no_excuse_for_heat_but_two_are_declared() -> N
     assert verdict(hot, fault("misread", 20.0, 5.0, Excuse.BLIND), heat).failures, "it had ended"
 
 
+def test_a_die_is_declared_where_neither_port_carries_a_byte_and_nowhere_else() -> None:
+    hot = life((60.0, {"die_c": 95.0, "vr_c": 107.0}))
+    dead = fault("panic", 50.0, None, Excuse.NOBODY_STOPS_IT)
+    assert verdict(hot, dead).failures == ()
+    assert len(verdict(hot, dead).declared) == 2
+    assert verdict(hot, fault("panic", 70.0, None, Excuse.NOBODY_STOPS_IT)).failures, "it comes later"
+    assert verdict(hot, fault("wedge", 50.0, None, Excuse.NOBODY_REACHES_IT, Excuse.RAIL_STAYS)).failures
+    rng, about = random.Random(1), subject_of(GAMMA)
+    dead_too = {
+        action for action in catalogue_of(GAMMA) if Excuse.NOBODY_STOPS_IT in draw(rng, 1.0, about, action).excuses
+    }
+    assert dead_too == {"panic", "unplug_usb"}
+
+
+def low(by: float, at_s: float, over_s: float = 0.0, for_s: float | None = None, channel: str = "chip_c") -> Fault:
+    return Fault(at_s, "offset", {"channel": channel, "by": by, "over_s": over_s}, for_s, frozenset(), frozenset())
+
+
+def hot_late(die_c: float, *more: tuple[float, dict[str, Any]]) -> Life:
+    return life(truth=truth(*more, (500.0, {"die_c": die_c}), lasts_s=510.0))
+
+
+def test_a_thermometer_that_reads_too_little_is_declared_as_far_as_it_does_and_nothing_can_tell() -> None:
+    assert verdict(hot_late(82.0), low(-5.0, 300.0)).declared
+    assert verdict(hot_late(83.1), low(-5.0, 300.0)).failures, "by more than it reads too little"
+    assert verdict(hot_late(82.0), low(-5.0, 300.0, for_s=100.0)).failures, "it reads right again"
+    assert verdict(hot_late(82.0), low(5.0, 300.0)).failures, "it reads too much"
+    assert verdict(hot_late(82.0), low(-5.0, 300.0, channel="vr_c")).failures
+
+
+def test_a_thermometer_that_reads_less_than_before_is_no_excuse_once_that_can_be_told() -> None:
+    assert verdict(hot_late(85.0), low(-12.0, 300.0)).failures
+    assert verdict(hot_late(85.0), low(-12.0, 100.0)).declared, "before the board was learned"
+    assert verdict(hot_late(85.0), low(-12.0, 300.0, over_s=100.0)).declared, "not there for long enough"
+    assert verdict(hot_late(85.0, (290.0, {"chip_w": 0.0}), (295.0, {"chip_w": 13.5})), low(-12.0, 300.0)).declared
+    assert verdict(hot_late(85.0), low(-12.0, 300.0), board="bitaxe-gt").declared, "a model that was not fitted to it"
+
+
 def test_what_a_die_draws_is_declared_where_its_heat_is_and_only_then() -> None:
     away = fault("panic", 40.0, None, Excuse.NOBODY_REACHES_IT)
     heat = fault("stall_fan", 50.0, None, Excuse.NO_COOLING)
@@ -374,7 +412,7 @@ def test_what_an_operator_in_his_right_mind_asks_for_is_inside_of_the_range(boar
 
 
 def test_to_a_board_with_a_host_lease_that_nobody_reaches_it_is_no_excuse() -> None:
-    helpless = {Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT}
+    helpless = {Excuse.RAIL_STAYS, Excuse.NOBODY_REACHES_IT, Excuse.NOBODY_STOPS_IT}
     for action in catalogue_of(LEASED):
         with_a_lease = draw(random.Random(1), 0.0, subject_of(LEASED), action)
         without = draw(random.Random(1), 0.0, subject_of(GAMMA), action)
