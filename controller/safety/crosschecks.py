@@ -296,7 +296,7 @@ class _Disagreement:
     def look(self, now: Look, doubts: Doubts) -> None:
         self._follow(now)
         apart_c = self.apart_c(now)
-        if now.chip_c is None or now.vr_c is None or apart_c is None:
+        if now.chip_c is None or apart_c is None:
             return
         limit_c = self._limits.disagreement_c + self.unknown_c
         held_s = self._held.feed(now.at_s, abs(apart_c) > limit_c)

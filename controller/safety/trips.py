@@ -226,7 +226,7 @@ class Trips:
         if status is None or status.at_s < commanded.rail_changed_s + SETTLED_S:
             return None
         unknown_s = now.at_s - status.at_s
-        answers = good_value(core) is not None and core is not None and now.at_s - core.at_s < _ANSWERS_S
+        answers = core is not None and core.quality is Quality.GOOD and now.at_s - core.at_s < _ANSWERS_S
         if answers and status.quality is not Quality.GOOD and unknown_s >= _RAIL_DOWN_WITHIN_S - _JITTER_S:
             return f"no status word for {unknown_s:.1f} s although the regulator answers: {status.evidence}"
         word = good_value(status)

@@ -75,9 +75,9 @@ class PowerLaw:
     k_w_per_v2_mhz: float
     """Mean over many units, all chips of the rail."""
     alpha_per_k: float = 0.010
-    """Mean of four units [F]."""
+    """The middle of four units [F],"""
     alpha_within_per_k: float = 0.003
-    """0.007 to 0.013 over those [F]."""
+    """and so much either way: 0.007 to 0.013 [F]."""
 
     def cold_w(self, core_v: float, frequency_mhz: float) -> float:
         """What the chips draw, W, with the die at 60 C."""
